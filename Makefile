@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+#
+# Keel's one Makefile. Each folder lists its sources and rules in its own module.mk; everything built
+# goes to $(O). `make help` shows the targets, `V=1` the commands. Flag changes rebuild, because every
+# object depends on $(O)/flags (below).
+
+O	?= build
+ifeq ($(origin CC),default)
+CC	:= gcc
+endif
+HOSTCC	?= $(CC)
+LD	?= ld
+AR	?= ar
+OBJCOPY	?= objcopy
+PYTHON	?= python3
+DTC	?= dtc
+export O V CC
+
+ifeq ($(V),1)
+Q	:=
+say	= @:
+else
+Q	:= @
+# $(call say,WHAT,TARGET): one short line per step
+say	= @printf '  %-8s %s\n' '$(1)' '$(2)'
+endif
+
+SHELL	:= /bin/bash
+.SHELLFLAGS := -o pipefail -c
+.DELETE_ON_ERROR:
+.SECONDARY:
+MAKEFLAGS += --no-builtin-rules
+
+# Warnings every file of ours is free of, with gcc and with clang.
+WARN	:= -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes
+
+# The build writes no path of the machine it runs on: same input, same bytes.
+REPRO	:= -ffile-prefix-map=$(CURDIR)=.
+
+# Third-party sources come from Debian: $(call source,PKG) is the directory of the unpacked source.
+source	= $(shell scripts/fetch-source $(1))
+
+.PHONY: all run test image bench debug menuconfig help clean fmt FORCE
+all:
+
+# Module makefiles may depend on this to be rebuilt when the compiler or common flags change.
+FLAGS_NOW := $(CC) $(WARN) $(REPRO) $(CFLAGS)
+$(O)/flags: FORCE
+	@mkdir -p $(@D); echo '$(FLAGS_NOW)' | cmp -s - $@ || echo '$(FLAGS_NOW)' > $@
+
+-include */module.mk
+-include tests/*/module.mk
+
+all: image
+
+# Run interactively in QEMU: Linux's shell on this terminal, the demo disk as /mnt. ^A x leaves QEMU.
+run: image
+	$(Q)scripts/keel-run $(RUN)
+
+# TEST=pattern picks tests by name, e.g. `make test TEST='boot*'`.
+test: image tests-build
+	$(Q)scripts/run-tests $(if $(TEST),'$(TEST)')
+.PHONY: tests-build
+tests-build:
+
+bench: image
+	$(Q)scripts/bench $(BENCH)
+
+# Guest stopped at reset, gdb attached with the metakernel's symbols.
+debug: image
+	$(Q)scripts/keel-run --gdb --direct $(RUN)
+
+# Choose Linux options; save what differs as a fragment in linux-guest-patches/configs/.
+menuconfig:
+	$(Q)scripts/build-linux --menuconfig
+
+fmt:
+	$(Q)git ls-files '*.c' '*.h' | grep -v '^linux-guest-patches/' | xargs -r clang-format -i
+
+clean:
+	$(Q)rm -rf $(O)
+
+help:
+	@echo 'make            build everything, boot images included, into $(O)/'
+	@echo 'make run        install what is missing, build, boot in QEMU, give a shell (RUN="..." adds keel-run options)'
+	@echo 'make test       build, then run all tests (TEST=pattern for some)'
+	@echo 'make image      the boot images only; prints where they are'
+	@echo 'make bench      measure (BENCH="..." adds options)'
+	@echo 'make debug      boot stopped, with gdb attached'
+	@echo 'make menuconfig change the options of the Linux partition'
+	@echo 'make fmt        format our C files'
+	@echo 'make clean      remove $(O)/ (downloads and kernel builds stay in the cache)'
+	@echo 'V=1 shows commands, O=DIR builds elsewhere, CC=clang builds with clang.'
