@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR MIT */
+/*
+ * keel/abi.h - every number, structure and register use that crosses the boundary between the
+ * metakernel and a partition.
+ *
+ * Conventions
+ *   "VA" is a virtual address of the partition, "pa" a machine (physical) address. A partition's
+ *   physical addresses are machine addresses (identity), there is no translation between them.
+ *   Sizes are in bytes, times in nanoseconds (ns) or time-stamp counter ticks (tsc), as names say.
+ *   Every structure that starts with `magic` has magic, version and size checked by its reader.
+ *   Numbers are append-only: a changed meaning is a new number. docs/abi.md has the prose.
+ */
+#ifndef KEEL_ABI_H
+#define KEEL_ABI_H
+
+#ifndef __ASSEMBLER__
+# ifdef __KERNEL__
+#  include <linux/types.h>
+#  include <linux/stddef.h>
+#  include <linux/build_bug.h>
+# else
+#  include <assert.h>
+#  include <stddef.h>
+#  include <stdint.h>
+# endif
+#endif
+
+#define KEEL_ABI_VERSION	1
+
+/* ---- Fixed addresses: the last 2 MiB of the address space, the same in every partition -------- */
+/*
+ * Mapped by the metakernel, beyond the reach of the partition's own page tables. Everything is
+ * supervisor-only, so ring 3 reaches none of it. All addresses are reachable by a sign-extended
+ * 32-bit displacement. The topmost page stays unmapped (ERR_PTR values point there).
+ */
+#define KEEL_HOLE_BASE		0xffffffffffe00000	/* 2 MiB, up to the end */
+#define KEEL_TRAMP_VA		0xffffffffffe00000	/* read-only, executable: entry stubs */
+#define KEEL_IDT_VA		0xffffffffffe10000	/* read-only */
+#define KEEL_VCPU_RO_VA		0xffffffffffe20000	/* read-only: GDT, TSS, iret frames of the vCPU */
+#define KEEL_VCPU_VA		0xffffffffffe30000	/* read-write: struct keel_vcpu_page */
+#define KEEL_STACK_VA		0xffffffffffe40000	/* read-write: ring-0 entry stacks of this CPU */
+
+/* ---- Segment selectors (values as a partition sees them in CS and SS) -------------------------- */
+#define KEEL_CS_RING1		0x11
+#define KEEL_SS_RING1		0x19
+#define KEEL_CS_USER32		0x23
+#define KEEL_SS_USER		0x2b
+#define KEEL_CS_USER		0x33
+#define KEEL_GDT_TLS_MIN	12	/* GDT indices 12..14: TLS, as Linux has them */
+#define KEEL_GDT_CPUNODE	15	/* GDT index 15: CPU and node number for LSL */
+
+/* ---- Hypercalls --------------------------------------------------------------------------------- */
+/*
+ * `int $15` from ring 1 (vector 15: local APICs refuse to send vectors below 16, SDM vol. 3A, 11.5.2).
+ * RAX = number; arguments RDI, RSI, RDX, R10, R8. Result in RAX: 0 or a value, or a negative
+ * KEEL_E*. Every other register is kept. From ring 3 the instruction is #GP.
+ * A "pa buffer" is memory the caller owns outright (not a channel window) inside ONE 4 KiB page.
+ */
+#define KEEL_HC_VECTOR		15
+
+#define KEEL_HC_ABI_VERSION	0	/* () -> KEEL_ABI_VERSION */
+#define KEEL_HC_CONSOLE_WRITE	1	/* (pa, len<=4096) -> bytes taken */
+#define KEEL_HC_CONSOLE_READ	2	/* (pa, len<=4096) -> bytes, 0 when empty */
+#define KEEL_HC_IRQ_WINDOW	3	/* (): vif was just set and pending seen: deliver now */
+#define KEEL_HC_BLOCK		4	/* (set_vif 0|1, deadline_tsc or 0): sleep until an event,
+					 * a pending interrupt, or the deadline. -> 0 */
+#define KEEL_HC_IRET		5	/* (): go to ring 3 by vcpu_page.iret; does not return */
+#define KEEL_HC_SET_ENTRY	6	/* (KEEL_ENTRY_*, VA) */
+#define KEEL_HC_LOAD_IDT	7	/* (pa of 256*16 B table, limit): Linux-format gates */
+#define KEEL_HC_LOAD_CR3	8	/* (value; bit 63 = keep entries of that PCID) */
+#define KEEL_HC_FLUSH		9	/* (KEEL_FLUSH_*, VA, npages<=512) */
+#define KEEL_HC_FILL		10	/* (VA, #PF error code): hint, pre-load a user mapping */
+#define KEEL_HC_LOAD_GS		11	/* (selector) -> base; loads the user GS selector, result
+					 * also in vcpu_page.user_gs */
+#define KEEL_HC_SET_DESC	12	/* (GDT index 12..15, descriptor) */
+#define KEEL_HC_EOI		13	/* (): end of the newest level-triggered interrupt */
+#define KEEL_HC_IPI		14	/* (APIC id, vector) to a vCPU of the own partition */
+#define KEEL_HC_TIMER		15	/* (deadline_tsc, 0 = off): one shot, sets KEEL_EV_TIMER */
+#define KEEL_HC_IOAPIC_READ	16	/* (index, register) -> value */
+#define KEEL_HC_IOAPIC_WRITE	17	/* (index, register, value): index by order in the MADT */
+#define KEEL_HC_SHUTDOWN	18	/* (KEEL_SHUTDOWN_*, status) for the own partition */
+#define KEEL_HC_CAP_INFO	19	/* (handle, pa buffer: struct keel_cap_info) */
+#define KEEL_HC_CHAN_OFFER	20	/* (handle, pa, npages): give page-aligned own memory to the
+					 * channel as its window; once per channel, server side only */
+#define KEEL_HC_CHAN_STATE	21	/* (handle, 0 down | 1 up): own side; generation + 1, kicks */
+#define KEEL_HC_CHAN_INFO	22	/* (handle, pa buffer: struct keel_chan_info) */
+#define KEEL_HC_CHAN_KICK	23	/* (handle): doorbell, sets the event bit of the other side */
+#define KEEL_HC_PART_INFO	24	/* (handle, pa buffer: struct keel_part_info) */
+#define KEEL_HC_PART_STATS	25	/* (handle, pa buffer: struct keel_part_stats) */
+#define KEEL_HC_PART_CONS_READ	26	/* (handle, pa, len) -> bytes; control right */
+#define KEEL_HC_PART_CONS_WRITE	27	/* (handle, pa, len) -> bytes; control right */
+#define KEEL_HC_PART_CTL	28	/* (handle, KEEL_CTL_*); control right */
+#define KEEL_HC_LOG_READ	29	/* (pa, len, position) -> bytes; control right. Positions
+					 * count all bytes ever logged; the oldest still held is
+					 * returned first if position is older. vcpu_page.ret1 =
+					 * position after the bytes returned */
+#define KEEL_HC_SET_XCR0	30	/* (value): must be a subset of what the machine allows */
+#define KEEL_HC_FLUSH_FILL	31	/* (VA, #PF error code): drop VA, then FILL (COW in one entry) */
+#define KEEL_HC_VCPU_START	32	/* (APIC id, ...): -KEEL_ENOSYS in this version */
+#define KEEL_HC_NR		33
+
+/* KEEL_HC_SET_ENTRY: ring-1 entry points of the partition (VAs in its upper half). */
+#define KEEL_ENTRY_SYSCALL	0	/* SYSCALL from ring 3. RSP: landing area, RCX/R11 as the CPU
+					 * left them, user RSP in vcpu_page.user_rsp, vif 0, GS user's */
+#define KEEL_ENTRY_PF_USER	1	/* #PF from ring 3 on a lower-half address, no metakernel
+					 * entry: frame in vcpu_page.pf, cr2 set, GS user's */
+#define KEEL_ENTRY_EVENT_USER	2	/* any other event from ring 3: frame in vcpu_page.event,
+					 * all registers but RSP the user's, GS user's */
+#define KEEL_ENTRY_EVENT_KERNEL	3	/* event in ring 1: as above, RSP = interrupted RSP rounded
+					 * down to 16, GS unchanged */
+/*
+ * The return-to-user tail: RIPs of four consecutive labels and three fix-up entries. When an event
+ * must be delivered while RIP is in the tail, the metakernel moves RIP (nothing else):
+ *   [TAIL_TEST, TAIL_POP)  -> TAIL_TEST      (test of pending and GS switch, restartable)
+ *   TAIL_POP               -> FIX_POP        (GS is the user's, RSP -> saved rdi, orig_rax, frame)
+ *   TAIL_SKIP              -> FIX_SKIP       (rdi popped, RSP -> orig_rax, frame)
+ *   TAIL_IRET              -> FIX_IRET       (RSP -> frame). A fault of the iretq itself instead goes
+ *                                             to BAD_IRET with vcpu_page.event.{vector,error} set.
+ */
+#define KEEL_ENTRY_TAIL_TEST	4
+#define KEEL_ENTRY_TAIL_POP	5
+#define KEEL_ENTRY_TAIL_SKIP	6
+#define KEEL_ENTRY_TAIL_IRET	7
+#define KEEL_ENTRY_FIX_POP	8
+#define KEEL_ENTRY_FIX_SKIP	9
+#define KEEL_ENTRY_FIX_IRET	10
+#define KEEL_ENTRY_BAD_IRET	11
+#define KEEL_ENTRY_NR		12
+
+#define KEEL_FLUSH_USER		0	/* all non-global entries of the current PCID */
+#define KEEL_FLUSH_ALL		1	/* everything, all PCIDs */
+#define KEEL_FLUSH_RANGE	2	/* npages 4 KiB pages from VA: current PCID, and if VA is in
+					 * the upper half every PCID */
+
+#define KEEL_SHUTDOWN_POWEROFF	0	/* status 0..127 becomes the emulator's exit status */
+#define KEEL_SHUTDOWN_REBOOT	1
+#define KEEL_SHUTDOWN_CRASH	2	/* "I panicked": the partition ends, the machine runs on */
+#define KEEL_SHUTDOWN_EXIT	3	/* a peer's normal end, status kept in its part_info */
+
+#define KEEL_CTL_DESTROY	0	/* end the partition */
+#define KEEL_CTL_RESTART	1	/* end it, reload its image, start it again */
+
+/* Vector the metakernel uses to tell a Linux-like partition that vcpu_page.events has bits
+ * (Linux: X86_PLATFORM_IPI_VECTOR). Peers without an IDT poll events and use KEEL_HC_BLOCK. */
+#define KEEL_EVENT_VECTOR	0xf7
+
+/* Bits of vcpu_page.events. Bits 0..47 are channel handles. */
+#define KEEL_EV_TIMER		61
+#define KEEL_EV_PARTITION	62	/* some partition changed state (control right) */
+#define KEEL_EV_CONSOLE		63	/* console input is waiting */
+
+/* ---- Errors: values equal Linux errno --------------------------------------------------------- */
+#define KEEL_EPERM	1
+#define KEEL_ENOENT	2
+#define KEEL_EIO	5
+#define KEEL_E2BIG	7
+#define KEEL_EBADF	9
+#define KEEL_EAGAIN	11
+#define KEEL_ENOMEM	12
+#define KEEL_EACCES	13
+#define KEEL_EFAULT	14
+#define KEEL_EBUSY	16
+#define KEEL_EINVAL	22
+#define KEEL_ENOSPC	28
+#define KEEL_EPIPE	32
+#define KEEL_ENOSYS	38
+
+/* ---- Entry counters (struct keel_part_stats.count) ---------------------------------------------- */
+#define KEEL_STAT_TOTAL		0	/* entries into the metakernel */
+#define KEEL_STAT_PF_FILL	1	/* #PF resolved by a shadow fill */
+#define KEEL_STAT_PF_GUEST	2	/* #PF delivered to the partition */
+#define KEEL_STAT_FILL		3	/* FILL and FLUSH_FILL hypercalls */
+#define KEEL_STAT_CR3_FLUSH	4
+#define KEEL_STAT_CR3_KEEP	5
+#define KEEL_STAT_FLUSH_USER	6
+#define KEEL_STAT_FLUSH_ALL	7
+#define KEEL_STAT_FLUSH_RANGE	8
+#define KEEL_STAT_IRQ_WINDOW	9
+#define KEEL_STAT_BLOCK		10
+#define KEEL_STAT_IRET		11
+#define KEEL_STAT_IRQ		12	/* physical interrupts */
+#define KEEL_STAT_EXC		13	/* exceptions other than #PF delivered */
+#define KEEL_STAT_EMUL_IO	14
+#define KEEL_STAT_EMUL_MSR	15
+#define KEEL_STAT_EMUL_OTHER	16
+#define KEEL_STAT_TIMER		17	/* TIMER hypercalls */
+#define KEEL_STAT_LOAD_GS	18
+#define KEEL_STAT_DESC		19
+#define KEEL_STAT_KICK		20
+#define KEEL_STAT_HC_OTHER	21
+#define KEEL_STAT_NMI		22
+#define KEEL_STAT_NR		32
+#define KEEL_STAT_NAMES { "total", "pf_fill", "pf_guest", "fill", "cr3_flush", "cr3_keep", \
+	"flush_user", "flush_all", "flush_range", "irq_window", "block", "iret", "irq", "exc", \
+	"emul_io", "emul_msr", "emul_other", "timer", "load_gs", "desc", "kick", "hc_other", "nmi" }
+
+/* ---- vCPU page: offsets for assembly (asserted below) ------------------------------------------- */
+#define KEEL_VP_FLAGS		0x00	/* byte 1 (bit 9 of the word) is the virtual IF */
+#define KEEL_VP_VIF		0x01	/* 0 or 2, so that the word reads like RFLAGS.IF */
+#define KEEL_VP_PENDING		0x08
+#define KEEL_VP_CR2		0x10
+#define KEEL_VP_USER_RSP	0x18
+#define KEEL_VP_USER_GS		0x20
+#define KEEL_VP_KERNEL_GS	0x28
+#define KEEL_VP_CR3		0x30
+#define KEEL_VP_CR4		0x38
+#define KEEL_VP_EVENT		0x40
+#define KEEL_VP_EV_HANDLER	0x40
+#define KEEL_VP_EV_RIP		0x48
+#define KEEL_VP_EV_CS		0x50
+#define KEEL_VP_EV_RFLAGS	0x58
+#define KEEL_VP_EV_RSP		0x60
+#define KEEL_VP_EV_SS		0x68
+#define KEEL_VP_EV_ERROR	0x70
+#define KEEL_VP_EV_VECTOR	0x78	/* low byte vector; bit 8: an error code belongs on the stack */
+#define KEEL_VP_PF		0x80
+#define KEEL_VP_PF_ERROR	0x80
+#define KEEL_VP_PF_RIP		0x88
+#define KEEL_VP_PF_CS		0x90
+#define KEEL_VP_PF_RFLAGS	0x98
+#define KEEL_VP_PF_RSP		0xa0
+#define KEEL_VP_PF_SS		0xa8
+#define KEEL_VP_IRET		0xc0
+#define KEEL_VP_LEVEL_ISR	0xf0
+#define KEEL_VP_EVENTS		0x100
+#define KEEL_VP_RET1		0x108
+#define KEEL_VP_SIZE		4096
+#define KEEL_EV_HAS_ERROR	0x100
+
+/* ELF note in a Linux-like image: owner "Keel", type 1, descriptor struct keel_elf_start. */
+#define KEEL_ELF_NOTE_START	1
+
+/* A peer's memory is mapped linearly: VA = KEEL_PEER_VA + (pa - start_info.mem_pa). Images are
+ * linked at KEEL_PEER_VA. Everything below is unmapped; above the memory, all is the peer's. */
+#define KEEL_PEER_VA		0x400000
+
+#define KEEL_START_MAGIC	0x54524154534c454b	/* "KELSTART" little endian: K E L S T A R T */
+#define KEEL_NAME_LEN		32	/* bytes, zero-terminated */
+#define KEEL_MAX_HANDLES	48
+#define KEEL_MAX_MODULES	8
+
+#define KEEL_CAP_NONE		0
+#define KEEL_CAP_PARTITION	1
+#define KEEL_CAP_CHANNEL	2
+#define KEEL_RIGHT_INFO		1	/* may read its information */
+#define KEEL_RIGHT_CONTROL	2	/* may stop it, use its console */
+#define KEEL_RIGHT_SERVE	4	/* channel: server side (gives the window) */
+#define KEEL_RIGHT_USE		8	/* channel: client side */
+
+#define KEEL_CHAN_SERVER_UP	1	/* bits of keel_chan_info.state */
+#define KEEL_CHAN_CLIENT_UP	2
+#define KEEL_CHAN_WINDOW	4	/* a window has been given */
+
+#define KEEL_PART_EMPTY		0	/* keel_part_info.state */
+#define KEEL_PART_RUNNING	1	/* some vCPU runs or can run */
+#define KEEL_PART_BLOCKED	2	/* all vCPUs wait for an event */
+#define KEEL_PART_EXITED	3	/* ended by itself, see status */
+#define KEEL_PART_FAULTED	4	/* ended by the metakernel, see fault and reason */
+#define KEEL_PART_CRASHED	5	/* reported its own panic */
+#define KEEL_PART_DESTROYED	6	/* ended by a control call */
+
+#ifndef __ASSEMBLER__
+
+/* A ring-3 or ring-1 return frame, in the order IRETQ pops it. */
+struct keel_frame {
+	uint64_t rip, cs, rflags, rsp, ss;
+};
+
+/*
+ * The words that a vCPU and the metakernel share on hot paths; at KEEL_VCPU_VA while the vCPU runs.
+ * The partition may write all of it: the metakernel trusts nothing it reads here (I6).
+ */
+struct keel_vcpu_page {
+	uint64_t flags;		/* virtual RFLAGS.IF: bit 9. Written as a byte by ring 1 */
+	uint64_t pending;	/* byte 0 != 0: an interrupt waits for vif; written by ring 0 only */
+	uint64_t cr2;
+	uint64_t user_rsp;	/* stored by the SYSCALL entry */
+	uint64_t user_gs;	/* user GS base while ring 1 runs */
+	uint64_t kernel_gs;	/* for ring 1's own use */
+	uint64_t cr3;		/* last value loaded, bit 63 clear */
+	uint64_t cr4;		/* virtual CR4 */
+	struct {
+		uint64_t handler;	/* VA from the gate, to jump to */
+		struct keel_frame frame;
+		uint64_t error;
+		uint64_t vector;	/* low byte, | KEEL_EV_HAS_ERROR */
+	} event;
+	struct {
+		uint64_t error;
+		struct keel_frame frame;
+		uint64_t reserved[2];
+	} pf;
+	struct keel_frame iret;		/* argument of KEEL_HC_IRET; user_gs is loaded too */
+	uint64_t reserved0;
+	uint64_t level_isr;	/* level-triggered interrupts in service: EOI by hypercall if != 0 */
+	uint64_t reserved1;
+	uint64_t events;	/* bits KEEL_EV_*; set by the metakernel, cleared by ring 1 (xchg) */
+	uint64_t ret1;		/* second result of some hypercalls */
+	uint64_t tsc_khz;	/* constant */
+	uint64_t wall_ns;	/* Unix time, ns, at TSC value wall_tsc (from the CMOS clock) */
+	uint64_t wall_tsc;
+	uint64_t apic_id;	/* of this vCPU */
+	uint64_t reserved2[450];
+	uint64_t landing[24];	/* stack for entry instructions before ring 1 loads its own RSP */
+};
+
+#define KEEL_OFF(s, f, o) static_assert(offsetof(struct s, f) == (o), #f)
+KEEL_OFF(keel_vcpu_page, flags, KEEL_VP_FLAGS);
+KEEL_OFF(keel_vcpu_page, pending, KEEL_VP_PENDING);
+KEEL_OFF(keel_vcpu_page, cr2, KEEL_VP_CR2);
+KEEL_OFF(keel_vcpu_page, user_rsp, KEEL_VP_USER_RSP);
+KEEL_OFF(keel_vcpu_page, user_gs, KEEL_VP_USER_GS);
+KEEL_OFF(keel_vcpu_page, kernel_gs, KEEL_VP_KERNEL_GS);
+KEEL_OFF(keel_vcpu_page, cr3, KEEL_VP_CR3);
+KEEL_OFF(keel_vcpu_page, cr4, KEEL_VP_CR4);
+KEEL_OFF(keel_vcpu_page, event.handler, KEEL_VP_EV_HANDLER);
+KEEL_OFF(keel_vcpu_page, event.frame.ss, KEEL_VP_EV_SS);
+KEEL_OFF(keel_vcpu_page, event.error, KEEL_VP_EV_ERROR);
+KEEL_OFF(keel_vcpu_page, event.vector, KEEL_VP_EV_VECTOR);
+KEEL_OFF(keel_vcpu_page, pf.error, KEEL_VP_PF_ERROR);
+KEEL_OFF(keel_vcpu_page, pf.frame.ss, KEEL_VP_PF_SS);
+KEEL_OFF(keel_vcpu_page, iret, KEEL_VP_IRET);
+KEEL_OFF(keel_vcpu_page, level_isr, KEEL_VP_LEVEL_ISR);
+KEEL_OFF(keel_vcpu_page, events, KEEL_VP_EVENTS);
+KEEL_OFF(keel_vcpu_page, ret1, KEEL_VP_RET1);
+static_assert(sizeof(struct keel_vcpu_page) == KEEL_VP_SIZE, "vcpu page size");
+
+/* Descriptor of the ELF note KEEL_ELF_NOTE_START. 24 bytes. */
+struct keel_elf_start {
+	uint32_t abi_version;
+	uint32_t reserved;	/* 0 */
+	uint64_t entry_va;	/* ring-1 entry: RSI = pa of struct boot_params, vif 0, no stack */
+	uint64_t cr3_pa;	/* page tables to start with, in the loaded image */
+};
+static_assert(sizeof(struct keel_elf_start) == 24, "keel_elf_start size");
+
+/*
+ * What a peer finds at the VA in RDI when it starts (RSP = 16-aligned top of a 16 KiB stack, vif 0).
+ * The page tables in CR3 lie in the peer's own memory and are the peer's to change. 4096 bytes.
+ */
+struct keel_start_info {
+	uint64_t magic;		/* KEEL_START_MAGIC */
+	uint32_t version;	/* KEEL_ABI_VERSION */
+	uint32_t size;		/* of this structure */
+	uint64_t mem_pa;	/* machine address of the memory */
+	uint64_t mem_bytes;	/* all of it, mapped at KEEL_PEER_VA */
+	uint64_t free_va;	/* first byte not used by image, tables, stack; page-aligned, mapped
+				 * read-write no-execute up to the end of the memory */
+	uint64_t cr3_pa;
+	uint64_t tsc_khz;
+	uint64_t xcr0;		/* extended states enabled */
+	char	 name[KEEL_NAME_LEN];
+	char	 cmdline[2048];	/* zero-terminated */
+	uint32_t nmodules;	/* files the manifest hands over, copied into the memory */
+	uint32_t reserved0;
+	struct keel_module {
+		uint64_t va, bytes;
+		char	 name[KEEL_NAME_LEN];
+	} modules[KEEL_MAX_MODULES];
+	uint8_t	 reserved[4096 - 64 - 32 - 2048 - 8 - 48 * KEEL_MAX_MODULES];
+};
+static_assert(sizeof(struct keel_start_info) == 4096, "keel_start_info size");
+
+struct keel_cap_info {		/* 48 bytes */
+	uint32_t type;		/* KEEL_CAP_* */
+	uint32_t rights;	/* KEEL_RIGHT_* */
+	uint64_t reserved;
+	char	 name[KEEL_NAME_LEN];
+};
+static_assert(sizeof(struct keel_cap_info) == 48, "keel_cap_info size");
+
+struct keel_chan_info {		/* 80 bytes */
+	uint32_t state;		/* KEEL_CHAN_* bits */
+	uint32_t generation;	/* counts every change of state */
+	uint64_t window_pa;
+	uint64_t window_bytes;	/* size given; 0 before */
+	uint64_t max_bytes;	/* from the manifest */
+	uint64_t reserved[2];
+	char	 name[KEEL_NAME_LEN];
+};
+static_assert(sizeof(struct keel_chan_info) == 80, "keel_chan_info size");
+
+struct keel_part_info {		/* 256 bytes */
+	char	 name[KEEL_NAME_LEN];
+	uint32_t state;		/* KEEL_PART_* */
+	uint32_t ring;		/* privilege ring its kernel runs in: 1 */
+	uint32_t nvcpus;
+	int32_t	 status;	/* exit status when EXITED */
+	uint64_t mem_bytes;
+	uint64_t shadow_pages, shadow_used;	/* 4 KiB pages */
+	uint64_t cpu_ns;	/* time its vCPUs have run */
+	uint32_t priority;
+	uint32_t reserved0;
+	struct {		/* when FAULTED */
+		uint32_t vector;
+		uint32_t reserved;
+		uint64_t error, rip, rsp, cr2;
+	} fault;
+	char	 reason[64];	/* one line, zero-terminated */
+	uint64_t reserved[8];
+};
+static_assert(sizeof(struct keel_part_info) == 256, "keel_part_info size");
+
+struct keel_part_stats {	/* 264 bytes */
+	uint64_t count[KEEL_STAT_NR];
+	uint64_t reserved;
+};
+static_assert(sizeof(struct keel_part_stats) == 264, "keel_part_stats size");
+
+#endif /* !__ASSEMBLER__ */
+#endif /* KEEL_ABI_H */
