@@ -48,27 +48,33 @@ FLAGS_NOW := $(CC) $(WARN) $(REPRO) $(CFLAGS)
 $(O)/flags: FORCE
 	@mkdir -p $(@D); echo '$(FLAGS_NOW)' | cmp -s - $@ || echo '$(FLAGS_NOW)' > $@
 
--include */module.mk
--include tests/*/module.mk
+# Programs for the guest side of tests, as $(O)/tests/rootfs/PATH; module makefiles add theirs.
+TESTS_ROOTFS :=
+# Everything else that `make test` needs built.
+TESTS_BUILD :=
+
+include $(sort $(wildcard */module.mk tests/*/module.mk))
 
 all: image
 
 # Run interactively in QEMU: Linux's shell on this terminal, the demo disk as /mnt. ^A x leaves QEMU.
-run: image
-	$(Q)scripts/keel-run $(RUN)
+run:
+	$(Q)scripts/install-packages
+	$(Q)+$(MAKE) --no-print-directory run-built
+run-built: image $(O)/run/demo.img
+	$(Q)scripts/keel-run --disk $(O)/run/demo.img $(RUN)
+.PHONY: run-built
 
 # TEST=pattern picks tests by name, e.g. `make test TEST='boot*'`.
-test: image tests-build
-	$(Q)scripts/run-tests $(if $(TEST),'$(TEST)')
-.PHONY: tests-build
-tests-build:
+test: image $(O)/images/test.bundle $(O)/images/linux-test.bundle $(TESTS_BUILD)
+	$(Q)scripts/run-tests $(TEST)
 
 bench: image
 	$(Q)scripts/bench $(BENCH)
 
-# Guest stopped at reset, gdb attached with the metakernel's symbols.
-debug: image
-	$(Q)scripts/keel-run --gdb --direct $(RUN)
+# Stopped at reset, waiting for gdb; prints the gdb command to give in another terminal.
+debug: image $(O)/run/demo.img
+	$(Q)scripts/keel-run --gdb --direct --disk $(O)/run/demo.img $(RUN)
 
 # Choose Linux options; save what differs as a fragment in linux-guest-patches/configs/.
 menuconfig:
@@ -86,7 +92,7 @@ help:
 	@echo 'make test       build, then run all tests (TEST=pattern for some)'
 	@echo 'make image      the boot images only; prints where they are'
 	@echo 'make bench      measure (BENCH="..." adds options)'
-	@echo 'make debug      boot stopped, with gdb attached'
+	@echo 'make debug      boot stopped, waiting for gdb'
 	@echo 'make menuconfig change the options of the Linux partition'
 	@echo 'make fmt        format our C files'
 	@echo 'make clean      remove $(O)/ (downloads and kernel builds stay in the cache)'
