@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: MIT
+/*
+ * main.c - keeld: answers the driver calls of peers, one process a channel.
+ *
+ * The parent finds the channels this Linux may serve, starts a child for each, starts it again
+ * when it dies, and takes all of them down on SIGTERM. A child that refuses its policy file stays
+ * down: the message says why.
+ */
+#include "log.h"
+#include "policy.h"
+#include "server.h"
+#include "transport.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <keel/ioctl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RESTART_MS	1000	/* of a child that died */
+#define REUP_MS		100	/* of a channel whose client broke the rules */
+#define EXIT_CONFIG	2	/* child: do not start again */
+
+struct child {
+	char name[KEEL_NAME_LEN];
+	uint32_t handle;
+	pid_t pid;		/* 0: not running */
+	bool refused;
+	uint64_t start_ms;	/* not before */
+};
+
+static const char *device = "/dev/keel";
+static const char *policy_dir = "/etc/keel";
+static bool to_syslog;
+
+static const char usage[] =
+	"usage: keeld [-s] [-d DEVICE] [-p DIR] [NAME...]\n"
+	"       keeld -c FILE\n"
+	"Serves the driver calls that peers send through their channels. Without NAME: every channel\n"
+	"this Linux may serve. What channel NAME may do is in DIR/NAME.policy, one rule a line:\n"
+	"  rw PATH    read, write, create, remove; a directory means everything beneath it\n"
+	"  ro PATH    read only\n"
+	"  # ...      comment\n"
+	"\n"
+	"  -c FILE    check a policy file and exit\n"
+	"  -d DEVICE  instead of /dev/keel\n"
+	"  -p DIR     instead of /etc/keel\n"
+	"  -s         log to syslog instead of standard error\n"
+	"  -h         this text\n";
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* ---- child: one channel ---------------------------------------------------------------------------- */
+
+static int stop_signals_fd(bool children)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	if (children)
+		sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* Serves until stopped; again and again while only the client is to blame. */
+static int serve_channel(struct server *s, uint32_t handle, int stop_fd, int event_fd)
+{
+	struct pollfd stop = { .fd = stop_fd, .events = POLLIN };
+	struct transport t;
+	int err;
+
+	for (;;) {
+		err = transport_keel_open(&t, device, handle, event_fd);
+		if (err) {
+			log_line("%s: serving the channel: %s", device, strerror(-err));
+			return 1;
+		}
+		err = server_run(s, &t);
+		transport_keel_close(&t);
+		if (err != -EBADMSG)
+			return err ? 1 : 0;
+		/* Not faster than this, however often the client does it. */
+		if (poll(&stop, 1, REUP_MS) > 0)
+			return 0;
+	}
+}
+
+static int child_main(const char *name, uint32_t handle)
+{
+	int stop_fd = stop_signals_fd(false), event_fd = eventfd(0, EFD_CLOEXEC);
+	struct policy policy;
+	struct server *s;
+	char file[256], msg[512];
+	int err;
+
+	log_init(name, to_syslog);
+	umask(022);
+	if (stop_fd < 0 || event_fd < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+		log_line("%s", strerror(errno));
+		return 1;
+	}
+	if ((size_t)snprintf(file, sizeof(file), "%s/%s.policy", policy_dir, name) >= sizeof(file)) {
+		log_line("policy directory: name too long");
+		return EXIT_CONFIG;
+	}
+	if (policy_load(&policy, file, msg, sizeof(msg))) {
+		log_line("%s", msg);
+		return EXIT_CONFIG;
+	}
+	err = server_new(&s, &policy, stop_fd, event_fd);
+	if (err) {
+		log_line("io_uring: %s", strerror(-err));
+		return 1;
+	}
+	log_line("serving channel %u, %u rules in %s", handle, policy.nrules, file);
+	err = serve_channel(s, handle, stop_fd, event_fd);
+	server_delete(s);
+	policy_free(&policy);
+	return err;
+}
+
+/* ---- parent ---------------------------------------------------------------------------------------- */
+
+static void child_start(struct child *c)
+{
+	pid_t parent = getpid();
+
+	c->pid = fork();
+	if (c->pid < 0) {
+		log_line("fork: %s", strerror(errno));
+		c->pid = 0;
+		c->start_ms = now_ms() + RESTART_MS;
+		return;
+	}
+	if (c->pid)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(0);
+	exit(child_main(c->name, c->handle));
+}
+
+static void children_reap(struct child *c, unsigned int n)
+{
+	int status;
+	pid_t pid;
+	unsigned int i;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		for (i = 0; i < n; i++) {
+			if (c[i].pid != pid)
+				continue;
+			c[i].pid = 0;
+			c[i].start_ms = now_ms() + RESTART_MS;
+			if (WIFSIGNALED(status))
+				log_line("%s: ended by signal %d", c[i].name, WTERMSIG(status));
+			else if (WEXITSTATUS(status) == EXIT_CONFIG)
+				c[i].refused = true;
+		}
+}
+
+/* Starts what is due. Returns ms until the next is due, -1: none is waiting, -2: none is left. */
+static int children_start(struct child *c, unsigned int n)
+{
+	uint64_t now = now_ms();
+	int next = -2;
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		if (c[i].refused)
+			continue;
+		if (!c[i].pid && c[i].start_ms <= now)
+			child_start(&c[i]);
+		if (c[i].pid)
+			next = next == -2 ? -1 : next;
+		else if (next < 0 || (uint64_t)next > c[i].start_ms - now)
+			next = (int)(c[i].start_ms > now ? c[i].start_ms - now : 0);
+	}
+	return next;
+}
+
+static int children_stop(struct child *c, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		if (c[i].pid)
+			kill(c[i].pid, SIGTERM);
+	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
+		;
+	return 0;
+}
+
+static int parent_main(struct child *c, unsigned int n)
+{
+	struct pollfd pfd = { .fd = stop_signals_fd(true), .events = POLLIN };
+	struct signalfd_siginfo info;
+	int timeout_ms;
+
+	for (;;) {
+		timeout_ms = children_start(c, n);
+		if (timeout_ms == -2) {
+			log_line("no channel left to serve");
+			return 1;
+		}
+		if (poll(&pfd, 1, timeout_ms) <= 0)
+			continue;
+		while (read(pfd.fd, &info, sizeof(info)) == sizeof(info))
+			if (info.ssi_signo != SIGCHLD)
+				return children_stop(c, n);
+		children_reap(c, n);
+	}
+}
+
+/* ---- which channels --------------------------------------------------------------------------------- */
+
+static bool wanted(const char *name, char *const *names, int nnames)
+{
+	int i;
+
+	for (i = 0; i < nnames; i++)
+		if (!strcmp(names[i], name))
+			return true;
+	return !nnames;
+}
+
+/* Fills c with the channels to serve. Returns how many, or -1 after a message. */
+static int find_channels(struct child *c, char *const *names, int nnames)
+{
+	struct keel_ioc_cap cap;
+	int fd, n = 0, i, j;
+	uint32_t h;
+
+	fd = open(device, O_RDWR | O_CLOEXEC);
+	if (fd < 0) {
+		log_line("%s: %s", device, strerror(errno));
+		return -1;
+	}
+	for (h = 0; h < KEEL_MAX_HANDLES; h++) {
+		memset(&cap, 0, sizeof(cap));
+		cap.handle = h;
+		if (ioctl(fd, KEEL_IOC_CAP_INFO, &cap) < 0) {
+			if (errno == EBADF)
+				continue;
+			log_line("%s: %s", device, strerror(errno));
+			close(fd);
+			return -1;
+		}
+		cap.info.name[KEEL_NAME_LEN - 1] = '\0';
+		if (cap.info.type != KEEL_CAP_CHANNEL || !(cap.info.rights & KEEL_RIGHT_SERVE) ||
+		    !wanted(cap.info.name, names, nnames))
+			continue;
+		c[n] = (struct child) { .handle = h };
+		memcpy(c[n++].name, cap.info.name, KEEL_NAME_LEN);
+	}
+	close(fd);
+	for (i = 0; i < nnames; i++) {
+		for (j = 0; j < n && strcmp(names[i], c[j].name); j++)
+			;
+		if (j == n) {
+			log_line("%s: no such channel, or not ours to serve (keelctl caps lists them)",
+				 names[i]);
+			return -1;
+		}
+	}
+	return n;
+}
+
+static int check_file(const char *file)
+{
+	struct policy policy;
+	char msg[512];
+
+	if (policy_load(&policy, file, msg, sizeof(msg))) {
+		log_line("%s", msg);
+		return 1;
+	}
+	printf("%s: %u rules\n", file, policy.nrules);
+	policy_free(&policy);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct child children[KEEL_MAX_HANDLES];
+	int opt, n;
+
+	while ((opt = getopt(argc, argv, "c:d:p:sh")) != -1) {
+		switch (opt) {
+		case 'c':
+			return check_file(optarg);
+		case 'd':
+			device = optarg;
+			break;
+		case 'p':
+			policy_dir = optarg;
+			break;
+		case 's':
+			to_syslog = true;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			fputs(usage, stderr);
+			return EXIT_CONFIG;
+		}
+	}
+	log_init(NULL, to_syslog);
+	n = find_channels(children, argv + optind, argc - optind);
+	if (n < 0)
+		return 1;
+	if (!n) {
+		log_line("no channel to serve");
+		return 0;
+	}
+	return parent_main(children, (unsigned int)n);
+}

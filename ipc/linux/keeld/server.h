@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* server.h - serves one channel's driver calls. */
+#ifndef KEELD_SERVER_H
+#define KEELD_SERVER_H
+
+#include "policy.h"
+#include "transport.h"
+
+struct server;
+
+/*
+ * stop_fd: readable when the server shall return. event_fd: the eventfd that every transport given
+ * to server_run signals. Policy and descriptors stay the caller's.
+ */
+int server_new(struct server **s, const struct policy *policy, int stop_fd, int event_fd);
+void server_delete(struct server *s);
+
+/*
+ * Lays the window out, puts the channel up and serves until stop_fd is readable (0), the client
+ * breaks the rings (-EBADMSG: take the channel down, and up again), or the channel fails (other
+ * negative errno). On return no request is in flight and every file is closed. May be called
+ * again with another transport.
+ */
+int server_run(struct server *s, struct transport *t);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * transport.h - what the server needs of a channel: a window, a doorbell each way, and its state.
+ *
+ * The real one is /dev/keel (transport_keel.c). Tests put a memfd and eventfds behind it.
+ */
+#ifndef KEELD_TRANSPORT_H
+#define KEELD_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct transport {
+	void *window;
+	uint64_t window_bytes;
+	/* Puts the server's side up. 0 or negative errno. */
+	int (*up)(struct transport *t);
+	/* Rings the client. */
+	int (*kick)(struct transport *t);
+	/* The channel's generation, and whether the client's side is up. */
+	int (*state)(struct transport *t, uint32_t *generation, bool *client_up);
+	int fd;			/* of the implementation */
+	uint32_t handle;
+};
+
+/* ---- /dev/keel ------------------------------------------------------------------------------------- */
+
+/*
+ * Becomes the server of channel `handle` and maps its window; the channel stays down until up().
+ * event_fd is signalled at every doorbell and change of state. 0 or negative errno.
+ */
+int transport_keel_open(struct transport *t, const char *device, uint32_t handle, int event_fd);
+/* Unmaps and closes: the channel goes down. */
+void transport_keel_close(struct transport *t);
+
+#endif
