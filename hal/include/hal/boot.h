@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hal/boot.h - what the boot loader told us, the same for Multiboot 1 and 2.
+ */
+#ifndef HAL_BOOT_H
+#define HAL_BOOT_H
+
+#include <hal/types.h>
+
+/* Types of boot_region: the numbers of ACPI's E820 (ACPI 6.4, table 15.3). */
+#define BOOT_RAM	1
+#define BOOT_RESERVED	2
+#define BOOT_ACPI	3	/* tables, reusable once read */
+#define BOOT_NVS	4
+#define BOOT_BAD	5
+
+#define BOOT_MAX_REGIONS	128
+
+struct boot_region {
+	uint64_t base, bytes;
+	uint32_t type;
+	uint32_t reserved;
+};
+
+/*
+ * Regions are sorted by base, do not overlap (where the firmware's did, the less usable type won)
+ * and neighbours of one type are joined. They are the firmware's: memory the metakernel uses is
+ * not taken out. It uses exactly [HAL_IMAGE_PA, early_end), of which [module_pa, +module_bytes) is
+ * the module if that lies inside (QEMU puts it right behind the image; GRUB may put it elsewhere).
+ */
+struct boot_info {
+	char cmdline[2048];		/* without the image's own name */
+	paddr_t module_pa;		/* 0 if there is none */
+	uint64_t module_bytes;
+	struct boot_region region[BOOT_MAX_REGIONS];
+	unsigned int nregions;
+	paddr_t rsdp_pa;		/* a copy if it came in a Multiboot2 tag; 0 if none found */
+	paddr_t early_end;		/* first free byte behind the image and early allocations */
+	paddr_t ram_end;		/* end of the last RAM region */
+	paddr_t direct_map_end;		/* the direct map reaches from 0 to here */
+	const char *protocol;		/* "multiboot1" or "multiboot2" */
+	char loader[64];		/* the loader's name for itself */
+};
+
+/*
+ * npages pages of zeroed RAM behind the image, never freed. Stays usable until the caller hands
+ * the rest of memory out; moves boot_info.early_end. Does not return without memory.
+ */
+paddr_t hal_early_alloc(size_t npages);
+
+/* Pointer to [pa, pa + bytes) if the direct map has it, else NULL. For tables the firmware names. */
+const void *hal_phys_window(paddr_t pa, uint64_t bytes);
+
+/* The metakernel's root table (CR3 value). */
+paddr_t hal_boot_cr3(void);
+
+/* Set by the linker script. */
+extern char __image_start[], __image_end[];
+extern char __text_start[], __text_end[];
+extern char __tramp_text_start[], __tramp_text_end[];
+extern char __rodata_start[], __rodata_end[];
+extern char __data_start[], __data_end[];
+extern char __build_id_start[], __build_id_end[];	/* an ELF note */
+extern char hal_boot_stack_guard[], hal_boot_stack[], hal_boot_stack_end[];
+
+/* Called by start.S on the boot stack, paging on. */
+void __noreturn hal_boot(uint32_t magic, uint32_t info_pa);
+
+/* The linker's build id of this image in hex. */
+const char *hal_build_id(void);
+
+#endif

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+# hal: what the machine can do. Produces hal-objs; metakernel/module.mk links them.
+include metakernel/flags.mk
+
+hal-lds := hal/x86_64/keel.lds
+hal-c-srcs := \
+	hal/x86_64/acpi.c \
+	hal/x86_64/apic.c \
+	hal/x86_64/boot.c \
+	hal/x86_64/bootinfo.c \
+	hal/x86_64/cpu.c \
+	hal/x86_64/ioapic.c \
+	hal/x86_64/memmap.c \
+	hal/x86_64/pic.c \
+	hal/x86_64/power.c \
+	hal/x86_64/rtc.c \
+	hal/x86_64/tsc.c \
+	hal/x86_64/uart.c
+hal-s-srcs := \
+	hal/x86_64/start.S
+# Entry code of the rings, tied to the metakernel's frame layout.
+hal-entry-srcs := $(wildcard hal/x86_64/entry.c hal/x86_64/tramp.S)
+hal-c-srcs += $(filter %.c,$(hal-entry-srcs))
+hal-s-srcs += $(filter %.S,$(hal-entry-srcs))
+hal-c-objs := $(hal-c-srcs:%.c=$(O)/%.o)
+hal-s-objs := $(hal-s-srcs:%.S=$(O)/%.o)
+hal-objs := $(hal-s-objs) $(hal-c-objs)
+
+$(hal-c-objs): $(O)/%.o: %.c metakernel/flags.mk hal/module.mk
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(MK_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(hal-s-objs): $(O)/%.o: %.S metakernel/flags.mk hal/module.mk
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(MK_ASFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(hal-objs:.o=.d)

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+/*
+ * tsc.c - the rate of the time-stamp counter: told by the hypervisor or CPUID, else measured
+ * against channel 2 of the PIT (Intel 8254), whose gate and output are in port 0x61.
+ */
+#include <hal/cpu.h>
+#include <hal/irq.h>
+#include "tsc.h"
+
+#define PIT_HZ		1193182
+#define PIT_CH2		0x42
+#define PIT_MODE	0x43
+#define PIT_CH2_MODE0	0xb0	/* channel 2, both bytes, mode 0: output rises at zero */
+#define PORT_B		0x61
+#define PORT_B_GATE2	0x01
+#define PORT_B_SPEAKER	0x02
+#define PORT_B_OUT2	0x20
+
+#define MEASURE_MS	10
+#define MEASURE_ROUNDS	3
+#define TSC_GIVE_UP	20000000000	/* ticks without an answer: there is no PIT */
+
+static uint64_t tsc_khz;
+static const char *tsc_source = "guess";
+
+uint64_t hal_tsc_khz(void)
+{
+	return tsc_khz;
+}
+
+const char *hal_tsc_source(void)
+{
+	return tsc_source;
+}
+
+/* Leaf 0x40000010: a convention VMware started; KVM and others follow it. */
+static uint64_t khz_from_hypervisor(void)
+{
+	if (!hal_cpu()->hypervisor || hal_cpuid(0x40000000, 0).eax < 0x40000010)
+		return 0;
+	return hal_cpuid(0x40000010, 0).eax;
+}
+
+/* Leaf 0x15: crystal Hz * EBX / EAX (vol. 3B, 19.7.3). Only if the crystal is enumerated. */
+static uint64_t khz_from_cpuid(void)
+{
+	struct hal_cpuid r;
+
+	if (hal_cpu()->max_leaf < 0x15)
+		return 0;
+	r = hal_cpuid(0x15, 0);
+	if (!r.eax || !r.ebx || !r.ecx)
+		return 0;
+	return (uint64_t)r.ecx * r.ebx / r.eax / 1000;
+}
+
+/* TSC ticks while channel 2 counts down MEASURE_MS; 0 if it never ends. */
+static uint64_t pit_round(void)
+{
+	uint16_t count = PIT_HZ * MEASURE_MS / 1000;
+	uint8_t portb = (uint8_t)(hal_inb(PORT_B) & ~(PORT_B_GATE2 | PORT_B_SPEAKER));
+	uint64_t t0, t1;
+
+	hal_outb(PORT_B, portb);
+	hal_outb(PIT_MODE, PIT_CH2_MODE0);
+	hal_outb(PIT_CH2, (uint8_t)count);
+	hal_outb(PIT_CH2, (uint8_t)(count >> 8));
+	hal_outb(PORT_B, portb | PORT_B_GATE2);
+	t0 = hal_rdtsc();
+	do {
+		t1 = hal_rdtsc();
+		if (t1 - t0 > TSC_GIVE_UP)
+			return 0;
+	} while (!(hal_inb(PORT_B) & PORT_B_OUT2));
+	t1 = hal_rdtsc();
+	hal_outb(PORT_B, portb);
+	return t1 - t0;
+}
+
+/* The shortest of some rounds: interruptions only ever add. */
+static uint64_t khz_from_pit(void)
+{
+	uint64_t best = UINT64_MAX;
+
+	for (unsigned int i = 0; i < MEASURE_ROUNDS; i++) {
+		uint64_t ticks = pit_round();
+
+		if (!ticks)
+			return 0;
+		best = min_u64(best, ticks);
+	}
+	return best / MEASURE_MS;
+}
+
+void tsc_calibrate(void)
+{
+	if (tsc_khz)
+		return;
+	tsc_source = "hypervisor";
+	tsc_khz = khz_from_hypervisor();
+	if (tsc_khz)
+		return;
+	tsc_source = "cpuid";
+	tsc_khz = khz_from_cpuid();
+	if (tsc_khz)
+		return;
+	tsc_source = "pit";
+	tsc_khz = khz_from_pit();
+	if (tsc_khz)
+		return;
+	/* Base frequency in MHz if CPUID has it (leaf 0x16), else something sane. */
+	tsc_source = "guess";
+	tsc_khz = hal_cpu()->max_leaf >= 0x16 ? (hal_cpuid(0x16, 0).eax & 0xffff) * 1000ULL : 0;
+	if (!tsc_khz)
+		tsc_khz = 2000000;
+}
+
+void hal_delay_us(uint64_t us)
+{
+	uint64_t t0 = hal_rdtsc(), ticks = us * tsc_khz / 1000;
+
+	while (hal_rdtsc() - t0 < ticks)
+		hal_pause();
+}

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+# lib.mk - metakernel/lib: strings, printf, log, panic. Included by metakernel/module.mk.
+include metakernel/flags.mk
+
+mklib-srcs := \
+	metakernel/lib/log.c \
+	metakernel/lib/panic.c \
+	metakernel/lib/printf.c \
+	metakernel/lib/string.c
+mklib-objs := $(mklib-srcs:%.c=$(O)/%.o)
+
+# -fno-builtin: gcc must not turn memset's loop into a call of memset.
+$(mklib-objs): $(O)/%.o: %.c metakernel/flags.mk metakernel/lib.mk
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(MK_CFLAGS) -fno-builtin -MMD -MP -c -o $@ $<
+
+-include $(mklib-objs:.o=.d)
