@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * rt/rt.h - what the parts of the runtime offer each other.
+ *
+ * Everything runs on one thread in ring 1 with no interrupts and no signals: no locks anywhere.
+ * Functions that stand for a system call return 0 or a count, or a negative errno.
+ */
+#ifndef RT_RT_H
+#define RT_RT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <keel/abi.h>
+
+#define PAGE_BYTES	4096UL
+
+/* ---- start.c -------------------------------------------------------------------------------- */
+
+extern const struct keel_start_info *rt_info;
+extern int rt_max_c_calls;	/* how deep Lua may nest C calls on the stack there is */
+
+/* Machine address of the partition's own memory at `va` (text, data, heap: all is linear). */
+static inline uint64_t va_to_pa(const void *va)
+{
+	return (uint64_t)va - KEEL_PEER_VA + rt_info->mem_pa;
+}
+
+static inline void *pa_to_va(uint64_t pa)
+{
+	return (void *)(pa - rt_info->mem_pa + KEEL_PEER_VA);
+}
+
+/* End the partition: KEEL_SHUTDOWN_EXIT or _CRASH, with an exit status. */
+_Noreturn void rt_shutdown(unsigned how, int status);
+
+/* Write a line about the runtime itself to the console and end the partition as crashed. */
+_Noreturn void rt_panic(const char *why);
+
+/* ---- event.c: waiting ------------------------------------------------------------------------ */
+
+#define RT_FOREVER	0	/* as a deadline: none */
+
+/*
+ * True if one of the event bits in `mask` has been set since the last call that saw it; clears
+ * those bits. Bits outside the mask are remembered for whoever asks for them.
+ */
+bool event_take(uint64_t mask);
+
+/*
+ * Sleep until an event bit of `mask` is set (consumed: true) or the TSC passes `deadline_tsc`
+ * (false; RT_FOREVER never). The caller tests its condition, then waits, in a loop.
+ */
+bool event_wait(uint64_t mask, uint64_t deadline_tsc);
+
+/* ---- clock.c --------------------------------------------------------------------------------- */
+
+struct timespec;
+
+void clock_init(void);
+uint64_t clock_deadline(uint64_t ns_from_now);
+int clock_gettime_rt(int id, struct timespec *ts);
+int clock_nanosleep_rt(int id, int flags, const struct timespec *req);
+
+/* ---- heap.c ---------------------------------------------------------------------------------- */
+
+/* Give [start, start + bytes) to the heap; ranges need not adjoin. */
+void heap_add(void *start, size_t bytes);
+
+/* `bytes` zeroed, page-aligned; NULL if there is no room. Freed with free(). */
+void *heap_pages(size_t bytes);
+
+/* ---- paging.c -------------------------------------------------------------------------------- */
+
+/* Map `npages` pages at `va`, read-write no-execute, to machine frames from `pa` on. 0 or -ENOMEM. */
+int paging_map(uint64_t va, uint64_t pa, size_t npages);
+
+/* Make the page at `va` fault. False if it is not mapped by a 4 KiB entry. */
+bool paging_guard(uint64_t va);
+
+/* First address above the memory where a window can go: a multiple of 2 MiB, with a gap below. */
+uint64_t paging_window_va(void);
+
+/* ---- console.c ------------------------------------------------------------------------------- */
+
+ssize_t console_read(void *buf, size_t len);
+ssize_t console_write(const void *buf, size_t len);
+bool console_readable(void);
+
+/* ---- file.c: file descriptors and paths ------------------------------------------------------- */
+
+#define RT_FILES	64	/* open at once; 0..2 are the console */
+
+struct file;
+struct iovec;
+struct stat;
+
+struct file_ops {
+	ssize_t (*read)(struct file *f, void *buf, size_t len, uint64_t off);
+	ssize_t (*write)(struct file *f, const void *buf, size_t len, uint64_t off);
+	int (*stat)(struct file *f, struct stat *st);
+	int (*truncate)(struct file *f, uint64_t len);
+	int (*sync)(struct file *f);
+	int (*close)(struct file *f);
+};
+
+struct file {
+	const struct file_ops *ops;	/* NULL: slot is free */
+	int flags;			/* O_* of open */
+	bool seekable;
+	uint64_t pos;			/* of read and write; kept here, not by the server */
+	union {
+		const struct keel_module *module;
+		struct {
+			int32_t handle;		/* the server's number for it */
+			uint32_t generation;	/* of the server that gave it */
+			void *ahead;		/* read-ahead buffer, see remote.c */
+		} remote;
+	};
+};
+
+void file_init(void);
+long file_syscall(long n, long a, long b, long c, long d);
+
+/* ---- remote.c: files behind the driver-call channel ------------------------------------------- */
+
+int remote_open(struct file *f, const char *path, int flags, mode_t mode);
+int remote_stat_path(const char *path, bool follow, struct stat *st);
+int remote_unlink(const char *path, int flags);
+int remote_rename(const char *from, const char *to);
+int remote_mkdir(const char *path, mode_t mode);
+
+#endif /* RT_RT_H */
