@@ -50,10 +50,12 @@ $(O)/flags: FORCE
 
 # Programs for the guest side of tests, as $(O)/tests/rootfs/PATH; module makefiles add theirs.
 TESTS_ROOTFS :=
-# Everything else that `make test` needs built.
-TESTS_BUILD :=
+# `tests-build` is everything else that `make test` needs; module makefiles add prerequisites.
+.PHONY: tests-build
 
-include $(sort $(wildcard */module.mk tests/*/module.mk))
+# images/ last: it uses what the others have listed.
+include $(sort $(filter-out images/%,$(wildcard */module.mk tests/*/module.mk)))
+include images/module.mk
 
 all: image
 
@@ -66,7 +68,7 @@ run-built: image $(O)/run/demo.img
 .PHONY: run-built
 
 # TEST=pattern picks tests by name, e.g. `make test TEST='boot*'`.
-test: image $(O)/images/test.bundle $(O)/images/linux-test.bundle $(TESTS_BUILD)
+test: image $(O)/images/test.bundle $(O)/images/linux-test.bundle tests-build
 	$(Q)scripts/run-tests $(TEST)
 
 bench: image
