@@ -49,7 +49,7 @@ static bool is_rsdp(const uint8_t *p)
 }
 
 /* RSDPs lie on 16-byte boundaries. */
-static paddr_t scan(paddr_t pa, uint64_t bytes)
+paddr_t acpi_scan_range(paddr_t pa, uint64_t bytes)
 {
 	const uint8_t *p = hal_phys_window(pa, bytes);
 
@@ -66,8 +66,8 @@ paddr_t acpi_scan_rsdp(void)
 	paddr_t pa = 0;
 
 	if (ebda >= 0x80000 && ebda < 0xa0000)
-		pa = scan(ebda, 1024);
-	return pa ? pa : scan(0xe0000, 0x20000);
+		pa = acpi_scan_range(ebda, 1024);
+	return pa ? pa : acpi_scan_range(0xe0000, 0x20000);
 }
 
 /* The whole table at pa, its length in *len; NULL (and counted) if it is not sound. */

@@ -34,6 +34,8 @@
 #define SIZE_4G		0x100000000ULL
 #define DIRECT_MAP_MAX	(64ULL << 40)		/* 128 of the 128 + 127 top-level slots */
 
+#define ACPI_SCAN_MAX	0x4000000
+
 #define IMAGE_END_MARK	0x646e65206c65656b	/* "keel end" */
 
 extern uint64_t boot_pml4[], boot_pdpt_low[], boot_pd_low[], boot_pd_image[];
@@ -176,6 +178,23 @@ static void find_ram_end(struct boot_info *bi)
 			bi->ram_end = bi->region[i].base + bi->region[i].bytes;
 }
 
+/*
+ * Prefer the original to the loader's copy, which a partition could not read: BIOS keeps it below
+ * 1 MiB, UEFI in ACPI memory.
+ */
+static void find_rsdp(struct boot_info *bi)
+{
+	paddr_t pa = acpi_scan_rsdp();
+
+	for (unsigned int i = 0; i < bi->nregions && !pa; i++)
+		if (bi->region[i].type == BOOT_ACPI && bi->region[i].bytes <= ACPI_SCAN_MAX)
+			pa = acpi_scan_range(bi->region[i].base, bi->region[i].bytes);
+	if (pa)
+		bi->rsdp_pa = pa;
+	else
+		bi->rsdp_is_copy = bi->rsdp_pa != 0;
+}
+
 const char *hal_build_id(void)
 {
 	/* An ELF note: name size 4, descriptor size, type, "GNU\0", descriptor. */
@@ -212,7 +231,6 @@ void __noreturn hal_boot(uint32_t magic, uint32_t info_pa)
 	remap_image();
 	boot_pml4[0] = 0;
 	hal_write_cr3(hal_boot_cr3());
-	if (!bi->rsdp_pa)
-		bi->rsdp_pa = acpi_scan_rsdp();
+	find_rsdp(bi);
 	keel_main(bi);
 }

@@ -56,4 +56,7 @@ void acpi_parse(struct acpi_info *info, paddr_t rsdp_pa);
 /* Look for the RSDP in the EBDA and at 0xe0000..0xfffff (ACPI 6.4, 5.2.5.1). 0 if there is none. */
 paddr_t acpi_scan_rsdp(void);
 
+/* Look for one in [pa, pa + bytes). UEFI puts it into a region of type BOOT_ACPI. */
+paddr_t acpi_scan_range(paddr_t pa, uint64_t bytes);
+
 #endif

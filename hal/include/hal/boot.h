@@ -34,7 +34,8 @@ struct boot_info {
 	uint64_t module_bytes;
 	struct boot_region region[BOOT_MAX_REGIONS];
 	unsigned int nregions;
-	paddr_t rsdp_pa;		/* a copy if it came in a Multiboot2 tag; 0 if none found */
+	paddr_t rsdp_pa;		/* 0 if none found */
+	bool rsdp_is_copy;		/* rsdp_pa is in the image: the original was not found */
 	paddr_t early_end;		/* first free byte behind the image and early allocations */
 	paddr_t ram_end;		/* end of the last RAM region */
 	paddr_t direct_map_end;		/* the direct map reaches from 0 to here */
