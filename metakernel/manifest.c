@@ -3,7 +3,7 @@
  * manifest.c - from a flattened device tree to struct manifest.
  *
  * Two passes. The first, check_tree(), walks every tag once and accepts only a tree in which all
- * lengths, names and the nesting are in order and at most three levels deep. The second reads it by
+ * lengths, names and the nesting are in order and at most MAX_DEPTH levels deep. The second reads it by
  * tables: one rule a property says its type, where its value goes, its range, and for which kinds
  * of partition it is allowed and required. What concerns several properties or nodes comes last.
  *
@@ -18,7 +18,7 @@
 
 #include <libfdt.h>
 
-#define MAX_DEPTH	3	/* /partitions/NAME */
+#define MAX_DEPTH	4	/* /partitions/NAME, and a level to name what should not be there */
 
 #define K_LINUX		(1u << MANIFEST_LINUX)
 #define K_UNIKERNEL	(1u << MANIFEST_UNIKERNEL)

@@ -1,0 +1,545 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Property: a manifest is read exactly as written, and everything that is not a correct manifest is
+ * refused with the node and the property named, without a byte being read beyond its end.
+ * Failure looks like: a wrong field in struct manifest, a bad tree accepted, a refusal that names the
+ * wrong place, or a report of the address or undefined-behaviour sanitizer.
+ */
+#include "unit.h"
+
+#include <libfdt.h>
+
+#include "dts.h"
+#include "manifest.h"
+
+static struct manifest m;
+static struct parse_error e;
+
+/* ---- Accepted ----------------------------------------------------------------------------------- */
+
+static void good_manifest_is_read_as_written(void **state)
+{
+	const struct manifest_part *p = m.parts;
+	size_t len;
+	void *fdt = dts_compile(dts_good, "", &len);
+
+	(void)state;
+	assert_int_equal(manifest_parse(fdt, len, &m, &e), 0);
+	free(fdt);
+
+	assert_int_equal(m.nparts, 3);
+	assert_string_equal(p[0].name, "linux");
+	assert_int_equal(p[0].kind, MANIFEST_LINUX);
+	assert_string_equal(p[0].image, "vmlinux");
+	assert_string_equal(p[0].initrd, "initramfs.cpio.gz");
+	assert_string_equal(p[0].cmdline, "console=hvc0 quiet");
+	assert_string_equal(p[0].console, "com1");
+	assert_true(p[0].mem_rest && p[0].control && p[0].devices);
+	assert_int_equal(p[0].mem_bytes, 0);
+	assert_int_equal(p[0].priority, 8);
+	assert_int_equal(p[0].shadow_pages, 2048);
+	assert_int_equal(p[0].vcpus, 1);
+	assert_int_equal(p[0].nmodules, 0);
+
+	assert_string_equal(p[1].name, "lua");
+	assert_int_equal(p[1].kind, MANIFEST_UNIKERNEL);
+	assert_false(p[1].mem_rest || p[1].control || p[1].devices);
+	assert_int_equal(p[1].mem_bytes, 0x200000);
+	assert_int_equal(p[1].priority, 31);
+	assert_string_equal(p[1].initrd, "");
+	assert_string_equal(p[1].console, "");
+	assert_int_equal(p[1].vcpus, 1);
+	assert_int_equal(p[1].nmodules, 2);
+	assert_string_equal(p[1].modules[0], "demo.lua");
+	assert_string_equal(p[1].modules[1], "lib/Two+2.lua");
+
+	assert_int_equal(p[2].kind, MANIFEST_TEST);
+	assert_string_equal(p[2].image, "tests/probe.elf");
+	assert_int_equal(p[2].mem_bytes, 0x80000);
+	assert_string_equal(p[2].cmdline, "");
+
+	assert_int_equal(m.nchans, 2);
+	assert_string_equal(m.chans[0].name, "lua");
+	assert_int_equal(m.chans[0].server, 0);
+	assert_int_equal(m.chans[0].client, 1);
+	assert_int_equal(m.chans[0].window, 0x100000);
+	assert_int_equal(m.chans[1].server, 1);
+	assert_int_equal(m.chans[1].client, 2);
+}
+
+static void shipped_manifest_is_accepted(void **state)
+{
+	char *text = calloc(1, 65536);
+	FILE *f = fopen("images/system.dts", "r");
+	size_t len;
+	void *fdt;
+
+	(void)state;
+	assert_non_null(f);
+	assert_true(fread(text, 1, 65535, f) > 0);
+	fclose(f);
+	fdt = dts_compile(text, "", &len);
+	if (manifest_parse(fdt, len, &m, &e))
+		fail_msg("%s: %s: %s", e.node, e.prop, e.msg);
+	free(fdt);
+	free(text);
+}
+
+static void channels_may_be_missing(void **state)
+{
+	static const char text[] = "/dts-v1/; / { compatible = \"keel,system-1\"; partitions { a {"
+				   "kind = \"test\"; image = \"a\"; memory-rest; priority = <1>;"
+				   "shadow-pages = <64>; }; }; };";
+	size_t len;
+	void *fdt = dts_compile(text, "", &len);
+
+	(void)state;
+	assert_int_equal(manifest_parse(fdt, len, &m, &e), 0);
+	assert_int_equal(m.nchans, 0);
+	free(fdt);
+}
+
+/* Files in a cpio archive are only 4-byte aligned. */
+static void alignment_does_not_matter(void **state)
+{
+	static struct manifest aligned;
+	size_t len;
+	void *fdt = dts_compile(dts_good, "", &len);
+	char *block = malloc(len + 7);
+
+	(void)state;
+	assert_int_equal(manifest_parse(fdt, len, &aligned, &e), 0);
+	for (unsigned int shift = 1; shift < 8; shift++) {
+		memcpy(block + shift, fdt, len);
+		assert_int_equal(manifest_parse(block + shift, len, &m, &e), 0);
+		assert_memory_equal(&m, &aligned, sizeof(m));
+	}
+	free(block);
+	free(fdt);
+}
+
+/* Bytes after the tree (a padded file) are not part of it. */
+static void trailing_bytes_are_ignored(void **state)
+{
+	size_t len;
+	char *fdt = dts_compile(dts_good, "", &len);
+
+	(void)state;
+	fdt = realloc(fdt, len + 100);
+	memset(fdt + len, 0xff, 100);
+	assert_int_equal(manifest_parse(fdt, len + 100, &m, &e), 0);
+	free(fdt);
+}
+
+/* ---- Refused: the good manifest with one text replaced ------------------------------------------ */
+
+#define LINUX	"/partitions/linux"
+#define LUA	"/partitions/lua"
+#define PROBE	"/partitions/probe"
+#define CHAN	"/channels/lua"
+#define X32	"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define TINY(n)	n " { kind = \"test\"; image = \"t\"; memory = /bits/ 64 <0x80000>;" \
+		"priority = <0>; shadow-pages = <64>; };"
+#define TCHAN(n) n " { server = \"lua\"; client = \"probe\"; window = /bits/ 64 <0x1000>; };"
+
+static const struct refusal {
+	const char *what, *from, *to, *node, *prop, *msg;
+} refusals[] = {
+	/* the tree */
+	{ "root_without_compatible", "compatible = \"keel,system-1\";", "", "/", "compatible", "missing" },
+	{ "root_of_other_version", "keel,system-1", "keel,system-2", "/", "compatible", "should be" },
+	{ "root_with_unknown_property", "partitions {", "model = \"x\"; partitions {", "/", "model",
+	  "unknown property" },
+	{ "root_with_unknown_node", "channels {", "chosen { }; channels {", "/chosen", "", "unknown node" },
+	{ "memory_reservation", "/dts-v1/;", "/dts-v1/; /memreserve/ 0x1000 0x1000;", "/", "",
+	  "reservations" },
+	{ "property_of_partitions", "partitions {", "partitions { x;", "/partitions", "x",
+	  "unknown property" },
+	{ "property_of_channels", "channels {", "channels { #address-cells = <1>;", "/channels",
+	  "#address-cells", "unknown property" },
+	{ "nodes_nested_too_deep", "\"com1\";", "\"com1\"; a { b { }; };", "/", "", "nested too deep" },
+	{ "node_in_partition", "\"com1\";", "\"com1\"; cpu { };", LINUX, "", "unknown node in it: cpu" },
+	{ "node_in_channel", "<0x100000>;", "<0x100000>; a { };", CHAN, "", "unknown node in it: a" },
+	/* partitions: presence */
+	{ "unknown_property", "control;", "contol;", LINUX, "contol", "unknown property" },
+	{ "kind_missing", "kind = \"linux\";", "", LINUX, "kind", "missing" },
+	{ "image_missing", "image = \"lua.elf\";", "", LUA, "image", "missing" },
+	{ "priority_missing", "priority = <31>;", "", LUA, "priority", "missing" },
+	{ "shadow_pages_missing", "shadow-pages = <64>;", "", LUA, "shadow-pages", "missing" },
+	{ "memory_missing", "memory = /bits/ 64 <0x200000>;", "", LUA, "memory", "missing" },
+	{ "memory_missing_for_test", "memory = /bits/ 64 <0x80000>;", "", PROBE, "memory", "missing" },
+	{ "memory_rest_missing_for_linux", "memory-rest;", "", LINUX, "memory-rest", "missing" },
+	/* partitions: what a kind may have */
+	{ "linux_with_fixed_memory", "memory-rest;", "memory-rest; memory = /bits/ 64 <0x200000>;", LINUX,
+	  "memory", "not allowed" },
+	{ "linux_with_modules", "memory-rest;", "memory-rest; modules = \"a\";", LINUX, "modules",
+	  "not allowed" },
+	{ "unikernel_with_initrd", "modules =", "initrd = \"x\"; modules =", LUA, "initrd", "not allowed" },
+	{ "unikernel_with_devices", "modules =", "devices; modules =", LUA, "devices", "not allowed" },
+	{ "unikernel_with_memory_rest", "memory = /bits/ 64 <0x200000>;",
+	  "memory = /bits/ 64 <0x200000>; memory-rest;", LUA, "memory-rest", "not allowed" },
+	{ "memory_and_memory_rest", "memory = /bits/ 64 <0x80000>;",
+	  "memory = /bits/ 64 <0x80000>; memory-rest;", PROBE, "memory", "both" },
+	{ "memory_rest_twice", "memory = /bits/ 64 <0x80000>;", "memory-rest;", PROBE, "memory-rest",
+	  "already given to: linux" },
+	{ "devices_twice", "priority = <0>;", "priority = <0>; devices;", PROBE, "devices",
+	  "already given to: linux" },
+	/* partitions: values */
+	{ "kind_unknown", "\"unikernel\"", "\"windows\"", LUA, "kind", "unknown kind: windows" },
+	{ "kind_not_a_string", "kind = \"test\"", "kind = <1>", PROBE, "kind", "not one string" },
+	{ "kind_empty", "kind = \"test\"", "kind", PROBE, "kind", "not one string" },
+	{ "kind_list", "kind = \"test\"", "kind = \"test\", \"linux\"", PROBE, "kind", "not one string" },
+	{ "image_empty", "\"lua.elf\"", "\"\"", LUA, "image", "empty" },
+	{ "image_too_long", "\"lua.elf\"", "\"" X32 "\"", LUA, "image", "too long" },
+	{ "image_with_odd_character", "\"lua.elf\"", "\"lua elf\"", LUA, "image", "character" },
+	{ "image_outside", "\"lua.elf\"", "\"../lua.elf\"", LUA, "image", "character" },
+	{ "image_absolute", "\"lua.elf\"", "\"/lua.elf\"", LUA, "image", "character" },
+	{ "image_directory", "\"lua.elf\"", "\"lua/\"", LUA, "image", "character" },
+	{ "image_bytes", "\"lua.elf\"", "[01 02 03]", LUA, "image", "not one string" },
+	{ "initrd_list", "\"initramfs.cpio.gz\"", "\"a\", \"b\"", LINUX, "initrd", "not one string" },
+	{ "cmdline_with_control_character", "lua /boot", "lua\\n/boot", LUA, "cmdline", "character" },
+	{ "cmdline_with_high_character", "lua /boot", "lua\\xff/boot", LUA, "cmdline", "character" },
+	{ "cmdline_number", "\"lua /boot/demo.lua\"", "<7 8>", LUA, "cmdline", "not one string" },
+	{ "console_too_long", "\"com1\"", "\"" X32 "\"", LINUX, "console", "too long" },
+	{ "console_with_odd_character", "\"com1\"", "\"COM1\"", LINUX, "console", "character" },
+	{ "memory_32_bits", "/bits/ 64 <0x200000>", "<0x200000>", LUA, "memory", "64-bit" },
+	{ "memory_two_cells_too_many", "/bits/ 64 <0x200000>", "/bits/ 64 <0 0x200000>", LUA, "memory",
+	  "64-bit" },
+	{ "memory_empty", "memory = /bits/ 64 <0x200000>", "memory", LUA, "memory", "64-bit" },
+	{ "memory_not_page_multiple", "<0x200000>", "<0x200001>", LUA, "memory", "multiple of 4096" },
+	{ "memory_too_small", "<0x80000>", "<0x7f000>", PROBE, "memory", "too small" },
+	{ "memory_zero", "<0x80000>", "<0>", PROBE, "memory", "too small" },
+	{ "memory_too_large", "<0x200000>", "<0x10000001000>", LUA, "memory", "too large" },
+	{ "memory_near_overflow", "<0x200000>", "<0xfffffffffffff000>", LUA, "memory", "too large" },
+	{ "memory_rest_with_value", "memory-rest;", "memory-rest = <1>;", LINUX, "memory-rest",
+	  "takes no value" },
+	{ "control_with_value", "control;", "control = \"yes\";", LINUX, "control", "takes no value" },
+	{ "priority_too_high", "<31>", "<32>", LUA, "priority", "too large; most is 31" },
+	{ "priority_negative", "<31>", "<0xffffffff>", LUA, "priority", "too large" },
+	{ "priority_64_bits", "<31>", "/bits/ 64 <31>", LUA, "priority", "32-bit" },
+	{ "priority_text", "<31>", "\"31\"", LUA, "priority", "32-bit" },
+	{ "shadow_pages_too_few", "<64>", "<63>", LUA, "shadow-pages", "too small; least is 64" },
+	{ "shadow_pages_too_many", "<65536>", "<65537>", PROBE, "shadow-pages", "too large" },
+	{ "vcpus_two", "vcpus = <1>", "vcpus = <2>", LINUX, "vcpus", "too large; most is 1" },
+	{ "vcpus_none", "vcpus = <1>", "vcpus = <0>", LINUX, "vcpus", "too small" },
+	{ "modules_too_many", "\"demo.lua\"", "\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\"", LUA,
+	  "modules", "too many" },
+	{ "modules_twice_the_same", "lib/Two+2.lua", "demo.lua", LUA, "modules", "twice" },
+	{ "modules_empty", "modules = \"demo.lua\", \"lib/Two+2.lua\"", "modules", LUA, "modules", "empty" },
+	{ "modules_not_terminated", "\"lib/Two+2.lua\"", "[61 62]", LUA, "modules", "not terminated" },
+	{ "modules_empty_name", "\"demo.lua\"", "\"\"", LUA, "modules", "empty" },
+	{ "modules_name_too_long", "\"demo.lua\"", "\"" X32 "\"", LUA, "modules", "too long" },
+	/* names */
+	{ "name_too_long", "probe {", X32 " {", "/partitions/" X32, "", "name too long" },
+	{ "name_with_unit_address", "probe {", "probe@1 {", "/partitions/probe@1", "", "character" },
+	{ "name_with_upper_case", "probe {", "Probe {", "/partitions/Probe", "", "character" },
+	{ "name_starts_with_dash", "probe {", "-probe {", "/partitions/-probe", "", "character" },
+	{ "too_many_partitions", "probe {", TINY("a") TINY("b") TINY("c") TINY("d") TINY("e") TINY("f")
+	  "probe {", "/partitions", "", "too many" },
+	/* channels */
+	{ "channel_unknown_property", "client = \"lua\";", "client = \"lua\"; size = <1>;", CHAN, "size",
+	  "unknown property" },
+	{ "channel_without_server", "server = \"linux\";", "", CHAN, "server", "missing" },
+	{ "channel_without_client", "client = \"lua\";", "", CHAN, "client", "missing" },
+	{ "channel_without_window", "window = /bits/ 64 <0x100000>;", "", CHAN, "window", "missing" },
+	{ "channel_to_nobody", "client = \"lua\"", "client = \"luna\"", CHAN, "client",
+	  "no such partition: luna" },
+	{ "channel_from_nobody", "server = \"linux\"", "server = \"Linux\"", CHAN, "server",
+	  "no such partition" },
+	{ "channel_to_itself", "client = \"lua\"", "client = \"linux\"", CHAN, "client", "same partition" },
+	{ "channel_server_number", "server = \"linux\"", "server = <0>", CHAN, "server", "not one string" },
+	{ "window_zero", "<0x100000>", "<0>", CHAN, "window", "too small" },
+	{ "window_not_page_multiple", "<0x100000>", "<0x100800>", CHAN, "window", "multiple of 4096" },
+	{ "window_too_large", "<0x100000>", "<0x1001000>", CHAN, "window", "too large" },
+	{ "window_32_bits", "/bits/ 64 <0x100000>", "<0x100000>", CHAN, "window", "64-bit" },
+	{ "window_larger_than_server", "<0x1000>", "<0x200000>", "/channels/back", "window",
+	  "server's memory" },
+	{ "channel_name_odd", "back {", "back@0 {", "/channels/back@0", "", "character" },
+	{ "too_many_channels", "back {", TCHAN("c1") TCHAN("c2") TCHAN("c3") TCHAN("c4") TCHAN("c5")
+	  TCHAN("c6") TCHAN("c7") TCHAN("c8") TCHAN("c9") TCHAN("d1") TCHAN("d2") TCHAN("d3") TCHAN("d4")
+	  TCHAN("d5") TCHAN("d6") "back {", "/channels", "", "too many" },
+};
+
+static void assert_refused(int ret, const char *node, const char *prop, const char *msg)
+{
+	assert_true(ret < 0);
+	assert_string_equal(e.node, node);
+	assert_string_equal(e.prop, prop);
+	if (!strstr(e.msg, msg))
+		fail_msg("message \"%s\" has no \"%s\"", e.msg, msg);
+}
+
+static void is_refused(void **state)
+{
+	const struct refusal *c = *state;
+	char *text = dts_replace(dts_good, c->from, c->to);
+	size_t len;
+	void *fdt = dts_compile(text, "", &len);
+
+	assert_refused(manifest_parse(fdt, len, &m, &e), c->node, c->prop, c->msg);
+	free(fdt);
+	free(text);
+}
+
+/* ---- Refused: what dtc does not write ----------------------------------------------------------- */
+
+static void no_partition_is_refused(void **state)
+{
+	static const char *const texts[] = {
+		"/dts-v1/; / { compatible = \"keel,system-1\"; };",
+		"/dts-v1/; / { compatible = \"keel,system-1\"; partitions { }; };",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NELEM(texts); i++) {
+		size_t len;
+		void *fdt = dts_compile(texts[i], "", &len);
+
+		assert_refused(manifest_parse(fdt, len, &m, &e), "/partitions", "", "no partition");
+		free(fdt);
+	}
+}
+
+static void overlong_cmdline_is_refused(void **state)
+{
+	char *line = calloc(1, 2100), *text;
+	size_t len;
+	void *fdt;
+
+	(void)state;
+	for (size_t n = 2047; n <= 2048; n++) {
+		memset(line, 'x', n);
+		text = dts_replace(dts_good, "lua /boot/demo.lua", line);
+		fdt = dts_compile(text, "", &len);
+		if (n == 2047)
+			assert_int_equal(manifest_parse(fdt, len, &m, &e), 0);
+		else
+			assert_refused(manifest_parse(fdt, len, &m, &e), LUA, "cmdline", "too long");
+		free(fdt);
+		free(text);
+	}
+	free(line);
+}
+
+/* Change each `from` in the blob (a whole string, of the same length as `to`). */
+static void patch(char *fdt, size_t len, const char *from, const char *to)
+{
+	size_t n = strlen(from) + 1;
+	bool found = false;
+
+	assert_int_equal(strlen(to) + 1, n);
+	for (size_t i = 0; i + n <= len; i++) {
+		if (!memcmp(fdt + i, from, n)) {
+			memcpy(fdt + i, to, n);
+			found = true;
+		}
+	}
+	assert_true(found);
+}
+
+static void patched_is_refused(const char *dts_from, const char *dts_to, const char *from, const char *to,
+			       const char *node, const char *prop, const char *msg)
+{
+	char *text = dts_replace(dts_good, dts_from, dts_to);
+	size_t len;
+	char *fdt = dts_compile(text, "", &len);
+
+	patch(fdt, len, from, to);
+	assert_refused(manifest_parse(fdt, len, &m, &e), node, prop, msg);
+	free(fdt);
+	free(text);
+}
+
+static void duplicate_partition_is_refused(void **state)
+{
+	(void)state;
+	patched_is_refused("probe {", "lux {", "lux", "lua", LUA, "", "second partition");
+}
+
+static void duplicate_channel_is_refused(void **state)
+{
+	(void)state;
+	patched_is_refused("back {", "lux {", "lux", "lua", CHAN, "", "second channel");
+}
+
+static void duplicate_property_is_refused(void **state)
+{
+	(void)state;
+	patched_is_refused("control;", "control; contrul;", "contrul", "control", LINUX, "control",
+			   "given twice");
+}
+
+static void duplicate_partitions_node_is_refused(void **state)
+{
+	(void)state;
+	patched_is_refused("channels {", "partitiuns { }; channels {", "partitiuns", "partitions",
+			   "/partitions", "", "second node");
+}
+
+static void second_linux_is_refused(void **state)
+{
+	char *once = dts_replace(dts_good, "\"test\"", "\"linux\"");
+	char *text = dts_replace(once, "memory = /bits/ 64 <0x80000>;", "memory-rest;");
+	size_t len;
+	void *fdt = dts_compile(text, "", &len);
+
+	(void)state;
+	assert_refused(manifest_parse(fdt, len, &m, &e), PROBE, "kind", "second linux beside: linux");
+	free(fdt);
+	free(text);
+	free(once);
+}
+
+static void unprintable_names_are_cleaned(void **state)
+{
+	(void)state;
+	patched_is_refused("probe {", "abcde {", "abcde", "a\x1b[2J", "/partitions/a?[2J", "", "character");
+}
+
+static void old_versions_are_refused(void **state)
+{
+	size_t len;
+	void *fdt = dts_compile(dts_good, "-V 16", &len);
+
+	(void)state;
+	assert_refused(manifest_parse(fdt, len, &m, &e), "/", "", "wrong version of the format: 16");
+	free(fdt);
+}
+
+static void oversized_tree_is_refused(void **state)
+{
+	size_t len;
+	char *fdt = dts_compile(dts_good, "-S 65536", &len);
+
+	(void)state;
+	assert_int_equal(len, 65536);
+	assert_int_equal(manifest_parse(fdt, len, &m, &e), 0);
+	free(fdt);
+	fdt = dts_compile(dts_good, "-S 65544", &len);
+	assert_int_equal(manifest_parse(fdt, len, &m, &e), -KEEL_E2BIG);
+	assert_refused(-1, "/", "", "too large");
+	free(fdt);
+}
+
+static void every_truncation_is_refused(void **state)
+{
+	size_t len;
+	char *fdt = dts_compile(dts_good, "", &len);
+
+	(void)state;
+	for (size_t n = 0; n < len; n++) {
+		void *copy = unit_copy(fdt, n);
+
+		if (manifest_parse(copy, n, &m, &e) != -KEEL_EINVAL)
+			fail_msg("accepted with %zu of %zu bytes", n, len);
+		assert_string_equal(e.node, "/");
+		unit_free(copy, n);
+	}
+	free(fdt);
+}
+
+/* Truncated, and the header says so too: the parser must notice by itself where the tree ends. */
+static void every_truncation_with_matching_size_is_harmless(void **state)
+{
+	size_t len;
+	char *fdt = dts_compile(dts_good, "", &len);
+
+	(void)state;
+	for (size_t n = sizeof(struct fdt_header); n < len; n++) {
+		void *copy = unit_copy(fdt, n);
+
+		fdt_set_totalsize(copy, (uint32_t)n);
+		assert_int_equal(manifest_parse(copy, n, &m, &e), -KEEL_EINVAL);
+		unit_free(copy, n);
+	}
+	free(fdt);
+}
+
+static void every_header_word_is_checked(void **state)
+{
+	static const uint32_t values[] = { 0, 1, 2, 3, 39, 40, 41, 0xffff, 0x10000, 0x7fffffff,
+					   0x80000000, 0xfffffffe, 0xffffffff };
+	size_t len;
+	char *fdt = dts_compile(dts_good, "", &len);
+
+	(void)state;
+	for (size_t word = 0; word < sizeof(struct fdt_header) / 4; word++) {
+		for (size_t v = 0; v < NELEM(values); v++) {
+			char *copy = unit_copy(fdt, len);
+			bool harmless = parse_be32(fdt + word * 4) == values[v] ||
+					word == 6 /* last_comp_version */ || word == 7 /* boot CPU */;
+			int ret;
+
+			for (int b = 0; b < 4; b++)
+				copy[word * 4 + (size_t)b] = (char)(values[v] >> (24 - 8 * b));
+			ret = manifest_parse(copy, len, &m, &e);
+			if (!ret && !harmless)
+				fail_msg("header word %zu = %#x accepted", word, values[v]);
+			unit_free(copy, len);
+		}
+	}
+	free(fdt);
+}
+
+/* ---- Does it fit? ------------------------------------------------------------------------------- */
+
+static void oversized_memory_is_refused(void **state)
+{
+	uint64_t parts = 0x200000 + 0x80000 + (2048ull + 64 + 65536) * 4096;
+	size_t len;
+	void *fdt = dts_compile(dts_good, "", &len);
+
+	(void)state;
+	assert_int_equal(manifest_parse(fdt, len, &m, &e), 0);
+	free(fdt);
+	assert_int_equal(manifest_fits(&m, parts + MANIFEST_MIN_REST, &e), 0);
+	assert_int_equal(manifest_fits(&m, parts + MANIFEST_MIN_REST - 1, &e), -KEEL_ENOMEM);
+	assert_refused(-1, LINUX, "memory-rest", "needs 65536 KiB, left are 65535 KiB");
+	assert_int_equal(manifest_fits(&m, parts - 1, &e), -KEEL_ENOMEM);
+	assert_refused(-1, PROBE, "shadow-pages", "not enough memory");
+	assert_int_equal(manifest_fits(&m, 0x200000, &e), -KEEL_ENOMEM);
+	assert_refused(-1, LINUX, "shadow-pages", "not enough memory");
+	assert_int_equal(manifest_fits(&m, 2048 * 4096 + 0x1ff000, &e), -KEEL_ENOMEM);
+	assert_refused(-1, LUA, "memory", "needs 2048 KiB, left are 2044 KiB");
+	assert_int_equal(manifest_fits(&m, 0, &e), -KEEL_ENOMEM);
+
+	/* Eight times a terabyte must not wrap into something small. */
+	for (unsigned int i = 0; i < m.nparts; i++)
+		m.parts[i].mem_bytes = UINT64_MAX - 4095;
+	assert_int_equal(manifest_fits(&m, UINT64_MAX, &e), -KEEL_ENOMEM);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest fixed[] = {
+		cmocka_unit_test(good_manifest_is_read_as_written),
+		cmocka_unit_test(shipped_manifest_is_accepted),
+		cmocka_unit_test(channels_may_be_missing),
+		cmocka_unit_test(alignment_does_not_matter),
+		cmocka_unit_test(trailing_bytes_are_ignored),
+		cmocka_unit_test(no_partition_is_refused),
+		cmocka_unit_test(overlong_cmdline_is_refused),
+		cmocka_unit_test(duplicate_partition_is_refused),
+		cmocka_unit_test(duplicate_channel_is_refused),
+		cmocka_unit_test(duplicate_property_is_refused),
+		cmocka_unit_test(duplicate_partitions_node_is_refused),
+		cmocka_unit_test(second_linux_is_refused),
+		cmocka_unit_test(unprintable_names_are_cleaned),
+		cmocka_unit_test(old_versions_are_refused),
+		cmocka_unit_test(oversized_tree_is_refused),
+		cmocka_unit_test(every_truncation_is_refused),
+		cmocka_unit_test(every_truncation_with_matching_size_is_harmless),
+		cmocka_unit_test(every_header_word_is_checked),
+		cmocka_unit_test(oversized_memory_is_refused),
+	};
+	static struct CMUnitTest all[NELEM(fixed) + NELEM(refusals)];
+
+	memcpy(all, fixed, sizeof(fixed));
+	for (size_t i = 0; i < NELEM(refusals); i++)
+		all[NELEM(fixed) + i] = (struct CMUnitTest){
+			.name = refusals[i].what,
+			.test_func = is_refused,
+			.initial_state = (void *)(uintptr_t)&refusals[i],
+		};
+	return cmocka_run_group_tests(all, NULL, NULL) ? 1 : 0;
+}
