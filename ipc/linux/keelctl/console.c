@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+/*
+ * console.c - keelctl console: a peer's console on this terminal, or on pipes.
+ *
+ * On a terminal, lines are edited and echoed here and sent when complete; Ctrl-C and Ctrl-D are
+ * sent as the bytes 3 and 4 at once; Ctrl-] leaves. On a pipe everything read is sent; after the
+ * end of the input the program prints until the peer has been silent for -t seconds or has ended.
+ * Output from before the first input byte is dropped in this case (-a keeps it), so that what is
+ * printed answers what was sent.
+ *
+ * /dev/keel has no way to wait for console output, so it is looked at every POLL_MS.
+ */
+#include "commands.h"
+#include "device.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#define POLL_MS		20
+#define KEY_LEAVE	0x1d	/* Ctrl-] */
+#define KEY_EOF		0x04
+#define BUF_BYTES	4096
+
+struct console {
+	const char *name;
+	uint32_t handle;
+	bool tty;
+	bool keep_old;		/* -a */
+	bool sent;		/* something was */
+	bool eof;		/* of standard input */
+	bool leave;
+	uint64_t idle_ms;	/* -t */
+	uint64_t last_ms;	/* of the newest byte either way */
+	size_t start, end;	/* of what is still to be sent */
+	char out[BUF_BYTES];
+};
+
+static struct termios saved;
+static volatile sig_atomic_t interrupted;
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* ---- terminal --------------------------------------------------------------------------------------- */
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	interrupted = 1;
+}
+
+static void terminal_restore(void)
+{
+	tcsetattr(STDIN_FILENO, TCSADRAIN, &saved);
+}
+
+/* Line editing stays with the tty; Ctrl-] and Ctrl-C end a "line", so read() returns them at once. */
+static void terminal_setup(const char *name)
+{
+	struct termios t;
+
+	if (tcgetattr(STDIN_FILENO, &saved) < 0)
+		die("terminal: %s", strerror(errno));
+	t = saved;
+	t.c_lflag |= ICANON | ECHO | IEXTEN;
+	t.c_lflag &= (tcflag_t)~ISIG;
+	t.c_cc[VEOL] = KEY_LEAVE;
+	t.c_cc[VEOL2] = 0x03;
+	atexit(terminal_restore);
+	if (tcsetattr(STDIN_FILENO, TCSADRAIN, &t) < 0)
+		die("terminal: %s", strerror(errno));
+	fprintf(stderr, "[console of %s, Ctrl-] leaves]\n", name);
+}
+
+/* ---- data ------------------------------------------------------------------------------------------- */
+
+/* Reads what the peer wrote; prints it unless it is to be dropped. Returns bytes. */
+static size_t receive(struct console *c, bool print)
+{
+	struct keel_ioc_buf buf = { .handle = c->handle };
+	static char text[BUF_BYTES];
+	size_t all = 0;
+	int n;
+
+	do {
+		buf.addr = (uintptr_t)text;
+		buf.len = sizeof(text);
+		n = device_call(KEEL_IOC_CONS_READ, &buf);
+		if (n < 0)
+			die_call("console", c->name, n);
+		if (print && fwrite(text, 1, (size_t)n, stdout) != (size_t)n)
+			die("standard output: %s", strerror(errno));
+		all += (size_t)n;
+	} while (n && all < 16 * BUF_BYTES);
+	if (all && print && fflush(stdout))
+		die("standard output: %s", strerror(errno));
+	if (all)
+		c->last_ms = now_ms();
+	return all;
+}
+
+/* Sends as much of c->out as the peer's input takes. Returns bytes. */
+static size_t transmit(struct console *c)
+{
+	struct keel_ioc_buf buf = { .handle = c->handle };
+	int n;
+
+	if (c->start == c->end)
+		return 0;
+	if (!c->sent && !c->tty && !c->keep_old)
+		while (receive(c, false))
+			;
+	c->sent = true;
+	buf.addr = (uintptr_t)(c->out + c->start);
+	buf.len = (uint32_t)(c->end - c->start);
+	n = device_call(KEEL_IOC_CONS_WRITE, &buf);
+	if (n < 0)
+		die_call("console", c->name, n);
+	c->start += (size_t)n;
+	if (n)
+		c->last_ms = now_ms();
+	return (size_t)n;
+}
+
+/* Reads standard input, which has something, into the empty c->out. */
+static void take_input(struct console *c)
+{
+	ssize_t n = read(STDIN_FILENO, c->out, sizeof(c->out));
+	char *key;
+
+	if (n < 0) {
+		if (errno == EINTR || errno == EAGAIN)
+			return;
+		die("standard input: %s", strerror(errno));
+	}
+	c->start = 0;
+	c->end = (size_t)n;
+	if (c->tty) {
+		if (!n)
+			c->out[c->end++] = KEY_EOF;
+		key = memchr(c->out, KEY_LEAVE, c->end);
+		if (key) {
+			c->end = (size_t)(key - c->out);
+			c->leave = true;
+		}
+	} else if (!n) {
+		c->eof = true;
+		c->last_ms = now_ms();
+	}
+}
+
+static bool ended(const struct console *c)
+{
+	struct keel_part_info info;
+
+	device_part(c->handle, &info);
+	return info.state == KEEL_PART_EMPTY || info.state >= KEEL_PART_EXITED;
+}
+
+static int console_loop(struct console *c)
+{
+	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+	size_t moved;
+
+	while (!interrupted) {
+		moved = transmit(c);
+		moved += receive(c, true);
+		if (c->leave && c->start == c->end)
+			return 0;
+		if (!moved && c->eof && c->start == c->end && now_ms() - c->last_ms >= c->idle_ms)
+			return 0;
+		if (!moved && ended(c)) {
+			receive(c, true);
+			fprintf(stderr, "keelctl: %s has ended (keelctl ps says how)\n", c->name);
+			return c->start == c->end && c->eof ? 0 : EXIT_FAILED;
+		}
+		/* poll() ignores a negative descriptor: then it is only the pause. */
+		in.fd = c->eof || c->leave || c->start != c->end ? -1 : STDIN_FILENO;
+		if (poll(&in, 1, moved ? 0 : POLL_MS) > 0 && in.revents)
+			take_input(c);
+	}
+	return EXIT_FAILED;
+}
+
+int cmd_console(int argc, char **argv)
+{
+	static struct console c = { .idle_ms = 1000 };
+	struct sigaction sa = { .sa_handler = on_signal };
+	char *end;
+	double t;
+	int opt;
+
+	while ((opt = getopt(argc, argv, "at:")) != -1) {
+		switch (opt) {
+		case 'a':
+			c.keep_old = true;
+			break;
+		case 't':
+			t = strtod(optarg, &end);
+			if (*end || end == optarg || !(t >= 0 && t <= 86400))
+				die("console -t %s: expected seconds", optarg);
+			c.idle_ms = (uint64_t)(t * 1000);
+			break;
+		default:
+			return usage_error();
+		}
+	}
+	if (optind != argc - 1)
+		return usage_error();
+	c.name = argv[optind];
+	c.handle = device_find(c.name);
+	if (!c.handle)
+		die("console %s: that is this Linux itself", c.name);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+	c.tty = isatty(STDIN_FILENO);
+	if (c.tty)
+		terminal_setup(c.name);
+	return console_loop(&c);
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+/* show.c - keelctl's commands that ask once and print: ps, caps, stats, log, stop, restart. */
+#include "commands.h"
+#include "device.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FOLLOW_MS	200	/* between two looks at the log */
+
+static const char *const stat_names[] = KEEL_STAT_NAMES;
+#define NSTATS	(sizeof(stat_names) / sizeof(stat_names[0]))
+static_assert(NSTATS <= KEEL_STAT_NR, "a name for each counter");
+
+static const char *state_name(uint32_t state)
+{
+	static const char *const names[] = {
+		[KEEL_PART_EMPTY] = "empty", [KEEL_PART_RUNNING] = "running",
+		[KEEL_PART_BLOCKED] = "blocked", [KEEL_PART_EXITED] = "exited",
+		[KEEL_PART_FAULTED] = "faulted", [KEEL_PART_CRASHED] = "crashed",
+		[KEEL_PART_DESTROYED] = "stopped",
+	};
+
+	return state < sizeof(names) / sizeof(names[0]) ? names[state] : "?";
+}
+
+/* "64M", "1.5G": three digits at most. */
+static const char *size_text(uint64_t bytes, char *text, size_t n)
+{
+	static const char units[] = "BKMGT";
+	unsigned int u = 0;
+	double v = (double)bytes;
+
+	while (v >= 1000 && u + 2 < sizeof(units)) {
+		v /= 1024;
+		u++;
+	}
+	snprintf(text, n, v < 10 && u && v != (double)(int)v ? "%.1f%c" : "%.0f%c", v, units[u]);
+	return text;
+}
+
+/* ---- ps -------------------------------------------------------------------------------------------- */
+
+static void print_part(const struct keel_part_info *p)
+{
+	char mem[16], shadow[48];
+
+	snprintf(shadow, sizeof(shadow), "%" PRIu64 "/%" PRIu64, p->shadow_used, p->shadow_pages);
+	printf("%-16s %-8s %4u %4u %4u %7s %11.3f %13s", p->name, state_name(p->state), p->ring,
+	       p->nvcpus, p->priority, size_text(p->mem_bytes, mem, sizeof(mem)),
+	       (double)p->cpu_ns / 1e9, shadow);
+	if (p->state == KEEL_PART_EXITED)
+		printf("  status %d", p->status);
+	if (p->state >= KEEL_PART_EXITED && p->reason[0])
+		printf("  %s", p->reason);
+	putchar('\n');
+	if (p->state == KEEL_PART_FAULTED)
+		printf("    fault: vector %u error %#" PRIx64 " rip %#" PRIx64 " rsp %#" PRIx64
+		       " cr2 %#" PRIx64 "\n", p->fault.vector, p->fault.error, p->fault.rip,
+		       p->fault.rsp, p->fault.cr2);
+}
+
+int cmd_ps(int argc, char **argv)
+{
+	struct keel_part_info part;
+	struct keel_cap_info cap;
+	uint32_t h;
+
+	(void)argv;
+	if (argc != 1)
+		return usage_error();
+	printf("%-16s %-8s %4s %4s %4s %7s %11s %13s  %s\n", "NAME", "STATE", "RING", "CPUS",
+	       "PRIO", "MEMORY", "CPU-SECONDS", "SHADOW-PAGES", "ENDED");
+	for (h = 0; h < KEEL_MAX_HANDLES; h++) {
+		if (!device_cap(h, &cap) || cap.type != KEEL_CAP_PARTITION)
+			continue;
+		device_part(h, &part);
+		print_part(&part);
+	}
+	return 0;
+}
+
+/* ---- caps ------------------------------------------------------------------------------------------ */
+
+static void print_rights(uint32_t rights)
+{
+	static const struct { uint32_t bit; const char *name; } names[] = {
+		{ KEEL_RIGHT_INFO, "info" }, { KEEL_RIGHT_CONTROL, "control" },
+		{ KEEL_RIGHT_SERVE, "serve" }, { KEEL_RIGHT_USE, "use" },
+	};
+	char text[64] = "";
+	unsigned int i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!(rights & names[i].bit))
+			continue;
+		if (text[0])
+			strcat(text, ",");
+		strcat(text, names[i].name);
+	}
+	printf(" %-14s", text[0] ? text : "-");
+}
+
+static void print_channel(uint32_t handle)
+{
+	struct keel_ioc_chan chan = { .handle = handle };
+	char size[16];
+
+	if (device_call(KEEL_IOC_CHAN_INFO, &chan) < 0)
+		return;
+	printf("  server %s, client %s, generation %u, window %s",
+	       chan.info.state & KEEL_CHAN_SERVER_UP ? "up" : "down",
+	       chan.info.state & KEEL_CHAN_CLIENT_UP ? "up" : "down", chan.info.generation,
+	       chan.info.state & KEEL_CHAN_WINDOW ?
+	       size_text(chan.info.window_bytes, size, sizeof(size)) : "none");
+}
+
+int cmd_caps(int argc, char **argv)
+{
+	static const char *const types[] = { "none", "partition", "channel" };
+	struct keel_cap_info cap;
+	uint32_t h;
+
+	(void)argv;
+	if (argc != 1)
+		return usage_error();
+	printf("%6s %-10s %-14s %s\n", "HANDLE", "TYPE", "RIGHTS", "NAME");
+	for (h = 0; h < KEEL_MAX_HANDLES; h++) {
+		if (!device_cap(h, &cap))
+			continue;
+		printf("%6u %-10s", h, cap.type <= KEEL_CAP_CHANNEL ? types[cap.type] : "?");
+		print_rights(cap.rights);
+		printf(" %s", cap.name);
+		if (cap.type == KEEL_CAP_CHANNEL)
+			print_channel(h);
+		putchar('\n');
+	}
+	return 0;
+}
+
+/* ---- stats ----------------------------------------------------------------------------------------- */
+
+int cmd_stats(int argc, char **argv)
+{
+	struct keel_ioc_stats stats = { 0 };
+	bool plain = false;
+	const char *name;
+	unsigned int i;
+	int opt, err;
+
+	while ((opt = getopt(argc, argv, "p")) != -1) {
+		if (opt != 'p')
+			return usage_error();
+		plain = true;
+	}
+	if (optind != argc - 1)
+		return usage_error();
+	name = argv[optind];
+	stats.handle = device_find(name);
+	err = device_call(KEEL_IOC_PART_STATS, &stats);
+	if (err < 0)
+		die_call("stats", name, err);
+	for (i = 0; i < NSTATS; i++) {
+		if (plain)
+			printf("%s=%" PRIu64 "\n", stat_names[i], stats.stats.count[i]);
+		else if (stats.stats.count[i] || i == KEEL_STAT_TOTAL)
+			printf("%-12s %14" PRIu64 "\n", stat_names[i], stats.stats.count[i]);
+	}
+	return 0;
+}
+
+/* ---- log ------------------------------------------------------------------------------------------- */
+
+int cmd_log(int argc, char **argv)
+{
+	struct timespec pause = { .tv_nsec = FOLLOW_MS * 1000000L };
+	struct keel_ioc_buf buf = { 0 };
+	static char text[4096];
+	bool follow = false;
+	int opt, n;
+
+	while ((opt = getopt(argc, argv, "f")) != -1) {
+		if (opt != 'f')
+			return usage_error();
+		follow = true;
+	}
+	if (optind != argc)
+		return usage_error();
+	buf.addr = (uintptr_t)text;
+	for (;;) {
+		buf.len = sizeof(text);
+		n = device_call(KEEL_IOC_LOG_READ, &buf);
+		if (n < 0)
+			die_call("log", "of the metakernel", n);
+		if (n) {
+			fwrite(text, 1, (size_t)n, stdout);
+			continue;
+		}
+		if (fflush(stdout) || ferror(stdout))
+			die("standard output: %s", strerror(errno));
+		if (!follow)
+			return 0;
+		nanosleep(&pause, NULL);
+	}
+}
+
+/* ---- stop, restart ---------------------------------------------------------------------------------- */
+
+static int control(int argc, char **argv, uint32_t op)
+{
+	struct keel_ioc_ctl ctl = { .op = op };
+	int err;
+
+	if (argc != 2)
+		return usage_error();
+	ctl.handle = device_find(argv[1]);
+	err = device_call(KEEL_IOC_PART_CTL, &ctl);
+	if (err < 0)
+		die_call(argv[0], argv[1], err);
+	return 0;
+}
+
+int cmd_stop(int argc, char **argv)
+{
+	return control(argc, argv, KEEL_CTL_DESTROY);
+}
+
+int cmd_restart(int argc, char **argv)
+{
+	return control(argc, argv, KEEL_CTL_RESTART);
+}
