@@ -57,7 +57,7 @@ class Machine:
     def shell(self, command, timeout=-1):
         """Give the Linux shell a command at its prompt; returns its output (prompt must be next)."""
         self.process.send(f"{command}; echo \"@\"done $?\r")
-        self.process.expect(r"@done (\d+)\r?\n", timeout=timeout)
+        self.process.expect(r"@done (\d+)\s*\n", timeout=timeout)
         self.status = int(self.process.match.group(1))
         lines = self.process.before.replace("\r", "").split("\n")
         self.process.expect(PROMPT, timeout=timeout)

@@ -30,7 +30,7 @@ def test_linux_alone_boots(machine):
 def test_program_status_comes_out(machine):
     """keel.run's status leaves through the metakernel."""
     linux = machine(append='keel.run=/bin/ls keel.args="/ /nonexistent"')
-    linux.expect(r"KEEL-RUN EXIT 1\r?\n")
+    linux.expect(r"KEEL-RUN EXIT 1\b")
     assert linux.wait_exit() == 1
 
 

@@ -18,7 +18,7 @@ def test_linux_boots_to_shell(machine, disk):
 def test_status_of_program_is_exit_status(machine):
     """keel.run's program decides the machine's exit status, so a failing guest test fails here too."""
     linux = machine("--native", append='keel.run=/bin/ls keel.args="/ /nonexistent"')
-    linux.expect(r"KEEL-RUN EXIT 1\r?\n")
+    linux.expect(r"KEEL-RUN EXIT 1\b")
     assert linux.wait_exit() == 1
 
 
