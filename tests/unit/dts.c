@@ -95,7 +95,7 @@ void *dts_compile(const char *text, const char *options, size_t *len)
 char *dts_replace(const char *text, const char *from, const char *to)
 {
 	const char *at = strstr(text, from);
-	char *out;
+	char *out = NULL;
 
 	if (!at || asprintf(&out, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from)) < 0)
 		die(from);
