@@ -43,6 +43,7 @@ void __noreturn hal_exit(uint8_t status)
 
 	hal_cli();
 	say_status(status);
+	hal_console_flush();
 	hal_outb(PORT_DEBUG_EXIT, status);
 	while (*s)
 		hal_outb(PORT_BOCHS_EXIT, (uint8_t)*s++);
@@ -54,6 +55,7 @@ void __noreturn hal_exit(uint8_t status)
 void __noreturn hal_reset(void)
 {
 	hal_cli();
+	hal_console_flush();
 	hal_outb(PORT_RESET, 0x02);	/* hard reset, then the edge that starts it */
 	hal_outb(PORT_RESET, 0x06);
 	for (unsigned int i = 0; i < 100000 && (hal_inb(PORT_KBD) & 2); i++)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * tsc.c - the rate of the time-stamp counter: told by the hypervisor or CPUID, else measured
+ * tsc.c - the rate of the time-stamp counter: told by the hypervisor or CPUID, or measured
  * against channel 2 of the PIT (Intel 8254), whose gate and output are in port 0x61.
  */
 #include <hal/cpu.h>
@@ -92,27 +92,50 @@ static uint64_t khz_from_pit(void)
 	return best / MEASURE_MS;
 }
 
+/* Base frequency in MHz if CPUID has it (leaf 0x16), else something sane. */
+static uint64_t khz_guess(void)
+{
+	uint64_t khz = 0;
+
+	if (hal_cpu()->max_leaf >= 0x16)
+		khz = (hal_cpuid(0x16, 0).eax & 0xffff) * 1000ULL;
+	return khz ? khz : 2000000;
+}
+
+/* Within one part in 64. */
+static bool near(uint64_t a, uint64_t b)
+{
+	uint64_t diff = a > b ? a - b : b - a;
+
+	return diff <= b / 64;
+}
+
+/*
+ * A hypervisor is believed. CPUID is exact where it is right, but emulators copy it from a real
+ * machine (Bochs' Ice Lake says 1.5 GHz and runs at 50 MHz), so the PIT must agree.
+ */
 void tsc_calibrate(void)
 {
+	uint64_t pit, told;
+
 	if (tsc_khz)
 		return;
 	tsc_source = "hypervisor";
 	tsc_khz = khz_from_hypervisor();
 	if (tsc_khz)
 		return;
-	tsc_source = "cpuid";
-	tsc_khz = khz_from_cpuid();
-	if (tsc_khz)
-		return;
-	tsc_source = "pit";
-	tsc_khz = khz_from_pit();
-	if (tsc_khz)
-		return;
-	/* Base frequency in MHz if CPUID has it (leaf 0x16), else something sane. */
-	tsc_source = "guess";
-	tsc_khz = hal_cpu()->max_leaf >= 0x16 ? (hal_cpuid(0x16, 0).eax & 0xffff) * 1000ULL : 0;
-	if (!tsc_khz)
-		tsc_khz = 2000000;
+	told = khz_from_cpuid();
+	pit = khz_from_pit();
+	if (told && (!pit || near(told, pit))) {
+		tsc_source = "cpuid";
+		tsc_khz = told;
+	} else if (pit) {
+		tsc_source = "pit";
+		tsc_khz = pit;
+	} else {
+		tsc_source = "guess";
+		tsc_khz = khz_guess();
+	}
 }
 
 void hal_delay_us(uint64_t us)

@@ -23,6 +23,7 @@
 #define MCR_OUT2	0x08		/* gates the interrupt line on PCs */
 #define LSR_DATA	0x01
 #define LSR_THR_EMPTY	0x20
+#define LSR_IDLE	0x40	/* shift register empty too */
 
 /* At 115200 baud a byte takes 87 us; a port read at least 100 ns even when emulated. */
 #define SPIN_MAX	100000
@@ -58,6 +59,12 @@ void hal_console_puts(const char *s)
 {
 	while (*s)
 		hal_console_putc(*s++);
+}
+
+void hal_console_flush(void)
+{
+	for (unsigned int i = 0; i < SPIN_MAX && !(hal_inb(REG_LSR) & LSR_IDLE); i++)
+		hal_pause();
 }
 
 int hal_console_getc(void)

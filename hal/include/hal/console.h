@@ -16,6 +16,9 @@ void hal_console_putc(char c);
 void hal_console_write(const char *s, size_t len);
 void hal_console_puts(const char *s);
 
+/* Wait (bounded) until the last byte has left the wire. */
+void hal_console_flush(void);
+
 /* Next received byte 0..255, or -1 if none waits. */
 int hal_console_getc(void);
 
