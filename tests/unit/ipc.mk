@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT
+# Unit tests of ipc/: the ring, driver call formats, keeld's policy, checks and server loop.
+
+keeld_request_test-srcs	  := ipc/linux/keeld/request.c
+keeld_request_test-cflags := -Iipc/linux/keeld
+keeld_policy_test-srcs	  := ipc/linux/keeld/policy.c
+keeld_policy_test-cflags  := -Iipc/linux/keeld
+keeld_server_test-srcs	  := $(addprefix ipc/linux/keeld/,server.c request.c policy.c log.c)
+keeld_server_test-cflags  := -Iipc/linux/keeld
+keeld_server_test-libs	  := -luring -lpthread
+ring_test-libs		  := -lpthread
+
+$(O)/tests/unit/drivercall_test: | $(O)/ipc/headers.ok
