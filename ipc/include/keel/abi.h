@@ -64,7 +64,9 @@
 #define KEEL_HC_IRQ_WINDOW	3	/* (): vif was just set and pending seen: deliver now */
 #define KEEL_HC_BLOCK		4	/* (set_vif 0|1, deadline_tsc or 0): sleep until an event,
 					 * a pending interrupt, or the deadline. -> 0 */
-#define KEEL_HC_IRET		5	/* (): go to ring 3 by vcpu_page.iret; does not return */
+#define KEEL_HC_IRET		5	/* (): go to ring 3 by vcpu_page.iret, GS base from user_gs, RAX
+					 * from ret1; does not return. RSP stays at ring 1's own copy of
+					 * the frame: a refused frame goes to BAD_IRET with this RSP */
 #define KEEL_HC_SET_ENTRY	6	/* (KEEL_ENTRY_*, VA) */
 #define KEEL_HC_LOAD_IDT	7	/* (pa of 256*16 B table, limit): Linux-format gates */
 #define KEEL_HC_LOAD_CR3	8	/* (value; bit 63 = keep entries of that PCID) */
@@ -115,7 +117,9 @@
  *   TAIL_POP               -> FIX_POP        (GS is the user's, RSP -> saved rdi, orig_rax, frame)
  *   TAIL_SKIP              -> FIX_SKIP       (rdi popped, RSP -> orig_rax, frame)
  *   TAIL_IRET              -> FIX_IRET       (RSP -> frame). A fault of the iretq itself instead goes
- *                                             to BAD_IRET with vcpu_page.event.{vector,error} set.
+ *                                             to BAD_IRET with vcpu_page.event.{vector,error,handler}
+ *                                             set, RSP -> frame, all other registers the user's.
+ *                                             user_gs is right, GS itself may be either.
  */
 #define KEEL_ENTRY_TAIL_TEST	4
 #define KEEL_ENTRY_TAIL_POP	5

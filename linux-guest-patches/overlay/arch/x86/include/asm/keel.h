@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * asm/keel.h - Linux as a ring-1 guest of the Keel metakernel: hypercalls and the vCPU page.
+ *
+ * keel/abi.h has the numbers. Everything here is usable from the first instruction of boot: the
+ * vCPU page is at a fixed address, and a hypercall needs no stack.
+ */
+#ifndef _ASM_X86_KEEL_H
+#define _ASM_X86_KEEL_H
+
+#include <linux/types.h>
+#include <linux/errno.h>
+#include <asm/cpufeature.h>
+#include <asm/ptrace.h>
+
+#ifdef CONFIG_KEEL_GUEST
+
+#include <keel/abi.h>
+
+#define keel_vcpu	((struct keel_vcpu_page *)KEEL_VCPU_VA)
+
+/* RAX: number and result. Every other register is kept. */
+static __always_inline long keel_hypercall(unsigned long nr, unsigned long a1, unsigned long a2,
+					   unsigned long a3)
+{
+	asm volatile("int %[vector]"
+		     : "+a" (nr)
+		     : [vector] "i" (KEEL_HC_VECTOR), "D" (a1), "S" (a2), "d" (a3)
+		     : "memory", "cc");
+	return (long)nr;
+}
+
+#define keel_hypercall0(nr)		keel_hypercall(nr, 0, 0, 0)
+#define keel_hypercall1(nr, a)		keel_hypercall(nr, (unsigned long)(a), 0, 0)
+#define keel_hypercall2(nr, a, b)	keel_hypercall(nr, (unsigned long)(a), (unsigned long)(b), 0)
+#define keel_hypercall3(nr, a, b, c)	keel_hypercall(nr, (unsigned long)(a), (unsigned long)(b), \
+						       (unsigned long)(c))
+
+static __always_inline bool keel_guest(void)
+{
+	return cpu_feature_enabled(X86_FEATURE_KEEL);
+}
+
+/* Called in hard interrupt context with the bits of vcpu_page.events, KEEL_EV_TIMER excepted. */
+extern void (*keel_event_handler)(u64 events);
+
+__noreturn void keel_shutdown(unsigned int how, unsigned int status);
+
+/* Exit status handed over at power-off, /sys/module/keel/parameters/exit_status. */
+extern unsigned int keel_exit_status;
+
+bool __keel_user_fault_spurious(unsigned long error_code, unsigned long address);
+void __keel_flush_tlb_range(unsigned long start, unsigned long end);
+
+/*
+ * A user page fault arrives without the metakernel having looked at the page tables. If they allow
+ * the access already, ask for the translation to be loaded and be done. Interrupts are off.
+ */
+static __always_inline bool keel_user_fault_spurious(struct pt_regs *regs, unsigned long error_code,
+						     unsigned long address)
+{
+	return keel_guest() && user_mode(regs) && __keel_user_fault_spurious(error_code, address);
+}
+
+/* A user page fault has been handled: load the translation, it will be used at once. */
+static __always_inline void keel_user_fault_done(struct pt_regs *regs, unsigned long error_code,
+						 unsigned long address)
+{
+	if (keel_guest() && user_mode(regs))
+		keel_hypercall2(KEEL_HC_FILL, address, error_code);
+}
+
+/* Flush [start, end) on this CPU. False: use the instructions. */
+static __always_inline bool keel_flush_tlb_range(unsigned long start, unsigned long end)
+{
+	if (!keel_guest())
+		return false;
+	__keel_flush_tlb_range(start, end);
+	return true;
+}
+
+#else /* !CONFIG_KEEL_GUEST */
+
+static inline bool keel_guest(void) { return false; }
+
+static inline bool keel_user_fault_spurious(struct pt_regs *regs, unsigned long error_code,
+					    unsigned long address)
+{
+	return false;
+}
+
+static inline void keel_user_fault_done(struct pt_regs *regs, unsigned long error_code,
+					unsigned long address) { }
+
+static inline bool keel_flush_tlb_range(unsigned long start, unsigned long end)
+{
+	return false;
+}
+
+#endif /* CONFIG_KEEL_GUEST */
+#endif /* _ASM_X86_KEEL_H */

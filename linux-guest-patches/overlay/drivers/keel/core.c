@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * core.c - hand the metakernel's events to who listens; the exit status in sysfs.
+ *
+ * /sys/module/keel/parameters/exit_status exists on Keel only (a real module parameter of
+ * built-in code would exist natively, too): what is written there ends up as the status of the
+ * power-off hypercall, and under QEMU as the emulator's exit status.
+ */
+#define pr_fmt(fmt) "keel: " fmt
+
+#include <linux/init.h>
+#include <linux/kobject.h>
+#include <linux/module.h>
+#include <linux/spinlock.h>
+#include <linux/sysfs.h>
+#include "keel.h"
+
+#define KEEL_MAX_LISTENERS	4
+
+static const struct keel_listener *keel_listeners[KEEL_MAX_LISTENERS];
+
+static void keel_dispatch(u64 events)
+{
+	unsigned int i;
+
+	for (i = 0; i < KEEL_MAX_LISTENERS; i++) {
+		/* acquire; pairs with the release in keel_listen() */
+		const struct keel_listener *l = smp_load_acquire(&keel_listeners[i]);
+
+		if (l && (l->mask & events))
+			l->notify(l->mask & events);
+	}
+}
+
+void keel_listen(const struct keel_listener *listener)
+{
+	unsigned int i;
+
+	for (i = 0; i < KEEL_MAX_LISTENERS; i++) {
+		if (keel_listeners[i])
+			continue;
+		/* release; pairs with the acquire in keel_dispatch() */
+		smp_store_release(&keel_listeners[i], listener);
+		WRITE_ONCE(keel_event_handler, keel_dispatch);
+		return;
+	}
+	WARN(1, "more than %d listeners", KEEL_MAX_LISTENERS);
+}
+
+static ssize_t exit_status_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", keel_exit_status);
+}
+
+static ssize_t exit_status_store(struct kobject *kobj, struct kobj_attribute *attr,
+				 const char *buf, size_t count)
+{
+	unsigned int status;
+	int err = kstrtouint(buf, 0, &status);
+
+	if (err)
+		return err;
+	keel_exit_status = status & 0x7f;
+	return count;
+}
+
+static struct kobj_attribute exit_status_attr = __ATTR_RW(exit_status);
+
+static int __init keel_core_init(void)
+{
+	struct kobject *module, *parameters;
+
+	if (!keel_guest())
+		return 0;
+
+	pr_info("ABI version %ld\n", keel_hypercall0(KEEL_HC_ABI_VERSION));
+
+	module = kobject_create_and_add("keel", &module_kset->kobj);
+	if (!module)
+		return -ENOMEM;
+	parameters = kobject_create_and_add("parameters", module);
+	if (!parameters)
+		return -ENOMEM;
+	return sysfs_create_file(parameters, &exit_status_attr.attr);
+}
+device_initcall(keel_core_init);	/* module_kset exists from subsys on */

@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * dev.c - /dev/keel: peers and channels for user space (keel/ioctl.h).
+ *
+ * A channel's window is allocated here once and belongs to the channel from then on: the pages are
+ * never given back, whoever serves the channel next gets the same ones. They are ordinary pages
+ * with struct page, mapped with vm_insert_page(), so that direct I/O, io_uring and vhost can pin
+ * them.
+ *
+ * Locks:   keel_dev_lock guards everything but `eventfd`; keel_event_lock guards that, and is
+ *          taken by the event interrupt.
+ * Trusts:  the metakernel. Handles and sizes from user space are checked there, and here only
+ *          where they index our own tables.
+ */
+#define pr_fmt(fmt) "keel: " fmt
+
+#include <linux/bitops.h>
+#include <linux/eventfd.h>
+#include <linux/fs.h>
+#include <linux/gfp.h>
+#include <linux/init.h>
+#include <linux/miscdevice.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/uaccess.h>
+#include <keel/ioctl.h>
+#include "keel.h"
+
+struct keel_channel {
+	void			*window;	/* once offered, for ever */
+	size_t			window_bytes;
+	struct file		*server;	/* descriptor that serves it now */
+	struct eventfd_ctx	*eventfd;	/* under keel_event_lock */
+};
+
+static DEFINE_MUTEX(keel_dev_lock);
+static DEFINE_SPINLOCK(keel_event_lock);
+static struct keel_channel keel_channels[KEEL_MAX_HANDLES];
+static void *keel_page;		/* what the metakernel reads and writes; under keel_dev_lock */
+
+/* private_data of a descriptor: the channel it serves, or NULL. */
+static struct keel_channel *keel_served(struct file *file)
+{
+	return file->private_data;
+}
+
+static unsigned int keel_handle(const struct keel_channel *chan)
+{
+	return chan - keel_channels;
+}
+
+/* ---- Events --------------------------------------------------------------------------------------- */
+
+static void keel_dev_notify(u64 events)
+{
+	unsigned long bits = events;
+	unsigned long flags;
+	unsigned int i;
+
+	spin_lock_irqsave(&keel_event_lock, flags);
+	for_each_set_bit(i, &bits, KEEL_MAX_HANDLES)
+		if (keel_channels[i].eventfd)
+			eventfd_signal(keel_channels[i].eventfd);
+	spin_unlock_irqrestore(&keel_event_lock, flags);
+}
+
+static const struct keel_listener keel_dev_listener = {
+	.mask	= BIT_ULL(KEEL_MAX_HANDLES) - 1,
+	.notify	= keel_dev_notify,
+};
+
+static struct eventfd_ctx *keel_set_eventfd(struct keel_channel *chan, struct eventfd_ctx *ctx)
+{
+	struct eventfd_ctx *old;
+	unsigned long flags;
+
+	spin_lock_irqsave(&keel_event_lock, flags);
+	old = chan->eventfd;
+	chan->eventfd = ctx;
+	spin_unlock_irqrestore(&keel_event_lock, flags);
+	return old;
+}
+
+/* ---- Calls that fill a structure: copy in, hypercall into our page, copy out -------------------- */
+
+static long keel_get_info(unsigned int hc, void __user *arg, size_t info_offset, size_t info_bytes)
+{
+	u32 handle;
+	long ret;
+
+	if (get_user(handle, (u32 __user *)arg))
+		return -EFAULT;
+
+	mutex_lock(&keel_dev_lock);
+	memset(keel_page, 0, info_bytes);
+	ret = keel_hypercall2(hc, handle, __pa(keel_page));
+	if (ret >= 0 && copy_to_user(arg + info_offset, keel_page, info_bytes))
+		ret = -EFAULT;
+	mutex_unlock(&keel_dev_lock);
+	return ret;
+}
+
+static long keel_cons_read(struct keel_ioc_buf __user *arg)
+{
+	struct keel_ioc_buf buf;
+	long ret;
+
+	if (copy_from_user(&buf, arg, sizeof(buf)))
+		return -EFAULT;
+	if (buf.len > PAGE_SIZE)
+		return -EINVAL;
+
+	mutex_lock(&keel_dev_lock);
+	ret = keel_hypercall3(KEEL_HC_PART_CONS_READ, buf.handle, __pa(keel_page), buf.len);
+	if (ret > 0 && copy_to_user(u64_to_user_ptr(buf.addr), keel_page, ret))
+		ret = -EFAULT;
+	mutex_unlock(&keel_dev_lock);
+	return ret;
+}
+
+static long keel_cons_write(struct keel_ioc_buf __user *arg)
+{
+	struct keel_ioc_buf buf;
+	long ret;
+
+	if (copy_from_user(&buf, arg, sizeof(buf)))
+		return -EFAULT;
+	if (buf.len > PAGE_SIZE)
+		return -EINVAL;
+
+	mutex_lock(&keel_dev_lock);
+	if (copy_from_user(keel_page, u64_to_user_ptr(buf.addr), buf.len))
+		ret = -EFAULT;
+	else
+		ret = keel_hypercall3(KEEL_HC_PART_CONS_WRITE, buf.handle, __pa(keel_page), buf.len);
+	mutex_unlock(&keel_dev_lock);
+	return ret;
+}
+
+static long keel_log_read(struct keel_ioc_buf __user *arg)
+{
+	struct keel_ioc_buf buf;
+	unsigned long flags;
+	u64 position;
+	long ret;
+
+	if (copy_from_user(&buf, arg, sizeof(buf)))
+		return -EFAULT;
+	if (buf.len > PAGE_SIZE)
+		return -EINVAL;
+
+	mutex_lock(&keel_dev_lock);
+	/* The second result must not be overwritten by another hypercall or a return to user mode */
+	local_irq_save(flags);
+	ret = keel_hypercall3(KEEL_HC_LOG_READ, __pa(keel_page), buf.len, buf.position);
+	position = keel_vcpu->ret1;
+	local_irq_restore(flags);
+	if (ret > 0 && copy_to_user(u64_to_user_ptr(buf.addr), keel_page, ret))
+		ret = -EFAULT;
+	mutex_unlock(&keel_dev_lock);
+
+	if (ret >= 0 && put_user(position, &arg->position))
+		return -EFAULT;
+	return ret;
+}
+
+static long keel_part_ctl(struct keel_ioc_ctl __user *arg)
+{
+	struct keel_ioc_ctl ctl;
+
+	if (copy_from_user(&ctl, arg, sizeof(ctl)))
+		return -EFAULT;
+	return keel_hypercall2(KEEL_HC_PART_CTL, ctl.handle, ctl.op);
+}
+
+/* ---- Serving a channel ------------------------------------------------------------------------------ */
+
+/* May we serve this handle, and how large may its window be? */
+static long keel_chan_limits(u32 handle, size_t *max_bytes)
+{
+	const struct keel_cap_info *cap = keel_page;
+	const struct keel_chan_info *chan = keel_page;
+	long ret;
+
+	ret = keel_hypercall2(KEEL_HC_CAP_INFO, handle, __pa(keel_page));
+	if (ret)
+		return ret;
+	if (cap->type != KEEL_CAP_CHANNEL)
+		return -EBADF;
+	if (!(cap->rights & KEEL_RIGHT_SERVE))
+		return -EPERM;
+
+	ret = keel_hypercall2(KEEL_HC_CHAN_INFO, handle, __pa(keel_page));
+	if (ret)
+		return ret;
+	*max_bytes = chan->max_bytes;
+	return 0;
+}
+
+/* The channel's window: allocated and offered by the first caller. */
+static long keel_chan_window(struct keel_channel *chan, size_t bytes)
+{
+	void *window;
+	long ret;
+
+	if (chan->window)
+		return 0;
+	if (!bytes || !PAGE_ALIGNED(bytes))
+		return -EINVAL;
+
+	/* Contiguous, but single pages, each with a reference count of its own */
+	window = alloc_pages_exact(bytes, GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN);
+	if (!window)
+		return -ENOMEM;
+	ret = keel_hypercall3(KEEL_HC_CHAN_OFFER, keel_handle(chan), __pa(window),
+			      bytes >> PAGE_SHIFT);
+	if (ret) {
+		free_pages_exact(window, bytes);
+		return ret;
+	}
+	chan->window = window;
+	chan->window_bytes = bytes;
+	return 0;
+}
+
+static long keel_chan_serve_locked(struct file *file, struct keel_ioc_serve *serve,
+				   struct eventfd_ctx *ctx)
+{
+	struct keel_channel *chan;
+	size_t max_bytes;
+	long ret;
+
+	if (keel_served(file))
+		return -EBUSY;
+
+	ret = keel_chan_limits(serve->handle, &max_bytes);
+	if (ret)
+		return ret;
+	chan = &keel_channels[array_index_nospec(serve->handle, KEEL_MAX_HANDLES)];
+	if (chan->server)
+		return -EBUSY;
+	if (serve->window_bytes > max_bytes)
+		return -EINVAL;
+
+	ret = keel_chan_window(chan, serve->window_bytes ?: max_bytes);
+	if (ret)
+		return ret;
+
+	chan->server = file;
+	file->private_data = chan;
+	keel_set_eventfd(chan, ctx);
+	serve->window_bytes = chan->window_bytes;
+	return 0;
+}
+
+static long keel_chan_serve(struct file *file, struct keel_ioc_serve __user *arg)
+{
+	struct eventfd_ctx *ctx = NULL;
+	struct keel_ioc_serve serve;
+	long ret;
+
+	if (copy_from_user(&serve, arg, sizeof(serve)))
+		return -EFAULT;
+	if (serve.handle >= KEEL_MAX_HANDLES)
+		return -EBADF;
+	if (serve.eventfd >= 0) {
+		ctx = eventfd_ctx_fdget(serve.eventfd);
+		if (IS_ERR(ctx))
+			return PTR_ERR(ctx);
+	}
+
+	mutex_lock(&keel_dev_lock);
+	ret = keel_chan_serve_locked(file, &serve, ctx);
+	mutex_unlock(&keel_dev_lock);
+
+	if (ret) {
+		if (ctx)
+			eventfd_ctx_put(ctx);
+		return ret;
+	}
+	return put_user(serve.window_bytes, &arg->window_bytes) ? -EFAULT : 0;
+}
+
+/* KEEL_HC_CHAN_STATE and KEEL_HC_CHAN_KICK on the channel this descriptor serves. */
+static long keel_chan_op(struct file *file, unsigned int hc, unsigned int value)
+{
+	struct keel_channel *chan;
+	long ret = -EBADF;
+
+	mutex_lock(&keel_dev_lock);
+	chan = keel_served(file);
+	if (chan)
+		ret = keel_hypercall2(hc, keel_handle(chan), value);
+	mutex_unlock(&keel_dev_lock);
+	return ret;
+}
+
+/* ---- File operations -------------------------------------------------------------------------------- */
+
+static int keel_dev_open(struct inode *inode, struct file *file)
+{
+	file->private_data = NULL;	/* misc_open() left the miscdevice here */
+	return 0;
+}
+
+static long keel_dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	void __user *p = (void __user *)arg;
+
+	switch (cmd) {
+	case KEEL_IOC_CAP_INFO:
+		return keel_get_info(KEEL_HC_CAP_INFO, p, offsetof(struct keel_ioc_cap, info),
+				     sizeof(struct keel_cap_info));
+	case KEEL_IOC_PART_INFO:
+		return keel_get_info(KEEL_HC_PART_INFO, p, offsetof(struct keel_ioc_part, info),
+				     sizeof(struct keel_part_info));
+	case KEEL_IOC_PART_STATS:
+		return keel_get_info(KEEL_HC_PART_STATS, p, offsetof(struct keel_ioc_stats, stats),
+				     sizeof(struct keel_part_stats));
+	case KEEL_IOC_CHAN_INFO:
+		return keel_get_info(KEEL_HC_CHAN_INFO, p, offsetof(struct keel_ioc_chan, info),
+				     sizeof(struct keel_chan_info));
+	case KEEL_IOC_PART_CTL:
+		return keel_part_ctl(p);
+	case KEEL_IOC_CONS_READ:
+		return keel_cons_read(p);
+	case KEEL_IOC_CONS_WRITE:
+		return keel_cons_write(p);
+	case KEEL_IOC_LOG_READ:
+		return keel_log_read(p);
+	case KEEL_IOC_CHAN_SERVE:
+		return keel_chan_serve(file, p);
+	case KEEL_IOC_CHAN_UP:
+		return keel_chan_op(file, KEEL_HC_CHAN_STATE, 1);
+	case KEEL_IOC_CHAN_KICK:
+		return keel_chan_op(file, KEEL_HC_CHAN_KICK, 0);
+	}
+	return -ENOTTY;
+}
+
+static int keel_dev_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct keel_channel *chan;
+	unsigned long addr;
+	void *page;
+	int ret = 0;
+
+	if (!(vma->vm_flags & VM_SHARED) || vma->vm_pgoff)
+		return -EINVAL;
+
+	mutex_lock(&keel_dev_lock);
+	chan = keel_served(file);
+	mutex_unlock(&keel_dev_lock);
+	if (!chan)	/* set once, and stays as long as the descriptor */
+		return -EBADF;
+	if (vma->vm_end - vma->vm_start > chan->window_bytes)
+		return -EINVAL;
+
+	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
+	page = chan->window;
+	for (addr = vma->vm_start; addr < vma->vm_end && !ret; addr += PAGE_SIZE) {
+		ret = vm_insert_page(vma, addr, virt_to_page(page));
+		page += PAGE_SIZE;
+	}
+	return ret;
+}
+
+static int keel_dev_release(struct inode *inode, struct file *file)
+{
+	struct eventfd_ctx *ctx = NULL;
+	struct keel_channel *chan;
+
+	mutex_lock(&keel_dev_lock);
+	chan = keel_served(file);
+	if (chan) {
+		keel_hypercall2(KEEL_HC_CHAN_STATE, keel_handle(chan), 0);
+		ctx = keel_set_eventfd(chan, NULL);
+		chan->server = NULL;
+	}
+	mutex_unlock(&keel_dev_lock);
+	if (ctx)
+		eventfd_ctx_put(ctx);
+	return 0;
+}
+
+static const struct file_operations keel_dev_fops = {
+	.owner		= THIS_MODULE,
+	.open		= keel_dev_open,
+	.unlocked_ioctl	= keel_dev_ioctl,
+	.mmap		= keel_dev_mmap,
+	.release	= keel_dev_release,
+	.llseek		= noop_llseek,
+};
+
+static struct miscdevice keel_dev = {
+	.minor	= MISC_DYNAMIC_MINOR,
+	.name	= "keel",
+	.mode	= 0600,
+	.fops	= &keel_dev_fops,
+};
+
+static int __init keel_dev_init(void)
+{
+	if (!keel_guest())
+		return 0;
+	keel_page = (void *)__get_free_page(GFP_KERNEL);
+	if (!keel_page)
+		return -ENOMEM;
+	keel_listen(&keel_dev_listener);
+	return misc_register(&keel_dev);
+}
+device_initcall(keel_dev_init);

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * hvc.c - hvc0, the partition's console in the metakernel.
+ *
+ * Locks:   keel_hvc_lock guards the two bounce pages: the metakernel takes a machine address
+ *          inside one page, callers hand over any pointer.
+ * Context: put_chars may be called from any context (printk).
+ */
+#include <linux/console.h>
+#include <linux/init.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+#include <asm/page.h>
+#include "../tty/hvc/hvc_console.h"
+#include "keel.h"
+
+#define KEEL_HVC_COOKIE	0x4b65656c	/* "Keel" */
+
+static char keel_hvc_out[PAGE_SIZE] __page_aligned_bss;
+static char keel_hvc_in[PAGE_SIZE] __page_aligned_bss;
+static DEFINE_RAW_SPINLOCK(keel_hvc_lock);
+static struct hvc_struct *keel_hvc;
+
+static ssize_t keel_hvc_put_chars(u32 vtermno, const u8 *buf, size_t count)
+{
+	unsigned long flags;
+	ssize_t n;
+
+	count = min_t(size_t, count, PAGE_SIZE);
+	raw_spin_lock_irqsave(&keel_hvc_lock, flags);
+	memcpy(keel_hvc_out, buf, count);
+	n = keel_hypercall2(KEEL_HC_CONSOLE_WRITE, __pa_symbol(keel_hvc_out), count);
+	raw_spin_unlock_irqrestore(&keel_hvc_lock, flags);
+	return n;
+}
+
+static ssize_t keel_hvc_get_chars(u32 vtermno, u8 *buf, size_t count)
+{
+	unsigned long flags;
+	ssize_t n;
+
+	count = min_t(size_t, count, PAGE_SIZE);
+	raw_spin_lock_irqsave(&keel_hvc_lock, flags);
+	n = keel_hypercall2(KEEL_HC_CONSOLE_READ, __pa_symbol(keel_hvc_in), count);
+	if (n > 0)
+		memcpy(buf, keel_hvc_in, min_t(size_t, n, count));
+	raw_spin_unlock_irqrestore(&keel_hvc_lock, flags);
+	return n;
+}
+
+/* Input is announced by an event: tell hvc_console not to poll for it. */
+static int keel_hvc_notifier_add(struct hvc_struct *hp, int data)
+{
+	hp->irq_requested = 1;
+	return 0;
+}
+
+static void keel_hvc_notifier_del(struct hvc_struct *hp, int data)
+{
+	hp->irq_requested = 0;
+}
+
+static const struct hv_ops keel_hvc_ops = {
+	.get_chars		= keel_hvc_get_chars,
+	.put_chars		= keel_hvc_put_chars,
+	.notifier_add		= keel_hvc_notifier_add,
+	.notifier_del		= keel_hvc_notifier_del,
+	.notifier_hangup	= keel_hvc_notifier_del,
+};
+
+static void keel_hvc_notify(u64 events)
+{
+	if (hvc_poll(keel_hvc))
+		hvc_kick();
+}
+
+static const struct keel_listener keel_hvc_listener = {
+	.mask	= BIT_ULL(KEEL_EV_CONSOLE),
+	.notify	= keel_hvc_notify,
+};
+
+static int __init keel_hvc_console_init(void)
+{
+	if (keel_guest())
+		hvc_instantiate(KEEL_HVC_COOKIE, 0, &keel_hvc_ops);
+	return 0;
+}
+console_initcall(keel_hvc_console_init);
+
+static int __init keel_hvc_init(void)
+{
+	struct hvc_struct *hp;
+
+	if (!keel_guest())
+		return 0;
+
+	hp = hvc_alloc(KEEL_HVC_COOKIE, 0, &keel_hvc_ops, PAGE_SIZE);
+	if (IS_ERR(hp))
+		return PTR_ERR(hp);
+	keel_hvc = hp;
+	keel_listen(&keel_hvc_listener);
+	return 0;
+}
+device_initcall(keel_hvc_init);
