@@ -26,12 +26,14 @@ hal-c-objs := $(hal-c-srcs:%.c=$(O)/%.o)
 hal-s-objs := $(hal-s-srcs:%.S=$(O)/%.o)
 hal-objs := $(hal-s-objs) $(hal-c-objs)
 
-$(hal-c-objs): $(O)/%.o: %.c metakernel/flags.mk hal/module.mk
-	@mkdir -p $(@D)
+$(hal-c-objs): $(O)/%.o: %.c $(MK_DEPS) hal/module.mk
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(MK_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(hal-s-objs): $(O)/%.o: %.S metakernel/flags.mk hal/module.mk
-	@mkdir -p $(@D)
+$(hal-s-objs): $(O)/%.o: %.S $(MK_DEPS) hal/module.mk
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(MK_ASFLAGS) -MMD -MP -c -o $@ $<
 
 -include $(hal-objs:.o=.d)

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: MIT
 # flags.mk - how everything that runs in ring 0 is compiled: hal/ and metakernel/.
 ifndef MK_CFLAGS
-MK_WARN := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes
 # -fno-jump-tables: ring 0 has no indirect branch that a partition could steer (design 8, rule 29).
-MK_CFLAGS := -std=gnu11 -m64 -ffreestanding -nostdlib -fno-pic -no-pie -mno-red-zone \
+# KEEL_DEBUG=1 adds the checks that cost time (DEBUG_ASSERT).
+MK_CFLAGS := -std=gnu11 -m64 -ffreestanding -nostdlib -fno-pic -fno-pie -mno-red-zone \
 	-mgeneral-regs-only -mcmodel=kernel -O2 -g -fno-stack-protector -fcf-protection=none \
 	-fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-omit-frame-pointer \
-	-fno-jump-tables -fno-common $(MK_WARN) -Ihal/include -Iipc/include -Imetakernel
-MK_ASFLAGS := -m64 -g -Wa,--noexecstack -Ihal/include -Iipc/include -Imetakernel
+	-fno-jump-tables -fno-common $(WARN) $(REPRO) $(if $(KEEL_DEBUG),-DKEEL_DEBUG) \
+	-Ihal/include -Iipc/include -Imetakernel
+MK_ASFLAGS := -m64 -g -Wa,--noexecstack $(REPRO) -Ihal/include -Iipc/include -Imetakernel
 # One contiguous image; the build id names it in panics.
 MK_LDFLAGS := -m64 -nostdlib -static -no-pie -Wl,--build-id=sha1 -Wl,-z,max-page-size=0x1000 \
 	-Wl,-z,noexecstack -Wl,--fatal-warnings -T hal/x86_64/keel.lds
+# What every object of ours depends on besides its sources.
+MK_DEPS := $(O)/flags metakernel/flags.mk
 endif

@@ -10,8 +10,9 @@ mklib-srcs := \
 mklib-objs := $(mklib-srcs:%.c=$(O)/%.o)
 
 # -fno-builtin: gcc must not turn memset's loop into a call of memset.
-$(mklib-objs): $(O)/%.o: %.c metakernel/flags.mk metakernel/lib.mk
-	@mkdir -p $(@D)
+$(mklib-objs): $(O)/%.o: %.c $(MK_DEPS) metakernel/lib.mk
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(MK_CFLAGS) -fno-builtin -MMD -MP -c -o $@ $<
 
 -include $(mklib-objs:.o=.d)

@@ -13,7 +13,7 @@ struct out {
 };
 
 struct spec {
-	bool left, zero, has_precision;
+	bool left, zero, alt, has_precision;
 	size_t width, precision;
 	unsigned int longs;	/* 0: int, 1: long, long long or size_t */
 };
@@ -90,9 +90,10 @@ static const char *parse_digits(const char *p, size_t *v)
 static const char *parse_spec(const char *p, struct spec *sp, va_list *ap)
 {
 	*sp = (struct spec){ 0 };
-	for (; *p == '-' || *p == '0'; p++) {
+	for (; *p == '-' || *p == '0' || *p == '#'; p++) {
 		sp->left |= *p == '-';
 		sp->zero |= *p == '0';
+		sp->alt |= *p == '#';
 	}
 	if (*p == '*') {
 		int w = va_arg(*ap, int);
@@ -161,7 +162,7 @@ int vsnprintf(char *buf, size_t size, const char *fmt, va_list args)
 			break;
 		case 'x':
 			put_number(&o, &sp, sp.longs ? va_arg(ap, unsigned long) : va_arg(ap, unsigned int),
-				   16, "0123456789abcdef", "");
+				   16, "0123456789abcdef", sp.alt ? "0x" : "");
 			break;
 		case 'X':
 			put_number(&o, &sp, sp.longs ? va_arg(ap, unsigned long) : va_arg(ap, unsigned int),
