@@ -39,10 +39,19 @@ static ssize_t tty_read(struct file *f, void *buf, size_t len, uint64_t off)
 	return console_read(buf, len);
 }
 
-static ssize_t tty_write(struct file *f, const void *buf, size_t len, uint64_t off)
+static ssize_t tty_write(struct file *f, const struct iovec *iov, int n, uint64_t off)
 {
+	ssize_t done = 0;
+
 	(void)f, (void)off;
-	return console_write(buf, len);
+	for (int i = 0; i < n; i++) {
+		ssize_t put = console_write(iov[i].iov_base, iov[i].iov_len);
+
+		if (put < 0)
+			return done ? done : put;
+		done += put;
+	}
+	return done;
 }
 
 static int tty_stat(struct file *f, struct stat *st)
@@ -240,23 +249,13 @@ static ssize_t do_readv(struct file *f, const struct iovec *iov, int n, uint64_t
 
 static ssize_t do_writev(struct file *f, const struct iovec *iov, int n, uint64_t *pos)
 {
-	ssize_t done = 0;
+	ssize_t done;
 
 	if (!may(f, O_RDONLY) || !f->ops->write)
 		return -EBADF;
-	for (int i = 0; i < n; i++) {
-		ssize_t put;
-
-		if (!iov[i].iov_len)
-			continue;
-		put = f->ops->write(f, iov[i].iov_base, iov[i].iov_len, *pos);
-		if (put < 0)
-			return done ? done : put;
-		done += put;
-		*pos += (uint64_t)put;
-		if ((size_t)put < iov[i].iov_len)
-			break;
-	}
+	done = f->ops->write(f, iov, n, *pos);
+	if (done > 0)
+		*pos += (uint64_t)done;
 	return done;
 }
 

@@ -63,7 +63,7 @@ $(rt_out)/rt/%.o: $(rt_dir)/% $(rt_deps)
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(rt_cflags) -MMD -MP -c -o $@ $<
 
-$(rt_out)/libc/%.o: $(rt_deps) $(rt_dir)/musl/syscall_arch.h
+$(rt_out)/libc/%.o: $(rt_deps) $(rt_dir)/musl/syscall_arch.h $(rt_dir)/musl/stdio.h
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(rt_musl_cflags) -c -o $@ $(rt_out)/musl/src/$*
 

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <rt/rt.h>
 #include <rt/session.h>
 
@@ -351,38 +352,67 @@ static ssize_t remote_read(struct file *f, void *buf, size_t len, uint64_t pos)
 	return (ssize_t)len;
 }
 
-static ssize_t remote_write(struct file *f, const void *buf, size_t len, uint64_t pos)
+/* A place in the caller's pieces. */
+struct gather {
+	const struct iovec *iov;
+	size_t skip;		/* of iov[0] */
+};
+
+/* Copy the next `bytes` of the pieces; there are that many. */
+static void gather_copy(struct gather *g, char *to, size_t bytes)
 {
-	size_t bytes = len < CHUNK_BYTES ? len : CHUNK_BYTES;
-	size_t done = 0;
+	while (bytes) {
+		size_t part = g->iov->iov_len - g->skip;
+
+		if (part > bytes)
+			part = bytes;
+		memcpy(to, (const char *)g->iov->iov_base + g->skip, part);
+		to += part;
+		bytes -= part;
+		g->skip += part;
+		if (g->skip == g->iov->iov_len) {
+			g->iov++;
+			g->skip = 0;
+		}
+	}
+}
+
+/* All pieces in as few calls as the buffer allows: libc hands over its buffer and the rest. */
+static ssize_t remote_write(struct file *f, const struct iovec *iov, int n, uint64_t pos)
+{
+	struct gather from = { iov, 0 };
+	size_t len = 0, done = 0, bytes;
 	uint64_t off;
+	int err = 0;
 
 	if (!session_is(f->remote.generation))
 		return -EIO;
+	for (int i = 0; i < n; i++)
+		len += iov[i].iov_len;
 	if (!len)
 		return 0;
+	bytes = len < CHUNK_BYTES ? len : CHUNK_BYTES;
 	off = get_buffer(&bytes);
 	if (!off)
 		return -ENOMEM;
 	writes++;
 	while (done < len) {
 		size_t part = len - done < bytes ? len - done : bytes;
-		int n;
 
-		memcpy(keel_dc_ptr(&session, off), (const char *)buf + done, part);
-		n = call(keel_dc_write(f->remote.handle, off, (uint32_t)part, pos + done, 0));
+		gather_copy(&from, keel_dc_ptr(&session, off), part);
+		err = call(keel_dc_write(f->remote.handle, off, (uint32_t)part, pos + done, 0));
 		if (!session_is(f->remote.generation))
 			return -EIO;
-		if (n < 0 || (size_t)n > part) {
-			put(off, bytes);
-			return done ? (ssize_t)done : n < 0 ? n : -EIO;
-		}
-		done += (size_t)n;
-		if ((size_t)n < part)
+		if (err > 0 && (size_t)err > part)
+			err = -EIO;
+		if (err < 0)
+			break;
+		done += (size_t)err;
+		if ((size_t)err < part)
 			break;
 	}
 	put(off, bytes);
-	return (ssize_t)done;
+	return done ? (ssize_t)done : err;
 }
 
 static int remote_truncate(struct file *f, uint64_t len)

@@ -87,23 +87,29 @@ void *rt_early(const struct keel_start_info *info)
 	return (void *)end;
 }
 
-/*
- * Split the command line at blanks; "double" or 'single' quotes keep blanks together. Writes the
- * words, zero-terminated, to `words` (as large as cmdline) and their addresses to `argv`.
- */
-static int split_cmdline(const char *line, char *words, char **argv, int max)
+static bool is_blank(char c)
 {
+	return c == ' ' || c == '\t' || c == '\n';
+}
+
+/*
+ * Split the command line (zero-terminated, at most `len` bytes) at blanks; "double" or 'single'
+ * quotes keep blanks together. The words go, zero-terminated, into `words` of len + 1 bytes.
+ */
+static int split_cmdline(const char *line, size_t len, char *words, char **argv, int max)
+{
+	const char *end = line + strnlen(line, len);
 	int argc = 0;
 
 	while (argc < max) {
 		char quote = 0;
 
-		while (*line == ' ' || *line == '\t' || *line == '\n')
+		while (line < end && is_blank(*line))
 			line++;
-		if (!*line)
+		if (line == end)
 			break;
 		argv[argc++] = words;
-		for (; *line && (quote || (*line != ' ' && *line != '\t' && *line != '\n')); line++) {
+		for (; line < end && (quote || !is_blank(*line)); line++) {
 			if (quote ? *line == quote : (*line == '"' || *line == '\''))
 				quote = quote ? 0 : *line;
 			else
@@ -114,37 +120,48 @@ static int split_cmdline(const char *line, char *words, char **argv, int max)
 	return argc;
 }
 
-/* Runs on the real stack. Lays out what a Linux program finds at its start, and starts musl. */
+/* NAME=VALUE */
+static bool is_assignment(const char *word)
+{
+	const char *eq = strchr(word, '=');
+
+	return eq && eq != word && !memchr(word, '/', (size_t)(eq - word));
+}
+
+/*
+ * Runs on the real stack. Lays out what a Linux program finds at its start (argv, NULL, environment,
+ * NULL, auxiliary vector) and starts musl. Words NAME=VALUE before the program's name are the
+ * environment; TZ is UTC unless they say otherwise, so that libc does not look for /etc/localtime.
+ */
 _Noreturn void rt_main(void)
 {
-	static char cmdline[sizeof(rt_info->cmdline)], words[sizeof(rt_info->cmdline) + 1];
-	struct {
-		char *argv[MAX_ARGS + 1];
-		char *envp[1];
-		size_t auxv[6];
-	} block;
-	static char fallback[] = "lua";
-	int argc;
+	static char words[sizeof(rt_info->cmdline) + 1];
+	static char name[] = "lua", utc[] = "TZ=UTC0";
+	char *word[MAX_ARGS], *vec[2 * MAX_ARGS + 8];
+	int n = split_cmdline(rt_info->cmdline, sizeof(rt_info->cmdline), words, word, MAX_ARGS);
+	int first = 0, at = 0, argc;
 
-	memset(&block, 0, sizeof(block));
-	memcpy(cmdline, rt_info->cmdline, strnlen(rt_info->cmdline, sizeof(cmdline) - 1));
-	argc = split_cmdline(cmdline, words, block.argv, MAX_ARGS);
-	if (argc == 0)
-		block.argv[argc++] = fallback;
+	while (first < n && is_assignment(word[first]))
+		first++;
+	for (int i = first; i < n; i++)
+		vec[at++] = word[i];
+	if (!at)
+		vec[at++] = name;
+	argc = at;
+	vec[at++] = NULL;
 
-	/* libc wants argv, its NULL, envp, its NULL and auxv one after the other. */
-	{
-		size_t vec[MAX_ARGS + 1 + 1 + 6] = { 0 }, n = 0;
+	for (int i = 0; i < first; i++)
+		vec[at++] = word[i];
+	vec[at++] = utc;		/* getenv finds an earlier one first */
+	vec[at++] = NULL;
 
-		for (int i = 0; i < argc; i++)
-			vec[n++] = (size_t)block.argv[i];
-		n += 2;
-		vec[n++] = AT_PAGESZ;
-		vec[n++] = PAGE_BYTES;
-		vec[n++] = AT_NULL;
-		clock_init();
-		file_init();
-		__libc_start_main(main, argc, (char **)vec, NULL, NULL, NULL);
-	}
+	vec[at++] = (char *)AT_PAGESZ;
+	vec[at++] = (char *)PAGE_BYTES;
+	vec[at++] = (char *)AT_NULL;
+	vec[at++] = NULL;
+
+	clock_init();
+	file_init();
+	__libc_start_main(main, argc, vec, NULL, NULL, NULL);
 	__builtin_unreachable();
 }

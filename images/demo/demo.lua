@@ -1,72 +1,103 @@
 -- SPDX-License-Identifier: MIT
--- Counts words of files on Linux's disk, which this program reaches through the channel to Linux,
--- writes what it found to /mnt/result.txt, then answers lines typed on its console.
+-- demo.lua - Keel's main job: counts lines and words of files on Linux's disk, which this program
+-- reaches through the channel to Linux, writes what it found to result.txt beside them, then
+-- evaluates lines typed on its console.
+--
+-- The same program on any Lua 5.4:  lua5.4 images/demo/demo.lua DIRECTORY  (default /mnt). Its output
+-- is the same, but for the line that starts with "time:".
 
+local dir = arg and arg[1] or "/mnt"
+local files = { "README.md", "words.txt" }
+
+-- Lines and words of a file, and the most frequent word; or nil and the reason.
 local function count(path)
-	local file, why = io.open(path, "r")
+	local file, why = io.open(path)
 	if not file then
 		return nil, why
 	end
 	local lines, words, seen = 0, 0, {}
 	for line in file:lines() do
 		lines = lines + 1
-		for word in line:gmatch("%a+") do
+		for word in line:gmatch("%S+") do
 			words = words + 1
 			seen[word] = (seen[word] or 0) + 1
 		end
 	end
 	file:close()
-	return lines, words, seen
-end
 
-local function favourite(seen)
-	local best
-	for word, times in pairs(seen) do
-		if not best or times > seen[best] or (times == seen[best] and word < best) then
-			best = word
+	local best, times = "", 0
+	for word, n in pairs(seen) do
+		if n > times or (n == times and word < best) then
+			best, times = word, n
 		end
 	end
-	return best
+	return { lines = lines, words = words, best = best, times = times }
 end
 
-local report = {}
-local start = os.clock()
-for _, path in ipairs({ "/mnt/README.md", "/mnt/words.txt" }) do
-	local lines, words, seen = count(path)
-	local text
-	if lines then
-		local best = favourite(seen)
-		text = string.format("%s: %d lines, %d words, most often '%s' (%d)", path, lines, words, best, seen[best])
-	else
-		text = string.format("%s: %s", path, words)
+local function describe(name)
+	local c, why = count(dir .. "/" .. name)
+	if not c then
+		return why
 	end
-	print(text)
-	report[#report + 1] = text
-end
-print(string.format("counted in %.3f s", os.clock() - start))
-
-local out, why = io.open("/mnt/result.txt", "w")
-if out then
-	out:write(table.concat(report, "\n"), "\n")
-	out:close()
-	print("result in /mnt/result.txt")
-else
-	print("no result file: " .. why)
+	return string.format("%s: %d lines, %d words, most often '%s' (%d)",
+		name, c.lines, c.words, c.best, c.times)
 end
 
-print("type a line of Lua; an empty line ends")
-for line in io.lines() do
-	if line == "" then
+local function write_result(report)
+	local path = dir .. "/result.txt"
+	local out, why = io.open(path, "w")
+	if not out then
+		return "no result file: " .. why
+	end
+	local ok
+	ok, why = out:write(report, "\n")
+	if ok then
+		ok, why = out:close()
+	end
+	return ok and "result.txt written" or "result.txt not written: " .. tostring(why)
+end
+
+-- One typed line: an expression or a statement. Returns what to print, or nil.
+local function answer(line)
+	local run, why = load("return " .. line, "=console")
+	if not run then
+		run, why = load(line, "=console")
+	end
+	if not run then
+		return why
+	end
+	local got = table.pack(pcall(run))
+	if got.n == 1 then
+		return nil
+	end
+	for i = 2, got.n do
+		got[i] = tostring(got[i])
+	end
+	return table.concat(got, "\t", 2, got.n)
+end
+
+print(_VERSION .. " counts words")
+local start = os.clock()
+local report = {}
+for i, name in ipairs(files) do
+	report[i] = describe(name)
+end
+local seconds = os.clock() - start
+report = table.concat(report, "\n")
+print(report)
+print(string.format("time: %.3f s", seconds))
+print(write_result(report))
+
+while true do
+	io.write("lua> ")
+	io.flush()
+	local line = io.read()
+	if not line or line == "exit" then
 		break
 	end
-	local run, problem = load("return " .. line)
-	if not run then
-		run, problem = load(line)
-	end
-	if run then
-		print(select(2, pcall(run)))
-	else
-		print(problem)
+	local text = answer(line)
+	if text then
+		print(text)
 	end
 end
 print("bye")

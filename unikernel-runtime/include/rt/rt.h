@@ -98,7 +98,7 @@ struct stat;
 
 struct file_ops {
 	ssize_t (*read)(struct file *f, void *buf, size_t len, uint64_t off);
-	ssize_t (*write)(struct file *f, const void *buf, size_t len, uint64_t off);
+	ssize_t (*write)(struct file *f, const struct iovec *iov, int n, uint64_t off);
 	int (*stat)(struct file *f, struct stat *st);
 	int (*truncate)(struct file *f, uint64_t len);
 	int (*sync)(struct file *f);

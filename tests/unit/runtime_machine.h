@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * runtime_machine.h - runs an unchanged unikernel image in a Linux process and plays the metakernel
+ * and the server of its channel. See runtime_machine.c.
+ */
+#ifndef RUNTIME_MACHINE_H
+#define RUNTIME_MACHINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <keel/abi.h>
+#include <keel/drivercall.h>
+
+#define MACHINE_OUTPUT		(1 << 20)
+#define MACHINE_WINDOW		(1 << 20)
+#define MACHINE_MEM_PA		0x10000000ULL
+#define MACHINE_WINDOW_PA	0x30000000ULL
+#define MACHINE_CHANNEL		5	/* its handle */
+
+/* How the run ended. */
+enum machine_end {
+	MACHINE_RUNNING,
+	MACHINE_EXIT,		/* SHUTDOWN EXIT: status */
+	MACHINE_CRASH,		/* SHUTDOWN CRASH: status */
+	MACHINE_FAULT,		/* an access the page tables do not allow, or an exception */
+	MACHINE_STUCK,		/* blocked, and nothing will ever wake it */
+	MACHINE_LIMIT,		/* took too long */
+};
+
+struct machine;
+
+/*
+ * What the server does with one request, in place of the real thing. `path` and `buf` point into
+ * the window (not checked: tests know their client). Returns the result, or SERVE_NORMALLY.
+ */
+#define SERVE_NORMALLY	0x7fffffff
+#define SERVE_NEVER	0x7ffffffe	/* no answer at all */
+typedef int (*machine_serve)(struct machine *m, const struct keel_sqe *sqe);
+
+struct machine_module {
+	const char *name;
+	const void *data;
+	size_t bytes;
+};
+
+struct machine_config {
+	const char *image;		/* path of the ELF file */
+	size_t mem_bytes;		/* 0: 2 MiB */
+	const char *cmdline;
+	struct machine_module modules[4];
+	const char *input;		/* console, given when the guest waits for it */
+	const char *root;		/* directory the server serves as "/"; NULL: no channel at all */
+	int server_after_blocks;	/* the server comes up when the guest has waited that often */
+	bool no_server;			/* a channel, but nobody at the other end */
+	machine_serve serve;		/* may be NULL */
+	bool echo;			/* copy output to stdout, input from stdin: interactive */
+	uint64_t stop_at;		/* count instructions from entry to this address */
+};
+
+struct machine {
+	struct machine_config cfg;
+	enum machine_end end;
+	int status;
+	char why[160];			/* FAULT, STUCK: what happened */
+
+	char *out;			/* console output, zero-terminated */
+	size_t out_len;
+	unsigned hypercalls[KEEL_HC_NR];
+	unsigned requests;		/* SQEs served */
+	uint64_t instructions;		/* up to cfg.stop_at */
+	size_t touched_pages;		/* of the guest's memory, by the end */
+
+	/* the server's side of the channel */
+	uint32_t chan_state, chan_generation;
+	uint8_t *window;
+	struct keel_dc_header *hdr;
+
+	struct machine_priv *priv;
+};
+
+/* Runs to the end. The caller reads the result and calls machine_free. */
+struct machine *machine_run(const struct machine_config *cfg);
+void machine_free(struct machine *m);
+
+/* For serve callbacks: the server goes down or comes (back) up; the guest gets its event. */
+void machine_server_down(struct machine *m);
+void machine_server_up(struct machine *m);
+
+/* Address of a symbol in an ELF file with symbols; 0 if it has none of that name. */
+uint64_t machine_symbol(const char *elf, const char *name);
+
+#endif /* RUNTIME_MACHINE_H */
