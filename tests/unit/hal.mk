@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+# Unit tests of hal/ and metakernel/lib/: what is logic and not machine.
+acpi_test-srcs		:= hal/x86_64/acpi.c
+memmap_test-srcs	:= hal/x86_64/memmap.c
+printf_test-srcs	:= metakernel/lib/printf.c
+log_test-srcs		:= metakernel/lib/log.c metakernel/lib/printf.c
+
+unit_hal_cflags		:= -Ihal/include
+# The C library's functions of these names stay what they are.
+unit_mk_printf		:= -Dvsnprintf=mk_vsnprintf -Dsnprintf=mk_snprintf
+acpi-cflags		:= $(unit_hal_cflags)
+acpi_test-cflags	:= $(unit_hal_cflags)
+memmap-cflags		:= $(unit_hal_cflags)
+memmap_test-cflags	:= $(unit_hal_cflags)
+printf-cflags		:= $(unit_mk_printf)
+log-cflags		:= $(unit_hal_cflags) $(unit_mk_printf)
+log_test-cflags		:= $(unit_hal_cflags)
