@@ -63,12 +63,12 @@ static void update_summary(uint64_t block, uint16_t owner)
 	const struct frame *frame = &f->table[block * FRAMES_PER_2M];
 	uint16_t all = owner;
 
-	for (unsigned int i = 0; i < FRAMES_PER_2M; i++) {
-		if (frame[i].owner != owner) {
+	/* A block that fills from one end shows it at the other: no scan for each frame of it. */
+	if (frame[FRAMES_PER_2M - 1].owner != owner)
+		all = FRAMES_MIXED;
+	for (unsigned int i = 0; i < FRAMES_PER_2M && all == owner; i++)
+		if (frame[i].owner != owner)
 			all = FRAMES_MIXED;
-			break;
-		}
-	}
 	__atomic_store_n(&f->summary[block], all, __ATOMIC_RELAXED);
 }
 

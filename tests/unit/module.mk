@@ -29,6 +29,8 @@ manifest_mutate_test-srcs	:= metakernel/manifest.c metakernel/parse.c tests/unit
 manifest_mutate_test-objs	:= $(UNIT_LIBFDT)
 bundle_test-srcs		:= metakernel/bundle.c metakernel/parse.c
 elf_test-srcs			:= metakernel/elf.c metakernel/parse.c
+frames_test-srcs		:= metakernel/frames.c
+runq_test-srcs			:= metakernel/runq.c
 
 -include $(filter-out tests/unit/module.mk,$(wildcard tests/unit/*.mk))
 
