@@ -191,6 +191,8 @@ int vcpu_init(struct vcpu *v, struct partition *p);
 void vcpu_reset(struct vcpu *v, paddr_t cr3);	/* state at the start of a partition */
 void vcpu_load(struct vcpu *v);		/* make it current: registers, FPU, segments */
 void vcpu_save(struct vcpu *v);
+/* Could IRETQ go to ring 3 by this frame without a fault? */
+bool vcpu_user_frame_ok(const struct vcpu *v, const struct keel_frame *f);
 void vcpu_sanitize(struct vcpu *v, struct regs *r);
 int vcpu_set_desc(struct vcpu *v, uint64_t index, uint64_t desc);
 uint64_t vcpu_load_gs(struct vcpu *v, uint64_t sel);

@@ -21,6 +21,7 @@
 /* Cleared on entry: TF, DF, NT, RF, AC. IOPL and VM are never set. */
 #define RFLAGS_ENTRY_CLEAR (0x100UL | 0x400 | 0x4000 | 0x10000 | 0x40000 | 0x3000 | 0x20000)
 #define GATE_PRESENT	(1UL << 47)
+#define VEC_GP		13
 #define STUB_BYTES	64	/* an entry stub is no longer than this */
 
 static bool vif_set(const struct vcpu *v)
@@ -44,8 +45,6 @@ static uint64_t gate_handler(const struct vcpu *v, unsigned int vector)
 	handler = (low & 0xffff) | ((low >> 48) << 16) | high << 32;
 	return (low & GATE_PRESENT) && is_canonical(handler) ? handler : 0;
 }
-
-enum tail { TAIL_NONE, TAIL_MOVED, TAIL_BAD_IRET };
 
 /*
  * Is ring 1 on its way back to ring 3, beyond the point where an event could still be told apart
@@ -101,20 +100,28 @@ static void inject(struct vcpu *v, struct regs *r, unsigned int vector, uint64_t
 	r->rflags = (r->rflags & ~RFLAGS_ENTRY_CLEAR) | ENTRY_RFLAGS;
 }
 
-void event_exception(struct vcpu *v, struct regs *r, unsigned int vector, uint64_t error)
+/* Ring 1's IRETQ to ring 3 met a frame the user had made bad: deliver the fault as "from user". */
+static void bad_iret(struct vcpu *v, struct regs *r, unsigned int vector, uint64_t error)
 {
-	const uint64_t *e = v->entry;
+	uint64_t entry = v->entry[KEEL_ENTRY_BAD_IRET], handler = gate_handler(v, vector);
 
-	stat_inc(v, vector == 14 ? KEEL_STAT_PF_GUEST : KEEL_STAT_EXC);
-	if (!from_user(r) && e[KEEL_ENTRY_BAD_IRET] && r->rip == e[KEEL_ENTRY_TAIL_IRET]) {
-		/* Ring 1's IRETQ to ring 3 met a frame the user had made bad: "from user". */
-		v->vp->event.handler = gate_handler(v, vector);
-		v->vp->event.vector = vector | (error == EV_NO_ERROR ? 0 : KEEL_EV_HAS_ERROR);
-		v->vp->event.error = error == EV_NO_ERROR ? 0 : error;
-		r->rip = e[KEEL_ENTRY_BAD_IRET];
+	if (!entry || !handler) {
+		part_fault(v->part, r, hal_read_cr2(), "bad return to ring 3");
 		return;
 	}
-	inject(v, r, vector, error);
+	v->vp->event.handler = handler;
+	v->vp->event.vector = vector | (error == EV_NO_ERROR ? 0 : KEEL_EV_HAS_ERROR);
+	v->vp->event.error = error == EV_NO_ERROR ? 0 : error;
+	r->rip = entry;
+}
+
+void event_exception(struct vcpu *v, struct regs *r, unsigned int vector, uint64_t error)
+{
+	stat_inc(v, vector == 14 ? KEEL_STAT_PF_GUEST : KEEL_STAT_EXC);
+	if (!from_user(r) && r->rip == v->entry[KEEL_ENTRY_TAIL_IRET])
+		bad_iret(v, r, vector, error);
+	else
+		inject(v, r, vector, error);
 }
 
 /* ---- Interrupts --------------------------------------------------------------------------------- */
@@ -184,15 +191,16 @@ void event_iret(struct vcpu *v, struct regs *r)
 	uint64_t gs = __atomic_load_n(&v->vp->user_gs, __ATOMIC_RELAXED);
 
 	r->rax = __atomic_load_n(&v->vp->ret1, __ATOMIC_RELAXED);
+	if (!vcpu_user_frame_ok(v, &f)) {
+		/* What its own IRETQ would have met: a frame the user made bad (sigreturn). */
+		bad_iret(v, r, VEC_GP, 0);
+		return;
+	}
 	r->rip = f.rip;
 	r->cs = f.cs;
 	r->rflags = f.rflags;
 	r->rsp = f.rsp;
 	r->ss = f.ss;
-	if ((f.cs & 3) != 3) {
-		part_fault(v->part, r, 0, "IRET hypercall to a ring that is not 3");
-		return;
-	}
 	v->vp->flags = 0;
 	hal_wrgsbase(is_canonical(gs) ? gs : 0);
 }

@@ -115,16 +115,14 @@ static int64_t hc_flush(struct vcpu *v, struct regs *r)
 static int64_t hc_fill(struct vcpu *v, struct regs *r)
 {
 	stat_inc(v, KEEL_STAT_FILL);
-	mmu_fill_hint(v, r->rdi, r->rsi);
-	return 0;
+	return mmu_fill_hint(v, r->rdi, r->rsi);
 }
 
 static int64_t hc_flush_fill(struct vcpu *v, struct regs *r)
 {
 	stat_inc(v, KEEL_STAT_FILL);
 	mmu_flush_range(v, r->rdi & ~(uint64_t)PAGE_MASK, 1);
-	mmu_fill_hint(v, r->rdi, r->rsi);
-	return 0;
+	return mmu_fill_hint(v, r->rdi, r->rsi);
 }
 
 static int64_t hc_load_gs(struct vcpu *v, struct regs *r)

@@ -522,15 +522,16 @@ enum mmu_result mmu_fault(struct vcpu *v, vaddr_t va, uint64_t error, uint64_t *
 	return MMU_FILLED;
 }
 
-void mmu_fill_hint(struct vcpu *v, vaddr_t va, uint64_t error)
+int mmu_fill_hint(struct vcpu *v, vaddr_t va, uint64_t error)
 {
 	struct walk w;
 
-	/* Only lower-half user mappings; a wrong hint is no error, the fault will come. */
 	if (va >> 47 || !guest_walk(v, va, &w) || !access_allowed(&w, error | PF_U) ||
-	    !leaf_allowed(v->part, w.pa) || !set_accessed(&w, error & PF_W))
-		return;
-	install_sure(v, va, &w);
+	    !leaf_allowed(v->part, w.pa))
+		return -KEEL_EFAULT;
+	if (set_accessed(&w, error & PF_W))
+		install_sure(v, va, &w);
+	return 0;
 }
 
 /* ---- Re-reading and flushing ---------------------------------------------------------------------- */

@@ -41,7 +41,8 @@ enum mmu_result {
 int mmu_init_vcpu(struct vcpu *v);
 /* error: the hardware's; on MMU_GUEST *guest_error is what hardware without shadows would say. */
 enum mmu_result mmu_fault(struct vcpu *v, vaddr_t va, uint64_t error, uint64_t *guest_error);
-void mmu_fill_hint(struct vcpu *v, vaddr_t va, uint64_t error);
+/* Load a lower-half user mapping before it faults. 0, or -KEEL_EFAULT if the tables do not allow it. */
+int mmu_fill_hint(struct vcpu *v, vaddr_t va, uint64_t error);
 void mmu_load_cr3(struct vcpu *v, uint64_t value);
 void mmu_flush_user(struct vcpu *v);
 void mmu_flush_all(struct vcpu *v);

@@ -222,6 +222,12 @@ void vcpu_load(struct vcpu *v)
 	this_cpu->current = v;
 }
 
+bool vcpu_user_frame_ok(const struct vcpu *v, const struct keel_frame *f)
+{
+	return is_canonical(f->rip) && (f->cs == KEEL_CS_USER || f->cs == KEEL_CS_USER32) &&
+	       f->ss >= 4 && user_selector_ok(v, f->ss);
+}
+
 void vcpu_sanitize(struct vcpu *v, struct regs *r)
 {
 	bool user = from_user(r);
