@@ -88,7 +88,9 @@ def test_group(item):
 
 
 def test_name(item):
-    return re.sub(r"^test_", "", item.name)
+    """test_program[keel-storm] is called keel-storm: the parameters say which test it is."""
+    found = re.fullmatch(r"test_\w+\[(.+)\]", item.name)
+    return found.group(1) if found else re.sub(r"^test_", "", item.name)
 
 
 def full_name(item):

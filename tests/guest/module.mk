@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT
+#
+# Guest programs: each tests/guest/NAME.c is a static Linux program, and becomes /tests/NAME in the
+# tests' initramfs. It shows one property and exits 0 (pass), 1 (fail) or 77 (skip, says why).
+# tests/system/test_guest.py runs all of them natively and on Keel.
+
+guest_out	:= $(O)/tests/rootfs/tests
+guest_programs	:= $(patsubst tests/guest/%.c,$(guest_out)/%,$(wildcard tests/guest/*.c))
+GUEST_CFLAGS	:= -std=gnu11 -O2 -g0 $(WARN) $(REPRO) -D_GNU_SOURCE -static -pthread -Iipc/include
+
+$(guest_out)/%: tests/guest/%.c tests/guest/guest.h ipc/include/keel/abi.h $(O)/flags
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(GUEST_CFLAGS) -o $@ $<
+
+TESTS_ROOTFS += $(guest_programs)
+
+$(guest_out)/run-all.sh: tests/guest/run-all.sh
+	$(Q)mkdir -p $(@D) && cp $< $@
+
+TESTS_ROOTFS += $(guest_out)/run-all.sh
