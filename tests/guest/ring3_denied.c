@@ -76,6 +76,12 @@ int main(void)
 	for (size_t i = 0; i < sizeof(privileged) / sizeof(privileged[0]); i++) {
 		int sig = guest_signal_of(privileged[i].fn);
 
+		/*
+		 * QEMU 7.2 reads iretq's frame with supervisor rights, so SMAP makes it a page fault
+		 * that Linux takes for its own and ends with SIGKILL: dead all the same.
+		 */
+		if (sig == SIGKILL && privileged[i].fn == do_iret_to_ring1)
+			continue;
 		if (sig != SIGSEGV && sig != SIGBUS && sig != SIGILL) {
 			printf("%s in ring 3: signal %d\n", privileged[i].name, sig);
 			guest_failures++;
