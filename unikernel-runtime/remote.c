@@ -50,9 +50,14 @@ struct ahead {
 	size_t len;		/* valid bytes */
 	uint64_t writes;	/* value of `writes` when it was filled */
 	bool end;		/* the file ended there; told to one reader */
+	uint32_t generation;	/* of the session whose window this is about */
 };
 
 static uint64_t writes;		/* counts our changes to any remote file */
+
+/* Every read-ahead there is, so that its buffer can be taken back when the window is full. */
+static struct ahead *aheads[RT_FILES];
+static unsigned next_victim;
 
 static const struct file_ops remote_ops;
 
@@ -64,21 +69,46 @@ static int call(struct keel_sqe sqe)
 	return err ? err : res;
 }
 
-/* Copy a path into the window; its offset, or 0. Freed with put_path. */
-static uint64_t get_path(const char *path)
-{
-	size_t n = strlen(path) + 1;
-	uint64_t off = keel_dc_alloc(&session, n);
-
-	if (off)
-		memcpy(keel_dc_ptr(&session, off), path, n);
-	return off;
-}
-
 static void put(uint64_t off, size_t bytes)
 {
 	if (off)
 		keel_dc_free(&session, off, bytes);
+}
+
+/* Take the buffer of some read-ahead. False: there is none left. */
+static bool evict(void)
+{
+	for (unsigned i = 0; i < RT_FILES; i++) {
+		struct ahead *a = aheads[next_victim++ % RT_FILES];
+
+		if (!a || !a->bytes || a->generation != session.generation)
+			continue;
+		put(a->off, a->bytes);
+		a->bytes = a->len = 0;
+		return true;
+	}
+	return false;
+}
+
+/* `bytes` of the buffer area: its offset, or 0. Freed with put(). */
+static uint64_t get(size_t bytes)
+{
+	uint64_t off;
+
+	while (!(off = keel_dc_alloc(&session, bytes)) && evict())
+		;
+	return off;
+}
+
+/* Copy a path into the window; its offset, or 0. Freed with put_path. */
+static uint64_t get_path(const char *path)
+{
+	size_t n = strlen(path) + 1;
+	uint64_t off = get(n);
+
+	if (off)
+		memcpy(keel_dc_ptr(&session, off), path, n);
+	return off;
 }
 
 static void put_path(uint64_t off, const char *path)
@@ -138,7 +168,7 @@ static void fill_stat(struct stat *st, const struct remote_statx *x)
 
 static int statx_call(int32_t handle, uint64_t path, uint32_t flags, struct stat *st)
 {
-	uint64_t buf = keel_dc_alloc(&session, KEEL_DC_STATX_BYTES);
+	uint64_t buf = get(KEEL_DC_STATX_BYTES);
 	struct remote_statx x;
 	int err;
 
@@ -182,6 +212,33 @@ static int remote_stat(struct file *f, struct stat *st)
 
 /* ---- open and close -------------------------------------------------------------------------------- */
 
+/* NULL if there is no memory: then there is no read-ahead. */
+static struct ahead *ahead_new(void)
+{
+	struct ahead *a = calloc(1, sizeof(*a));
+	unsigned i = 0;
+
+	if (!a)
+		return NULL;
+	while (aheads[i])	/* as many as files */
+		i++;
+	aheads[i] = a;
+	a->generation = session.generation;
+	return a;
+}
+
+static void ahead_free(struct ahead *a)
+{
+	if (!a)
+		return;
+	if (a->bytes && session_is(a->generation))
+		put(a->off, a->bytes);
+	for (unsigned i = 0; i < RT_FILES; i++)
+		if (aheads[i] == a)
+			aheads[i] = NULL;
+	free(a);
+}
+
 /*
  * Open, and ask in the same batch what kind of file the path names: only regular files are read
  * ahead and can seek. The answer is about the path, so it may be about another file if someone
@@ -201,7 +258,7 @@ int remote_open(struct file *f, const char *path, int flags, mode_t mode)
 	if (err)
 		return err;
 	off = get_path(path);
-	xbuf = keel_dc_alloc(&session, KEEL_DC_STATX_BYTES);
+	xbuf = get(KEEL_DC_STATX_BYTES);
 	err = -ENOMEM;
 	if (!off || !xbuf)
 		goto put_buffers;
@@ -222,7 +279,7 @@ int remote_open(struct file *f, const char *path, int flags, mode_t mode)
 
 		regular = S_ISREG(file_mode);
 		if (regular && (flags & O_ACCMODE) != O_WRONLY)
-			a = calloc(1, sizeof(*a));	/* none: no read-ahead */
+			a = ahead_new();
 	}
 	if (flags & (O_TRUNC | O_CREAT))
 		writes++;
@@ -240,15 +297,11 @@ put_buffers:
 
 static int remote_close(struct file *f)
 {
-	struct ahead *a = f->remote.ahead;
 	int err = 0;
 
-	if (session_is(f->remote.generation)) {
-		if (a && a->bytes)
-			put(a->off, a->bytes);
+	ahead_free(f->remote.ahead);
+	if (session_is(f->remote.generation))
 		err = call(keel_dc_close(f->remote.handle, 0));
-	}
-	free(a);
 	return err;
 }
 
@@ -259,7 +312,9 @@ static uint64_t get_buffer(size_t *bytes)
 {
 	uint64_t off;
 
-	while (!(off = keel_dc_alloc(&session, *bytes)) && *bytes > CHUNK_MIN)
+	if (*bytes > session.layout.buf_bytes / 4)
+		*bytes = session.layout.buf_bytes / 4;
+	while (!(off = get(*bytes)) && *bytes > CHUNK_MIN)
 		*bytes = *bytes / 2 > CHUNK_MIN ? *bytes / 2 : CHUNK_MIN;
 	return off;
 }
@@ -327,7 +382,7 @@ static ssize_t remote_read(struct file *f, void *buf, size_t len, uint64_t pos)
 
 	if (!session_is(f->remote.generation))
 		return -EIO;
-	if (!a || (len >= AHEAD_BYTES && !ahead_have(a, pos)))
+	if (!a || (len > AHEAD_BYTES && !ahead_have(a, pos)))
 		return read_through(f, buf, len, pos);
 
 	have = ahead_have(a, pos);

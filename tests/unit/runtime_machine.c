@@ -595,8 +595,11 @@ static void block(struct machine *m, uint64_t deadline)
 	if (v->events)
 		return;
 	if (m->cfg.root && !m->cfg.no_server && !(m->chan_state & KEEL_CHAN_SERVER_UP) &&
-	    m->chan_state & KEEL_CHAN_CLIENT_UP && m->priv->blocks++ >= m->cfg.server_after_blocks)
+	    m->chan_state & KEEL_CHAN_CLIENT_UP) {
+		if (m->priv->blocks++ < m->cfg.server_after_blocks)
+			return;		/* woken for nothing: that is allowed */
 		machine_server_up(m);
+	}
 	server_poll(m);
 	if (v->events)
 		return;
