@@ -17,7 +17,7 @@
 #define INSN_MAX	15
 #define CR0_FIXED	0x80050033UL	/* PE MP ET NE WP AM PG: what Linux runs with */
 /* Virtual CR4 bits a partition may set; the real CR4 never changes (rule 15). */
-#define CR4_VIRTUAL	(0x20UL | 0x80 | 0x100 | 0x200 | 0x400 | 0x10000 | 0x20000 | 0x40000 | 0x100000)
+#define CR4_VIRTUAL	(0x7fcUL | 0x10000 | 0x20000 | 0x40000 | 0x100000)
 #define CR4_TLB_BITS	(0x80UL | 0x10 | 0x20 | 0x20000)	/* PGE PSE PAE PCIDE */
 
 enum { SEG_NONE = 0, SEG_FS = 0x64, SEG_GS = 0x65 };
