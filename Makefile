@@ -71,7 +71,7 @@ run-built: image $(O)/run/demo.img
 test: image $(O)/images/test.bundle $(O)/images/linux-test.bundle tests-build
 	$(Q)scripts/run-tests $(TEST)
 
-bench: image
+bench: image $(O)/images/initramfs-test.cpio.gz $(O)/images/linux-test.bundle
 	$(Q)scripts/bench $(BENCH)
 
 # Stopped at reset, waiting for gdb; prints the gdb command to give in another terminal.
