@@ -25,8 +25,21 @@ static unsigned slot(uint64_t va, int level)
 	return (unsigned)(va >> (12 + 9 * level)) & 511;
 }
 
-/* The 4 KiB entry of va, with tables made on the way if `make`; NULL if there is none. */
-static uint64_t *leaf_of(uint64_t va, bool make)
+/* Put a table of 4 KiB entries in the place of a 2 MiB one. */
+static bool split(uint64_t *e)
+{
+	uint64_t *table = heap_pages(PAGE_BYTES);
+
+	if (!table)
+		return false;
+	for (uint64_t i = 0; i < 512; i++)
+		table[i] = (*e & ~PTE_PS) + i * PAGE_BYTES;
+	*e = va_to_pa(table) | PTE_P | PTE_W | PTE_A;
+	return true;
+}
+
+/* The 4 KiB entry of va, with what tables are missing made on the way; NULL if that fails. */
+static uint64_t *leaf_of(uint64_t va)
 {
 	uint64_t *table = pa_to_va(rt_info->cr3_pa & PTE_PA);
 
@@ -34,12 +47,12 @@ static uint64_t *leaf_of(uint64_t va, bool make)
 		uint64_t *e = &table[slot(va, level)];
 
 		if (!(*e & PTE_P)) {
-			void *page = make ? heap_pages(PAGE_BYTES) : NULL;
+			void *page = heap_pages(PAGE_BYTES);
 
 			if (!page)
 				return NULL;
-			*e = va_to_pa(page) | PTE_P | PTE_W;
-		} else if (*e & PTE_PS) {
+			*e = va_to_pa(page) | PTE_P | PTE_W | PTE_A;
+		} else if (*e & PTE_PS && (level != 1 || !split(e))) {
 			return NULL;
 		}
 		table = pa_to_va(*e & PTE_PA);
@@ -52,7 +65,7 @@ int paging_map(uint64_t va, uint64_t pa, size_t npages)
 	bool changed = false;
 
 	for (size_t i = 0; i < npages; i++) {
-		uint64_t *e = leaf_of(va + i * PAGE_BYTES, true);
+		uint64_t *e = leaf_of(va + i * PAGE_BYTES);
 
 		if (!e)
 			return -ENOMEM;
@@ -66,12 +79,12 @@ int paging_map(uint64_t va, uint64_t pa, size_t npages)
 
 bool paging_guard(uint64_t va)
 {
-	uint64_t *e = leaf_of(va, false);
+	uint64_t *e = leaf_of(va);
 
 	if (!e)
 		return false;
 	*e = 0;
-	hc3(KEEL_HC_FLUSH, KEEL_FLUSH_RANGE, va, 1);
+	hc3(KEEL_HC_FLUSH, KEEL_FLUSH_RANGE, va, 1);	/* a 2 MiB entry was split for it: all of that goes */
 	return true;
 }
 

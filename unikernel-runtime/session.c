@@ -46,7 +46,7 @@ static void kick(void)
 	hc1(KEEL_HC_CHAN_KICK, (uint64_t)chan);
 }
 
-/* First channel we may use as a client; says "up" on it. */
+/* First channel we may use as a client. */
 static bool find_channel(void)
 {
 	if (chan != NOT_LOOKED)
@@ -56,7 +56,6 @@ static bool find_channel(void)
 			continue;
 		if (answer.cap.type == KEEL_CAP_CHANNEL && answer.cap.rights & KEEL_RIGHT_USE) {
 			chan = h;
-			hc2(KEEL_HC_CHAN_STATE, (uint64_t)chan, 1);
 			return true;
 		}
 	}
@@ -67,6 +66,14 @@ static bool find_channel(void)
 static bool chan_info(void)
 {
 	return hc2(KEEL_HC_CHAN_INFO, (uint64_t)chan, va_to_pa(&answer.chan)) >= 0;
+}
+
+/* Say that we are up, once the server has given a window: not possible before. */
+static bool chan_up(void)
+{
+	if (answer.chan.state & KEEL_CHAN_CLIENT_UP)
+		return true;
+	return hc2(KEEL_HC_CHAN_STATE, (uint64_t)chan, 1) >= 0 && chan_info();
 }
 
 /* The server is up and the session's number is still the channel's. */
@@ -131,7 +138,7 @@ int session_open(void)
 		if (!chan_info())
 			return -EIO;
 		if ((answer.chan.state & ready) == ready) {
-			err = attach();
+			err = chan_up() ? attach() : -EIO;
 			if (err != -EAGAIN) {
 				is_open = !err;
 				return err;

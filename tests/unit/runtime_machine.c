@@ -41,7 +41,9 @@
 #define PTE_P		1ULL
 #define PTE_W		2ULL
 #define PTE_US		4ULL
+#define PTE_PS		0x80ULL
 #define PTE_NX		(1ULL << 63)
+#define LARGE		0x200000ULL
 #define PTE_PA		0x000ffffffffff000ULL
 #define HANDLES		64
 
@@ -158,7 +160,8 @@ static uint8_t *at_va(struct machine *m, uint64_t va)
 	return m->priv->mem + (va - KEEL_PEER_VA);
 }
 
-static uint64_t *pte_of(struct machine *m, uint64_t va, uint64_t *alloc)
+/* The entry for va at level `last` (0: 4 KiB, 1: 2 MiB), or a 2 MiB one met above it. */
+static uint64_t *pte_of(struct machine *m, uint64_t va, int last, uint64_t *alloc)
 {
 	uint64_t pa = m->priv->cr3_pa;
 
@@ -169,7 +172,7 @@ static uint64_t *pte_of(struct machine *m, uint64_t va, uint64_t *alloc)
 			return NULL;
 		table = (uint64_t *)(void *)(m->priv->mem + (pa - MACHINE_MEM_PA));
 		e = &table[va >> (12 + 9 * level) & 511];
-		if (level == 0)
+		if (level == last || (level == 1 && *e & PTE_PS))
 			return e;
 		if (!(*e & PTE_P)) {
 			if (!alloc)
@@ -275,11 +278,14 @@ static void build(struct machine *m, struct boot *b)
 	m->priv->cr3_pa = tables - KEEL_PEER_VA + MACHINE_MEM_PA;
 	info->cr3_pa = m->priv->cr3_pa;
 	tables = m->priv->cr3_pa + PAGE;
-	for (uint64_t va = KEEL_PEER_VA; va < KEEL_PEER_VA + m->cfg.mem_bytes; va += PAGE) {
+	for (uint64_t va = KEEL_PEER_VA, end = va + m->cfg.mem_bytes, step; va < end; va += step) {
+		bool large = va % LARGE == 0 && va >= b->seg[b->nseg - 1].end && end - va >= LARGE;
 		int prot = prot_of(b, va);
 
-		*pte_of(m, va, &tables) = (va - KEEL_PEER_VA + MACHINE_MEM_PA) | PTE_P |
-			(prot & PROT_WRITE ? PTE_W : 0) | (prot & PROT_EXEC ? 0 : PTE_NX);
+		step = large ? LARGE : PAGE;
+		*pte_of(m, va, large, &tables) = (va - KEEL_PEER_VA + MACHINE_MEM_PA) | PTE_P |
+			(prot & PROT_WRITE ? PTE_W : 0) | (prot & PROT_EXEC ? 0 : PTE_NX) |
+			(large ? PTE_PS : 0);
 	}
 	m->priv->vcpu.tsc_khz = tsc_khz();
 	m->priv->vcpu.wall_tsc = rdtsc();
@@ -595,7 +601,7 @@ static void block(struct machine *m, uint64_t deadline)
 	if (v->events)
 		return;
 	if (m->cfg.root && !m->cfg.no_server && !(m->chan_state & KEEL_CHAN_SERVER_UP) &&
-	    m->chan_state & KEEL_CHAN_CLIENT_UP) {
+	    m->hypercalls[KEEL_HC_CHAN_INFO]) {
 		if (m->priv->blocks++ < m->cfg.server_after_blocks)
 			return;		/* woken for nothing: that is allowed */
 		machine_server_up(m);
@@ -694,6 +700,8 @@ static long hypercall(struct machine *m, const struct user_regs_struct *r)
 	case KEEL_HC_CAP_INFO:
 		return cap_info(m, r->rdi, r->rsi);
 	case KEEL_HC_CHAN_STATE:
+		if (!(m->chan_state & KEEL_CHAN_WINDOW))
+			return -KEEL_EAGAIN;
 		m->chan_state |= KEEL_CHAN_CLIENT_UP;
 		m->chan_generation++;
 		return 0;
@@ -712,12 +720,14 @@ static long hypercall(struct machine *m, const struct user_regs_struct *r)
 /* Map the page if the guest's tables say so and the frame is one it may use. */
 static bool fill(struct machine *m, uint64_t va)
 {
-	uint64_t *e = pte_of(m, va, NULL), frame, off;
+	uint64_t *e = pte_of(m, va, 0, NULL), frame, off;
 	int prot;
 
 	if (!e || !(*e & PTE_P) || *e & PTE_US)
 		return false;
 	frame = *e & PTE_PA;
+	if (*e & PTE_PS)
+		frame += va % LARGE & ~(PAGE - 1);
 	if (frame >= MACHINE_MEM_PA && frame < MACHINE_MEM_PA + m->cfg.mem_bytes)
 		off = frame - MACHINE_MEM_PA;
 	else if (frame >= MACHINE_WINDOW_PA && frame < MACHINE_WINDOW_PA + MACHINE_WINDOW && *e & PTE_NX)
@@ -877,6 +887,22 @@ struct machine *machine_run(const struct machine_config *cfg)
 	waitpid(m->priv->pid, NULL, 0);
 	m->touched_pages = count_touched(m);
 	return m;
+}
+
+bool machine_maps(struct machine *m, uint64_t va)
+{
+	const uint64_t *e = pte_of(m, va, 0, NULL);
+
+	return e && *e & PTE_P;
+}
+
+size_t machine_zero_bytes(struct machine *m, uint64_t va)
+{
+	uint64_t end = KEEL_PEER_VA + m->cfg.mem_bytes, at = va;
+
+	while (at < end && !*at_va(m, at))
+		at++;
+	return at - va;
 }
 
 void machine_free(struct machine *m)

@@ -84,6 +84,10 @@ struct machine {
 struct machine *machine_run(const struct machine_config *cfg);
 void machine_free(struct machine *m);
 
+/* After the run: whether the guest's tables map va; how many bytes from va on are zero. */
+bool machine_maps(struct machine *m, uint64_t va);
+size_t machine_zero_bytes(struct machine *m, uint64_t va);
+
 /* For serve callbacks: the server goes down or comes (back) up; the guest gets its event. */
 void machine_server_down(struct machine *m);
 void machine_server_up(struct machine *m);

@@ -212,11 +212,37 @@ static void freed_memory_is_reused(void **state)
 		    "print(n > 20 * 1024 * 1024)", "true\n");
 }
 
+/* The runtime's stack: an eighth of the memory, up to 512 KiB, at the end of it. */
+static uint64_t stack_bottom(const struct machine *m)
+{
+	size_t bytes = m->cfg.mem_bytes / 8;
+
+	return KEEL_PEER_VA + m->cfg.mem_bytes - (bytes < 512 << 10 ? bytes : 512 << 10);
+}
+
+static void stack_ends_in_an_unmapped_page(void **state)
+{
+	struct machine_config cfg = config("");
+
+	(void)state;
+	for (cfg.mem_bytes = 1 << 20; cfg.mem_bytes <= 64 << 20; cfg.mem_bytes *= 4) {
+		struct machine *m = machine_run(&cfg);
+
+		assert_int_equal(m->end, MACHINE_EXIT);
+		assert_true(machine_maps(m, stack_bottom(m)));
+		assert_false(machine_maps(m, stack_bottom(m) - 1));
+		assert_true(machine_maps(m, stack_bottom(m) - 4097));
+		machine_free(m);
+	}
+}
+
 /* Nested C calls of every kind the libraries offer stop with an error before the stack ends. */
 static void deep_c_calls_are_a_lua_error(void **state)
 {
 	static const char *const scripts[] = {
 		"local function f() return (string.gsub('x', 'x', f)) end f()",
+		"local function f() string.format('%.99f', 1e300) return (string.gsub('x', 'x', f)) end "
+			"xpcall(f, function() f() end) error('x')",
 		"local function f() table.sort({1, 2, 3}, function() f() end) end f()",
 		"local t = setmetatable({}, {}) getmetatable(t).__tostring = function() "
 			"return string.format('%s %5.3f', t, 1.5) end tostring(t)",
@@ -229,6 +255,8 @@ static void deep_c_calls_are_a_lua_error(void **state)
 		"error(string.rep('x', 250000):find(string.rep('x?', 4000) .. 'y'))",
 	};
 
+	size_t least = SIZE_MAX;
+
 	(void)state;
 	for (size_t i = 0; i < NELEM(scripts); i++) {
 		for (size_t mem = 1 << 20; mem <= 8 << 20; mem *= 2) {
@@ -240,9 +268,13 @@ static void deep_c_calls_are_a_lua_error(void **state)
 			if (m->end != MACHINE_EXIT || m->status != 1)
 				fail_msg("script %zu, %zu KiB: end %d (%s), status %d, output:\n%s", i, mem >> 10,
 					 m->end, m->why, m->status, m->out);
+			if (machine_zero_bytes(m, stack_bottom(m)) < least)
+				least = machine_zero_bytes(m, stack_bottom(m));
 			machine_free(m);
 		}
 	}
+	print_message("least stack left: %zu bytes\n", least);
+	assert_in_range(least, 4096, SIZE_MAX - 1);
 }
 
 /* ---- console ------------------------------------------------------------------------------------------ */
@@ -591,6 +623,7 @@ int main(void)
 		cmocka_unit_test(too_little_memory_is_said),
 		cmocka_unit_test(out_of_memory_is_a_lua_error),
 		cmocka_unit_test(freed_memory_is_reused),
+		cmocka_unit_test(stack_ends_in_an_unmapped_page),
 		cmocka_unit_test(deep_c_calls_are_a_lua_error),
 		cmocka_unit_test(reads_lines_from_the_console),
 		cmocka_unit_test(interpreter_answers_on_the_console),

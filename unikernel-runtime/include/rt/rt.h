@@ -76,7 +76,7 @@ void *heap_pages(size_t bytes);
 /* Map `npages` pages at `va`, read-write no-execute, to machine frames from `pa` on. 0 or -ENOMEM. */
 int paging_map(uint64_t va, uint64_t pa, size_t npages);
 
-/* Make the page at `va` fault. False if it is not mapped by a 4 KiB entry. */
+/* Make the page at `va` fault. False if there was no memory for a page table. */
 bool paging_guard(uint64_t va);
 
 /* First address above the memory where a window can go: a multiple of 2 MiB, with a gap below. */
