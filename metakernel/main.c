@@ -197,7 +197,10 @@ static void __noreturn main_on_stack(void)
 	memmove(pa_to_va(bundle_pa), pa_to_va(bi->module_pa), bi->module_bytes);
 	frames_init(pa_to_va(table_pa), npfns);
 	add_ram(bi);
-	claim_mk(LOW_1M, bi->early_end);
+	/* The module has been moved; its old place is free again. */
+	claim_mk(LOW_1M, min_u64(bi->early_end, bi->module_pa));
+	if (bi->early_end > bi->module_pa + bi->module_bytes)
+		claim_mk(bi->module_pa + bi->module_bytes, bi->early_end);
 	claim_mk(table_pa, bundle_pa + bi->module_bytes);
 	allow_mmio(bi);
 	load_all(bi, pa_to_va(bundle_pa), bi->module_bytes);

@@ -454,7 +454,8 @@ static void note_cache(const struct walk *w, paddr_t pa)
 		frames_note_uncached(pa >> PAGE_SHIFT, w->level ? 512 : 1);
 }
 
-static bool install(struct vcpu *v, vaddr_t va, const struct walk *w)
+/* around: neighbours too. After a write they are rarely there yet, and looking costs. */
+static bool install(struct vcpu *v, vaddr_t va, const struct walk *w, bool around)
 {
 	struct shadow_pool *s = &v->part->pool;
 	const struct partition *p = v->part;
@@ -487,17 +488,17 @@ static bool install(struct vcpu *v, vaddr_t va, const struct walk *w)
 	if (w->level)
 		l2[i2] |= SPLIT;
 	entry_set(s, l1, i1, (w->pa & PTE_ADDR) | flags);
-	if (!w->level)
+	if (!w->level && around)
 		fill_around(v, l1, i1, w);
 	return true;
 }
 
-static void install_sure(struct vcpu *v, vaddr_t va, const struct walk *w)
+static void install_sure(struct vcpu *v, vaddr_t va, const struct walk *w, bool around)
 {
-	if (install(v, va, w))
+	if (install(v, va, w, around))
 		return;
 	mmu_flush_all(v);	/* the pool holds at least 64 pages: one fill always fits now */
-	ASSERT(install(v, va, w));
+	ASSERT(install(v, va, w, around));
 }
 
 enum mmu_result mmu_fault(struct vcpu *v, vaddr_t va, uint64_t error, uint64_t *guest_error)
@@ -518,7 +519,7 @@ enum mmu_result mmu_fault(struct vcpu *v, vaddr_t va, uint64_t error, uint64_t *
 		return MMU_FORBIDDEN;
 	if (!set_accessed(&w, error & PF_W))
 		return MMU_RETRY;
-	install_sure(v, va, &w);
+	install_sure(v, va, &w, !(error & PF_W));
 	return MMU_FILLED;
 }
 
@@ -530,7 +531,7 @@ int mmu_fill_hint(struct vcpu *v, vaddr_t va, uint64_t error)
 	    !leaf_allowed(v->part, w.pa))
 		return -KEEL_EFAULT;
 	if (set_accessed(&w, error & PF_W))
-		install_sure(v, va, &w);
+		install_sure(v, va, &w, !(error & PF_W));
 	return 0;
 }
 

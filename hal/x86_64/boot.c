@@ -56,10 +56,23 @@ paddr_t hal_boot_cr3(void)
 	return va_to_pa(boot_pml4);
 }
 
+/*
+ * First from here, so that on machines of ordinary size nothing lies behind the module: memory from
+ * 16 MiB on is where Linux is linked to be.
+ */
+static uint8_t early_pool[64][PAGE_SIZE] __aligned(PAGE_SIZE);
+static size_t early_used;
+
 paddr_t hal_early_alloc(size_t npages)
 {
 	struct boot_info *bi = &boot_info;
 	uint64_t bytes = npages << PAGE_SHIFT;
+
+	if (npages <= ARRAY_SIZE(early_pool) - early_used) {
+		early_used += npages;
+		return va_to_pa(early_pool[early_used - npages]);
+	}
+
 	paddr_t pa = memmap_find_ram(bi->region, bi->nregions, bi->early_end, bytes,
 				     bi->module_pa, bi->module_bytes);
 

@@ -19,6 +19,8 @@
 #ifndef HAL_ENTRY_H
 #define HAL_ENTRY_H
 
+#include <stdbool.h>
+#include <hal/types.h>
 #include <keel/abi.h>
 
 /* Metakernel-only addresses in the last 2 MiB, under the metakernel's CR3 of each CPU. */
