@@ -26,7 +26,6 @@
 #define LOW_1M		0x100000UL
 #define DEVICE_HOLE_END	0xfec00000UL	/* IOAPIC, HPET, LAPIC, flash lie from here to 4 GiB */
 #define LOW_4G		0x100000000UL
-#define VGA_BASE	0xa0000UL
 
 uint64_t boot_wall_ns, boot_wall_tsc;
 static struct acpi_info acpi;
@@ -83,7 +82,7 @@ static void allow_mmio(const struct boot_info *bi)
 	uint64_t limit = 1UL << hal_cpu()->phys_bits;
 	unsigned int i;
 
-	mmu_allow_mmio(VGA_BASE, LOW_1M - VGA_BASE);
+	mmu_allow_mmio(0, LOW_1M);	/* what is not RAM there: EBDA, video, ROM */
 	for (i = 0; i < bi->nregions; i++) {
 		const struct boot_region *r = &bi->region[i];
 		paddr_t end = align_up(r->base + r->bytes, PAGE_SIZE);

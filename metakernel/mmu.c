@@ -668,6 +668,14 @@ void mmu_load_cr3(struct vcpu *v, uint64_t value)
 		drop_kernel(v);
 }
 
+void mmu_age(struct vcpu *v)
+{
+	unsigned int n;
+
+	for (n = 0; n < NROOTS; n++)
+		drop_user(v, &v->root[n]);
+}
+
 static void flush_l2_entry(struct vcpu *v, uint64_t *l2, vaddr_t va)
 {
 	unsigned int i2 = (va >> 21) & 511;

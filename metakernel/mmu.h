@@ -46,6 +46,8 @@ int mmu_fill_hint(struct vcpu *v, vaddr_t va, uint64_t error);
 void mmu_load_cr3(struct vcpu *v, uint64_t value);
 void mmu_flush_user(struct vcpu *v);
 void mmu_flush_all(struct vcpu *v);
+/* Forget the user halves, as a TLB does by itself in time. */
+void mmu_age(struct vcpu *v);
 void mmu_flush_range(struct vcpu *v, vaddr_t va, uint64_t npages);
 paddr_t mmu_root_pa(const struct vcpu *v);
 /* Copy bytes the partition could itself read at va (any ring-1 right), or fail with -KEEL_EFAULT. */

@@ -17,6 +17,9 @@
 #include "lib/log.h"
 #include "lib/panic.h"
 
+#define AGE_MS	4000
+
+static uint64_t age_tsc;	/* when shadows are next aged */
 static uint64_t slice_tsc;	/* SLICE_NS in TSC ticks */
 
 static bool vcpu_alive(const struct vcpu *v)
@@ -110,6 +113,16 @@ void sched_tick(void)
 		}
 		if (v->wake_tsc && v->wake_tsc <= now)
 			sched_wake(v);
+	}
+	if (now >= age_tsc) {
+		/*
+		 * Linux clears accessed bits without a flush and expects a TLB to forget by itself.
+		 * Forget now and then, or hot pages would look idle for ever and be reclaimed.
+		 */
+		age_tsc = now + hal_tsc_khz() * AGE_MS;
+		for (i = 0; i < nparts; i++)
+			if (vcpu_alive(&parts[i].vcpu))
+				mmu_age(&parts[i].vcpu);
 	}
 	if (this_cpu->slice_tsc && this_cpu->slice_tsc <= now) {
 		this_cpu->slice_tsc = 0;
