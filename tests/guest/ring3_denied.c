@@ -43,7 +43,7 @@ static void do_far_to_ring1(void)
 {
 	struct { uint64_t offset; uint16_t selector; } __attribute__((packed)) far = { (uint64_t)&do_cli, KEEL_CS_RING1 };
 
-	__asm__ volatile("rex.W ljmp *%0" :: "m"(far));
+	__asm__ volatile(".byte 0x48, 0xff, 0x28" :: "a"(&far), "m"(far));	/* rex.W ljmp *(%rax) */
 }
 static void do_iret_to_ring1(void)
 {
