@@ -239,6 +239,10 @@ static void a_file_rule_grants_that_file_only(void **state)
 	assert_int_equal(rename(at("data/file"), at("data/file.old")), 0);
 	assert_int_equal(symlink("../secret", at("data/file")), 0);
 	assert_int_equal(try("data/file", true), -EACCES);
+	/* even to a neighbour, which the lookup alone would allow */
+	assert_int_equal(unlink(at("data/file")), 0);
+	assert_int_equal(symlink("sub/inner", at("data/file")), 0);
+	assert_int_equal(try("data/file", true), -EACCES);
 	assert_int_equal(rename(at("data/file.old"), at("data/file")), 0);
 	policy_free(&policy);
 }
