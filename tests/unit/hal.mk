@@ -8,10 +8,10 @@ log_test-srcs		:= metakernel/lib/log.c metakernel/lib/printf.c
 unit_hal_cflags		:= -Ihal/include
 # The C library's functions of these names stay what they are.
 unit_mk_printf		:= -Dvsnprintf=mk_vsnprintf -Dsnprintf=mk_snprintf
-acpi-cflags		:= $(unit_hal_cflags)
+hal/x86_64/acpi-cflags	:= $(unit_hal_cflags)
 acpi_test-cflags	:= $(unit_hal_cflags)
-memmap-cflags		:= $(unit_hal_cflags)
+hal/x86_64/memmap-cflags	:= $(unit_hal_cflags)
 memmap_test-cflags	:= $(unit_hal_cflags)
-printf-cflags		:= $(unit_mk_printf)
-log-cflags		:= $(unit_hal_cflags) $(unit_mk_printf)
+metakernel/lib/printf-cflags	:= $(unit_mk_printf)
+metakernel/lib/log-cflags	:= $(unit_hal_cflags) $(unit_mk_printf)
 log_test-cflags		:= $(unit_hal_cflags)

@@ -6,7 +6,7 @@
 #
 # A test lists what it needs besides itself here or in a fragment tests/unit/SOMETHING.mk:
 #   NAME_test-srcs    further sources, by path from the top directory
-#   NAME_test-cflags  flags for NAME_test.c alone
+#   NAME_test-cflags  flags for NAME_test.c alone; for another source, PATH-cflags without its suffix
 #   NAME_test-objs    further objects, e.g. $(UNIT_LIBFDT)
 #   NAME_test-libs    libraries beside -lcmocka
 # Sources are compiled once, with $(UNIT_CFLAGS), and shared by the tests that name them.
@@ -37,7 +37,7 @@ runq_test-srcs			:= metakernel/runq.c
 $(UNIT_OBJ)/%.o: %.c $(O)/flags | $(LIBFDT_READY)
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(UNIT_CFLAGS) $($(basename $(notdir $<))-cflags) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(UNIT_CFLAGS) $($(*:tests/unit/%=%)-cflags) -MMD -MP -c -o $@ $<
 
 $(UNIT_LIBFDT): $(UNIT_OBJ)/libfdt/%.o: $(LIBFDT_READY) $(O)/flags
 	$(call say,CC,$@)
