@@ -21,9 +21,9 @@ static uint64_t tsc_to_ns(uint64_t tsc)
 	return tsc / tsc_khz * NS_PER_MS + tsc % tsc_khz * NS_PER_MS / tsc_khz;
 }
 
-void clock_init(void)
+void clock_init(uint64_t entry_tsc)
 {
-	start_tsc = rdtsc();
+	start_tsc = entry_tsc;
 	tsc_khz = rt_info->tsc_khz ? rt_info->tsc_khz : 1000000;
 }
 

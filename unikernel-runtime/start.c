@@ -15,6 +15,7 @@
  * Trusts: the start info, which the metakernel wrote; still checks what it computes with.
  */
 #include <elf.h>
+#include <stdlib.h>
 #include <string.h>
 #include <rt/machine.h>
 #include <rt/rt.h>
@@ -35,6 +36,7 @@
 
 const struct keel_start_info *rt_info;
 int rt_max_c_calls;
+static uint64_t entry_tsc;
 
 int main(int argc, char **argv);
 int __libc_start_main(int (*fn)(int, char **), int argc, char **argv,
@@ -63,6 +65,7 @@ void *rt_early(const struct keel_start_info *info)
 {
 	uint64_t end, stack;
 
+	entry_tsc = rdtsc();
 	/* No console before the start info is known to be one: nothing tells where memory is. */
 	if (info->magic != KEEL_START_MAGIC || info->version != KEEL_ABI_VERSION ||
 	    info->size < sizeof(*info))
@@ -128,6 +131,27 @@ static bool is_assignment(const char *word)
 	return eq && eq != word && !memchr(word, '/', (size_t)(eq - word));
 }
 
+/* For measuring: KEEL_TIMES=1 in front of the command line prints when main() is reached. */
+static int timed_main(int argc, char **argv)
+{
+	uint64_t ticks = rdtsc() - entry_tsc;
+	char text[64] = "runtime: TSC ticks from entry to main(): ";
+	char *p = text + sizeof(text) - 1;
+
+	if (getenv("KEEL_TIMES")) {
+		size_t n = strlen(text);
+
+		*p = '\n';
+		do {
+			*--p = (char)('0' + ticks % 10);
+			ticks /= 10;
+		} while (ticks);
+		console_write(text, n);
+		console_write(p, (size_t)(text + sizeof(text) - p));
+	}
+	return main(argc, argv);
+}
+
 /*
  * Runs on the real stack. Lays out what a Linux program finds at its start (argv, NULL, environment,
  * NULL, auxiliary vector) and starts musl. Words NAME=VALUE before the program's name are the
@@ -160,8 +184,8 @@ _Noreturn void rt_main(void)
 	vec[at++] = (char *)AT_NULL;
 	vec[at++] = NULL;
 
-	clock_init();
+	clock_init(entry_tsc);
 	file_init();
-	__libc_start_main(main, argc, vec, NULL, NULL, NULL);
+	__libc_start_main(timed_main, argc, vec, NULL, NULL, NULL);
 	__builtin_unreachable();
 }

@@ -58,7 +58,7 @@ bool event_wait(uint64_t mask, uint64_t deadline_tsc);
 
 struct timespec;
 
-void clock_init(void);
+void clock_init(uint64_t entry_tsc);	/* the partition's time counts from there */
 uint64_t clock_deadline(uint64_t ns_from_now);
 int clock_gettime_rt(int id, struct timespec *ts);
 int clock_nanosleep_rt(int id, int flags, const struct timespec *req);
