@@ -141,9 +141,11 @@ int vcpu_set_xcr0(struct vcpu *v, uint64_t value)
 {
 	uint64_t mask = hal_cpu()->xcr0_mask;
 
-	/* SDM vol. 1, 13.3: x87 always set; AVX needs SSE; the three AVX-512 bits go together. */
-	if (!hal_cpu()->xsave || !(value & XCR0_X87) || (value & ~mask) || ((value & 4) && !(value & XCR0_SSE)) ||
-	    ((value & 0xe0) && ((value & 0xe0) != 0xe0 || !(value & 4))))
+	/* SDM vol. 1, 13.3: x87 always; AVX needs SSE, AVX-512 needs AVX; some go only together. */
+	if (!hal_cpu()->xsave || !(value & XCR0_X87) || (value & ~mask) ||
+	    ((value & XCR0_AVX) && !(value & XCR0_SSE)) ||
+	    ((value & XCR0_MPX) && (value & XCR0_MPX) != XCR0_MPX) ||
+	    ((value & XCR0_AVX512) && ((value & XCR0_AVX512) != XCR0_AVX512 || !(value & XCR0_AVX))))
 		return -KEEL_EINVAL;
 	v->xcr0 = value;
 	hal_xsetbv(0, value);

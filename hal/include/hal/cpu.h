@@ -77,8 +77,9 @@
 #define XCR0_X87	0x1
 #define XCR0_SSE	0x2
 #define XCR0_AVX	0x4
+#define XCR0_MPX	0x18	/* BNDREGS and BNDCSR, only together */
 #define XCR0_AVX512	0xe0
-#define XCR0_ALLOWED	(XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512)
+#define XCR0_ALLOWED	(XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_MPX | XCR0_AVX512)
 
 /* Types of INVPCID (vol. 2A). */
 #define INVPCID_ADDRESS		0
