@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ops.h - what server.c (the loop, sessions) and ops.c (the calls) share: the server's state.
+ */
+#ifndef KEELD_OPS_H
+#define KEELD_OPS_H
+
+#include "policy.h"
+#include "transport.h"
+
+#include <keel/drivercall.h>
+#include <liburing.h>
+#include <linux/openat2.h>
+
+#define MAX_REQUESTS	KEEL_DC_MAX_SQ		/* cq_entries is never larger */
+
+enum file_state { FILE_FREE, FILE_OPENING, FILE_OPEN, FILE_CLOSING };
+
+struct file {
+	enum file_state state;
+	bool regular;
+	int fd;
+};
+
+struct request {
+	bool busy;
+	uint8_t opcode;
+	int32_t file;		/* index into files: OPENAT, CLOSE */
+	uint64_t user_data;
+	int dir_fd[2];		/* opened for this request, -1: none */
+	unsigned int tries;
+	struct policy_path where;
+	struct open_how how;
+	char path[KEEL_DC_PATH_MAX];
+	char path2[KEEL_DC_PATH_MAX];
+};
+
+struct server {
+	const struct policy *policy;
+	struct transport *t;
+	struct io_uring uring;
+	int event_fd;
+	bool stop;
+
+	uint64_t event_count;	/* where the kernel puts the eventfd's value */
+	bool event_armed;	/* a read of event_fd is in flight */
+	bool event;		/* it completed since last looked at */
+	bool unchecked;		/* the channel's state was not asked for since the last event */
+	uint32_t client_seen;	/* client_generation when last looked at */
+
+	bool open;		/* a session is */
+	uint32_t generation;	/* of the session */
+	struct keel_dc_header *hdr;
+	struct keel_dc_layout layout;
+	struct keel_sqe *sqes;
+	struct keel_cqe *cqes;
+	struct keel_ring sq, cq;
+	bool stalled;		/* requests wait because the client does not take completions */
+	unsigned int denials;
+
+	struct file files[KEEL_DC_MAX_FILES];
+	struct request requests[MAX_REQUESTS];
+	uint32_t in_flight;
+};
+
+/*
+ * Begins a request that was copied out of the window; an answer may be published at once. A free
+ * place must be there: in_flight < cq_entries.
+ */
+void ops_start(struct server *s, const struct keel_sqe *sqe);
+
+/* io_uring has finished request `id` with res: publishes the answer (not once the session is closed). */
+void ops_finish(struct server *s, uint64_t id, int res);
+
+/* Closes every file of the session. Nothing is in flight. */
+void ops_close_files(struct server *s);
+
+/* An empty entry of the real io_uring whose completion will say `id`. */
+struct io_uring_sqe *ops_uring_sqe(struct server *s, uint64_t id);
+
+#endif
