@@ -14,16 +14,19 @@
  * metakernel builds them, and obeyed: a page outside the image's linear map is mapped when the tables
  * allow it, to a frame of the guest or of the window, else the guest has faulted.
  *
- * Everything is synchronous: requests are served inside the KICK or BLOCK hypercall. Time is real.
+ * Requests are served inside the KICK or BLOCK hypercall, or by a server in a thread (keeld's own
+ * code: runtime_keeld_test.c). Time is real.
  */
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -50,6 +53,7 @@
 struct machine_priv {
 	pid_t pid;
 	int fd;				/* memfd: memory, then the window */
+	int wake_fd;			/* eventfd: an event was set */
 	uint8_t *mem;
 	uint64_t cr3_pa;
 	struct keel_vcpu_page vcpu;
@@ -351,7 +355,24 @@ static long inject(struct machine *m, long nr, uint64_t a, uint64_t b, uint64_t 
 
 static void set_event(struct machine *m, unsigned bit)
 {
-	m->priv->vcpu.events |= 1ULL << bit;
+	uint64_t one = 1;
+
+	__atomic_fetch_or(&m->priv->vcpu.events, 1ULL << bit, __ATOMIC_SEQ_CST);
+	if (write(m->priv->wake_fd, &one, sizeof(one)) != sizeof(one))
+		die("eventfd");
+}
+
+void machine_bell(struct machine *m)
+{
+	set_event(m, MACHINE_CHANNEL);
+}
+
+static void change_state(struct machine *m, uint32_t clear, uint32_t set)
+{
+	pthread_mutex_lock(&m->lock);
+	m->chan_state = (m->chan_state & ~clear) | set;
+	m->chan_generation++;
+	pthread_mutex_unlock(&m->lock);
 }
 
 static void server_close_all(struct machine *m)
@@ -367,15 +388,13 @@ void machine_server_down(struct machine *m)
 {
 	server_close_all(m);
 	m->priv->session = 0;
-	m->chan_state &= ~(uint32_t)KEEL_CHAN_SERVER_UP;
-	m->chan_generation++;
+	change_state(m, KEEL_CHAN_SERVER_UP, 0);
 	set_event(m, MACHINE_CHANNEL);
 }
 
 void machine_server_up(struct machine *m)
 {
-	m->chan_state |= KEEL_CHAN_SERVER_UP | KEEL_CHAN_WINDOW;
-	m->chan_generation++;
+	change_state(m, 0, KEEL_CHAN_SERVER_UP | KEEL_CHAN_WINDOW);
 	set_event(m, MACHINE_CHANNEL);
 }
 
@@ -501,7 +520,7 @@ static void server_poll(struct machine *m)
 	struct machine_priv *p = m->priv;
 	int n;
 
-	if (!m->cfg.root || m->cfg.no_server)
+	if (!m->cfg.root || m->cfg.no_server || m->cfg.server)
 		return;
 	server_session(m);
 	while (p->session && (n = keel_ring_avail(&p->sq)) > 0) {
@@ -592,14 +611,30 @@ static bool more_input(struct machine *m)
 	return true;
 }
 
+/* Sleep until some event is set, or so long that it will never be. */
+static void wait_for_server(struct machine *m)
+{
+	struct pollfd p = { .fd = m->priv->wake_fd, .events = POLLIN };
+	uint64_t n;
+
+	if (poll(&p, 1, 10000) <= 0)
+		finish(m, MACHINE_STUCK, "the server has been silent for 10 s");
+	else if (read(m->priv->wake_fd, &n, sizeof(n)) != sizeof(n))
+		die("eventfd");
+}
+
 static void block(struct machine *m, uint64_t deadline)
 {
 	struct keel_vcpu_page *v = &m->priv->vcpu;
 	struct timespec ts;
 	uint64_t now;
 
-	if (v->events)
+	if (__atomic_load_n(&v->events, __ATOMIC_SEQ_CST))
 		return;
+	if (m->cfg.server) {
+		wait_for_server(m);
+		return;
+	}
 	if (m->cfg.root && !m->cfg.no_server && !(m->chan_state & KEEL_CHAN_SERVER_UP) &&
 	    m->hypercalls[KEEL_HC_CHAN_INFO]) {
 		if (m->priv->blocks++ < m->cfg.server_after_blocks)
@@ -640,7 +675,7 @@ static long cap_info(struct machine *m, uint64_t handle, uint64_t pa)
 	if (handle == 0) {
 		c->type = KEEL_CAP_PARTITION;
 		c->rights = KEEL_RIGHT_INFO;
-	} else if (handle == MACHINE_CHANNEL && m->cfg.root) {
+	} else if (handle == MACHINE_CHANNEL && (m->cfg.root || m->cfg.server)) {
 		c->type = KEEL_CAP_CHANNEL;
 		c->rights = KEEL_RIGHT_USE;
 	} else {
@@ -656,6 +691,7 @@ static long chan_info(struct machine *m, uint64_t pa)
 	if (!c)
 		return -KEEL_EFAULT;
 	memset(c, 0, sizeof(*c));
+	pthread_mutex_lock(&m->lock);
 	c->state = m->chan_state;
 	c->generation = m->chan_generation;
 	if (m->chan_state & KEEL_CHAN_WINDOW) {
@@ -663,6 +699,7 @@ static long chan_info(struct machine *m, uint64_t pa)
 		c->window_bytes = MACHINE_WINDOW;
 	}
 	c->max_bytes = MACHINE_WINDOW;
+	pthread_mutex_unlock(&m->lock);
 	return 0;
 }
 
@@ -702,12 +739,15 @@ static long hypercall(struct machine *m, const struct user_regs_struct *r)
 	case KEEL_HC_CHAN_STATE:
 		if (!(m->chan_state & KEEL_CHAN_WINDOW))
 			return -KEEL_EAGAIN;
-		m->chan_state |= KEEL_CHAN_CLIENT_UP;
-		m->chan_generation++;
+		change_state(m, 0, KEEL_CHAN_CLIENT_UP);
+		if (m->cfg.server)
+			m->cfg.server->kick(m);
 		return 0;
 	case KEEL_HC_CHAN_INFO:
 		return chan_info(m, r->rsi);
 	case KEEL_HC_CHAN_KICK:
+		if (m->cfg.server)
+			m->cfg.server->kick(m);
 		server_poll(m);
 		return 0;
 	}
@@ -761,9 +801,9 @@ static bool emulate(struct machine *m, struct user_regs_struct *r, uint64_t addr
 	    addr < KEEL_VCPU_VA || addr > KEEL_VCPU_VA + PAGE - 8 || addr & 7)
 		return false;
 	word = (uint64_t *)(void *)((uint8_t *)&m->priv->vcpu + (addr - KEEL_VCPU_VA));
-	old = *word;
+	old = __atomic_load_n(word, __ATOMIC_SEQ_CST);
 	if (code[1] == 0x87)
-		*word = r->rax;
+		old = __atomic_exchange_n(word, r->rax, __ATOMIC_SEQ_CST);
 	else if (code[1] != 0x8b)
 		return false;
 	r->rax = old;
@@ -869,6 +909,8 @@ struct machine *machine_run(const struct machine_config *cfg)
 	m->priv->input = cfg->input;
 	m->priv->limit = now_ns() + LIMIT_S * 1000000000ULL;
 	memset(m->priv->files, -1, sizeof(m->priv->files));
+	pthread_mutex_init(&m->lock, NULL);
+	m->priv->wake_fd = eventfd(0, EFD_CLOEXEC);
 	m->priv->fd = memfd_create("guest", MFD_CLOEXEC);
 	if (m->priv->fd < 0 || ftruncate(m->priv->fd, (off_t)bytes) < 0)
 		die("memfd");
@@ -882,6 +924,8 @@ struct machine *machine_run(const struct machine_config *cfg)
 	if (m->end != MACHINE_RUNNING)
 		return m;
 	start(m, &b);
+	if (m->cfg.server)
+		m->cfg.server->start(m);
 	trace(m);
 	kill(m->priv->pid, SIGKILL);
 	waitpid(m->priv->pid, NULL, 0);
@@ -910,6 +954,8 @@ void machine_free(struct machine *m)
 	server_close_all(m);
 	munmap(m->priv->mem, m->cfg.mem_bytes + MACHINE_WINDOW);
 	close(m->priv->fd);
+	close(m->priv->wake_fd);
+	pthread_mutex_destroy(&m->lock);
 	free(m->out);
 	free(m->priv);
 	free(m);

@@ -6,6 +6,7 @@
 #ifndef RUNTIME_MACHINE_H
 #define RUNTIME_MACHINE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,6 +40,15 @@ struct machine;
 #define SERVE_NEVER	0x7ffffffe	/* no answer at all */
 typedef int (*machine_serve)(struct machine *m, const struct keel_sqe *sqe);
 
+/*
+ * A server outside of this file, in a thread of its own. `start` is called before the guest runs,
+ * `kick` at its doorbell or change of state. The thread calls machine_bell and machine_server_*.
+ */
+struct machine_server {
+	void (*start)(struct machine *m);
+	void (*kick)(struct machine *m);
+};
+
 struct machine_module {
 	const char *name;
 	const void *data;
@@ -55,6 +65,7 @@ struct machine_config {
 	int server_after_blocks;	/* the server comes up when the guest has waited that often */
 	bool no_server;			/* a channel, but nobody at the other end */
 	machine_serve serve;		/* may be NULL */
+	const struct machine_server *server;	/* instead of the one in here; root is not used then */
 	bool echo;			/* copy output to stdout, input from stdin: interactive */
 	uint64_t stop_at;		/* count instructions from entry to this address */
 };
@@ -72,7 +83,8 @@ struct machine {
 	uint64_t instructions;		/* up to cfg.stop_at */
 	size_t touched_pages;		/* of the guest's memory, by the end */
 
-	/* the server's side of the channel */
+	/* the channel, under the lock */
+	pthread_mutex_t lock;
 	uint32_t chan_state, chan_generation;
 	uint8_t *window;
 	struct keel_dc_header *hdr;
@@ -88,7 +100,10 @@ void machine_free(struct machine *m);
 bool machine_maps(struct machine *m, uint64_t va);
 size_t machine_zero_bytes(struct machine *m, uint64_t va);
 
-/* For serve callbacks: the server goes down or comes (back) up; the guest gets its event. */
+/* The server's doorbell; any thread. */
+void machine_bell(struct machine *m);
+
+/* The server goes down or comes (back) up; the guest gets its event. Any thread. */
 void machine_server_down(struct machine *m);
 void machine_server_up(struct machine *m);
 
