@@ -5,7 +5,9 @@
 
 images_out	:= $(O)/images
 images_busybox	?= $(firstword $(wildcard /usr/bin/busybox /bin/busybox))
+# One moment for everything that wants a time, twice: files' times, and the clock for grub-mkrescue.
 images_epoch	:= 1700000000
+images_date	:= 2023-11-14 22:13:20
 
 # keeld and keelctl go into the initramfs once ipc/ knows how to build them.
 images_tools	:= $(if $(wildcard ipc/module.mk),$(O)/ipc/keeld $(O)/ipc/keelctl)
@@ -86,7 +88,8 @@ $(images_out)/keel.iso: images/grub.cfg $(images_out)/keel.elf $(images_out)/kee
 	$(Q)rm -rf $@.dir && mkdir -p $@.dir/boot/grub
 	$(Q)cp images/grub.cfg $@.dir/boot/grub/ && cp $(filter-out images/%,$^) $@.dir/boot/
 	$(Q)find $@.dir -exec touch -h -d @$(images_epoch) {} +
-	$(Q)SOURCE_DATE_EPOCH=$(images_epoch) grub-mkrescue -o $@.part $@.dir -- -volid KEEL >$@.log 2>&1 || { cat $@.log; exit 1; }
+	$(Q)TZ=UTC SOURCE_DATE_EPOCH=$(images_epoch) faketime -f '$(images_date)' \
+		grub-mkrescue -o $@.part $@.dir -- -volid KEEL >$@.log 2>&1 || { cat $@.log; exit 1; }
 	$(Q)mv $@.part $@ && rm -r $@.dir
 
 $(images_out)/demo.img: README.md scripts/mkdemodisk
