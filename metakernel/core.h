@@ -104,6 +104,7 @@ struct partition {
 	struct cap caps[KEEL_MAX_HANDLES];
 	unsigned int ncaps;
 
+	paddr_t ones_pa;	/* devices: page of all ones, stands in for what it may not map */
 	paddr_t mem_pa;		/* peers: contiguous memory */
 	uint64_t mem_bytes;
 

@@ -40,6 +40,7 @@ struct walk {
 	paddr_t pa;		/* of va */
 	uint64_t rights;	/* product: PTE_W, PTE_U, PTE_NX */
 	uint64_t upper_rights;	/* product without the leaf */
+	bool empty;		/* nothing there: the partition's page of all ones stands in */
 	uint64_t *ep[4];	/* entries on the way, by level */
 	uint64_t ev[4];		/* their values */
 };
@@ -324,6 +325,7 @@ static bool guest_walk(const struct vcpu *v, vaddr_t va, struct walk *w)
 			uint64_t mask = (1UL << (12 + 9 * level)) - 1;
 
 			w->level = level;
+			w->empty = false;
 			w->leaf = e;
 			w->pa = (e & PTE_ADDR & ~mask) | (va & mask);
 			w->upper_rights = rights | nx;
@@ -450,7 +452,7 @@ static void note_cache(const struct walk *w, paddr_t pa)
 	/* PWT, PCD or PAT set: some type other than write-back. Remembered for the owner change. */
 	uint64_t pat = w->level ? PTE_PAT_LARGE : PTE_PS;
 
-	if (w->leaf & (PTE_PWT | PTE_PCD | pat))
+	if (!w->empty && (w->leaf & (PTE_PWT | PTE_PCD | pat)))
 		frames_note_uncached(pa >> PAGE_SHIFT, w->level ? 512 : 1);
 }
 
@@ -469,7 +471,7 @@ static bool install(struct vcpu *v, vaddr_t va, const struct walk *w, bool aroun
 	if (w->level) {
 		paddr_t base = w->pa & ~(LARGE_BYTES - 1);
 
-		if (leaf_allowed_large(p, base)) {
+		if (!w->empty && leaf_allowed_large(p, base)) {
 			if ((l2[i2] & (PTE_P | PTE_PS)) == PTE_P)
 				table_free(s, entry_table(l2[i2]));
 			entry_set(s, l2, i2, base | flags | PTE_PS | (w->leaf & PTE_PAT_LARGE));
@@ -501,6 +503,21 @@ static void install_sure(struct vcpu *v, vaddr_t va, const struct walk *w, bool 
 	ASSERT(install(v, va, w, around));
 }
 
+/*
+ * A device the partition may not touch (HPET, APICs) reads as all ones, like an address where
+ * nothing answers: firmware code that looks for it (ACPI methods) then finds it absent. The page is
+ * the partition's own and mapped read-only, so I2 holds; writes stay faults.
+ */
+static bool empty_bus(const struct partition *p, struct walk *w, uint64_t error)
+{
+	if (!p->ones_pa || (error & (PF_W | PF_I)) || frames_owner(w->pa >> PAGE_SHIFT) != FRAMES_NONE)
+		return false;
+	w->empty = true;
+	w->pa = p->ones_pa | (w->pa & PAGE_MASK);
+	w->rights = (w->rights & ~PTE_W) | PTE_NX;
+	return true;
+}
+
 enum mmu_result mmu_fault(struct vcpu *v, vaddr_t va, uint64_t error, uint64_t *guest_error)
 {
 	struct walk w;
@@ -515,11 +532,11 @@ enum mmu_result mmu_fault(struct vcpu *v, vaddr_t va, uint64_t error, uint64_t *
 	*guest_error |= PF_P;
 	if (!access_allowed(&w, error))
 		return MMU_GUEST;
-	if (!leaf_allowed(v->part, w.pa))
+	if (!leaf_allowed(v->part, w.pa) && !empty_bus(v->part, &w, error))
 		return MMU_FORBIDDEN;
 	if (!set_accessed(&w, error & PF_W))
 		return MMU_RETRY;
-	install_sure(v, va, &w, !(error & PF_W));
+	install_sure(v, va, &w, !(error & PF_W) && !w.empty);
 	return MMU_FILLED;
 }
 
@@ -698,7 +715,8 @@ static void flush_page(struct vcpu *v, vaddr_t va)
 	unsigned int i4 = (va >> 39) & 511, i3 = (va >> 30) & 511;
 	uint64_t *l3;
 
-	if (va >= KEEL_HOLE_BASE)
+	/* An address that is not canonical has the indices of one that is, maybe of the hole. */
+	if (!is_canonical(va) || va >= KEEL_HOLE_BASE)
 		return;
 	if (i4 == 511 && i3 == 511) {
 		flush_l2_entry(v, v->kl2, va);

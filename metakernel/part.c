@@ -67,6 +67,12 @@ struct partition *part_create(const struct manifest_part *man)
 	caps_init(p);
 	if (vcpu_init(&p->vcpu, p))
 		return NULL;
+	if (man->devices) {
+		p->ones_pa = frames_alloc(p->owner, 1);
+		if (!p->ones_pa)
+			return NULL;
+		memset(pa_to_va(p->ones_pa), 0xff, PAGE_SIZE);
+	}
 	return p;
 }
 

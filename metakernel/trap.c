@@ -70,11 +70,25 @@ static void __noreturn trap_panic(const struct regs *r, const char *where)
 	panic_regs(&pr, "vector %lu, error %#lx in %s", r->vector, r->error, where);
 }
 
+/*
+ * The frame of an event in a partition, whatever its CS says: QEMU's emulator lets ring 3 enter
+ * virtual-8086 mode by IRET, with any CS it likes, ring 0's or ring 1's among them (rule 9).
+ */
+static void normalise(struct regs *r)
+{
+	if (!(r->rflags & RFLAGS_VM) && (r->cs & 3))
+		return;
+	r->rflags &= ~(uint64_t)RFLAGS_VM;
+	r->cs = KEEL_CS_USER;
+	r->ss = KEEL_SS_USER;
+}
+
 /* Frames on an IST stack: #DB is moved to the usual place, the others end the machine. */
 static struct regs *trap_ist(struct regs *r)
 {
 	if (r->vector == VEC_DB) {
-		if ((r->cs & 3) == 0)	/* in the trampoline: nothing to see, go on (rule 13) */
+		/* in the trampoline: nothing to see, go on (rule 13) */
+		if (r->cs == MK_CS && !(r->rflags & RFLAGS_VM) && entry_in_tramp(r->rip))
 			mk_resume_db(r, mmu_root_pa(this_cpu->current));
 		*ENTRY_REGS = *r;
 		return ENTRY_REGS;
@@ -115,7 +129,7 @@ uint64_t trap_handle(struct regs *r)
 
 	if (r != ENTRY_REGS)
 		r = trap_ist(r);
-	ASSERT((r->cs & 3) != 0);
+	normalise(r);
 	stat_inc(v, KEEL_STAT_TOTAL);
 	switch (r->vector) {
 	case VEC_PF:

@@ -22,6 +22,7 @@
 #define DESC_CODE	(1UL << 43)
 #define DESC_CONFORM	(1UL << 42)	/* code: conforming */
 #define DESC_A		(1UL << 40)
+#define DESC_WRITE	(1UL << 41)	/* data: writable */
 #define DESC_PRESENT	(1UL << 47)
 #define DESC_DPL(d)	((d) >> 45 & 3)
 #define MSR_TSC_AUX	0xc0000103
@@ -108,6 +109,20 @@ static bool user_selector_ok(const struct vcpu *v, uint64_t sel)
 	return i >= KEEL_GDT_TLS_MIN && i < KEEL_GDT_CPUNODE && (v->ro->gdt[i] & DESC_PRESENT);
 }
 
+/* For the IRETQ in ring 0: SS must be writable there, or the fault is the metakernel's. */
+static bool user_stack_ok(const struct vcpu *v, uint64_t sel)
+{
+	return sel == KEEL_SS_USER ||
+	       (sel >= 4 && user_selector_ok(v, sel) && (v->ro->gdt[sel >> 3] & DESC_WRITE));
+}
+
+/* The metakernel's GDT, which selector loads in here use, shows the TLS entries of the current vCPU. */
+static void show_tls(const struct vcpu *v)
+{
+	memcpy(&((struct vcpu_ro *)KEEL_VCPU_RO_VA)->gdt[KEEL_GDT_TLS_MIN],
+	       &v->ro->gdt[KEEL_GDT_TLS_MIN], 4 * sizeof(uint64_t));
+}
+
 int vcpu_set_desc(struct vcpu *v, uint64_t index, uint64_t desc)
 {
 	if (index < KEEL_GDT_TLS_MIN || index > KEEL_GDT_CPUNODE)
@@ -118,6 +133,8 @@ int vcpu_set_desc(struct vcpu *v, uint64_t index, uint64_t desc)
 	if (desc && (!(desc & DESC_S) || (desc & DESC_CODE) || DESC_DPL(desc) != 3))
 		return -KEEL_EPERM;
 	v->ro->gdt[index] = desc ? desc | DESC_A : 0;
+	if (v == this_cpu->current)
+		show_tls(v);
 	return 0;
 }
 
@@ -207,8 +224,7 @@ void vcpu_load(struct vcpu *v)
 	 * The metakernel's GDT has no TLS entries: load the selectors from a copy of the vCPU's.
 	 * The cached descriptors stay when CR3, and with it the GDT behind the address, changes.
 	 */
-	memcpy(&((struct vcpu_ro *)KEEL_VCPU_RO_VA)->gdt[KEEL_GDT_TLS_MIN],
-	       &v->ro->gdt[KEEL_GDT_TLS_MIN], 4 * sizeof(uint64_t));
+	show_tls(v);
 	hal_write_ds(selector_or_null(v, v->ds));
 	hal_write_es(selector_or_null(v, v->es));
 	hal_write_fs(selector_or_null(v, v->fs));
@@ -226,8 +242,9 @@ void vcpu_load(struct vcpu *v)
 
 bool vcpu_user_frame_ok(const struct vcpu *v, const struct keel_frame *f)
 {
-	return is_canonical(f->rip) && (f->cs == KEEL_CS_USER || f->cs == KEEL_CS_USER32) &&
-	       f->ss >= 4 && user_selector_ok(v, f->ss);
+	if (f->cs == KEEL_CS_USER32 ? f->rip >> 32 : f->cs != KEEL_CS_USER)
+		return false;
+	return is_canonical(f->rip) && user_stack_ok(v, f->ss);
 }
 
 void vcpu_sanitize(struct vcpu *v, struct regs *r)
@@ -237,7 +254,9 @@ void vcpu_sanitize(struct vcpu *v, struct regs *r)
 	if (user) {
 		if (r->cs != KEEL_CS_USER && r->cs != KEEL_CS_USER32)
 			r->cs = KEEL_CS_USER;
-		if (r->ss != KEEL_SS_USER && (r->ss < 4 || !user_selector_ok(v, r->ss)))
+		if (r->cs == KEEL_CS_USER32)
+			r->rip = (uint32_t)r->rip;	/* beyond the segment's limit IRETQ faults */
+		if (!user_stack_ok(v, r->ss))
 			r->ss = KEEL_SS_USER;
 	} else {
 		r->cs = KEEL_CS_RING1;
