@@ -6,7 +6,7 @@
 
 guest_out	:= $(O)/tests/rootfs/tests
 guest_programs	:= $(patsubst tests/guest/%.c,$(guest_out)/%,$(wildcard tests/guest/*.c))
-GUEST_CFLAGS	:= -std=gnu11 -O2 -g0 $(WARN) $(REPRO) -D_GNU_SOURCE -static -pthread -Iipc/include
+GUEST_CFLAGS	:= -std=gnu11 -O2 -g0 $(WARN) $(REPRO) -D_GNU_SOURCE -static -s -pthread -Iipc/include
 
 $(guest_out)/%: tests/guest/%.c tests/guest/guest.h ipc/include/keel/abi.h $(O)/flags
 	$(call say,CC,$@)
