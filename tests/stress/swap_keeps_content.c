@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+/*
+ * swap_keeps_content - more memory than the machine has is written and read back, by two processes,
+ * with swap on compressed memory (zram) and then on a file on the disk: pages leave, come back, are
+ * shared by fork, and keep their content. Needs the accessed and dirty bits to be kept right.
+ * Failure: wrong content, or the out-of-memory killer. Meant for a machine of about 160 MB.
+ */
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/swap.h>
+#include <sys/sysinfo.h>
+
+#include "stress.h"
+
+#define BEYOND	(40ul << 20)	/* how much more than is free */
+#define TOO_MUCH (400ul << 20)
+#define FILE_MB	64u
+
+static unsigned long vmstat(const char *name)
+{
+	FILE *file = fopen("/proc/vmstat", "r");
+	unsigned long value = 0, one;
+	char key[64];
+
+	NEED(file);
+	while (fscanf(file, "%63s %lu", key, &one) == 2)
+		if (!strcmp(key, name))
+			value = one;
+	fclose(file);
+	return value;
+}
+
+static unsigned long available(void)
+{
+	FILE *file = fopen("/proc/meminfo", "r");
+	unsigned long kilobytes = 0;
+	char line[100];
+
+	NEED(file);
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "MemAvailable: %lu", &kilobytes) == 1)
+			break;
+	fclose(file);
+	return kilobytes << 10;
+}
+
+/* The header of a swap area: version 1, last page, magic at the end of the first page. */
+static void make_swap(const char *path, uint64_t bytes)
+{
+	static uint8_t header[PAGE];
+	uint32_t words[2] = { 1, (uint32_t)(bytes / PAGE - 1) };
+	int fd = open(path, O_RDWR);
+
+	NEED(fd >= 0);
+	memcpy(header + 1024, words, sizeof(words));
+	memcpy(header + PAGE - 10, "SWAPSPACE2", 10);
+	NEED(pwrite(fd, header, PAGE, 0) == (ssize_t)PAGE && fsync(fd) == 0);
+	close(fd);
+	NEED(swapon(path, 0) == 0);
+}
+
+/* Half of each page is one word repeated: compressible, but no page is like another. */
+static void fill_page(volatile uint64_t *page, uint64_t tag)
+{
+	for (size_t i = 0; i < PAGE / 16; i += 8)
+		page[i] = tag + i;
+}
+
+static int page_holds(const volatile uint64_t *page, uint64_t tag)
+{
+	for (size_t i = 0; i < PAGE / 16; i += 8)
+		if (page[i] != tag + i)
+			return 0;
+	return 1;
+}
+
+static void use(volatile uint64_t *area, size_t pages, uint64_t tag, uint64_t seed)
+{
+	for (size_t i = 0; i < pages; i++)
+		fill_page(area + i * 512, tag << 40 | i << 16);
+	/* Random writes among the reads: dirty pages must not be taken for clean ones. */
+	for (size_t i = 0; i < pages && !stress_failures; i++) {
+		size_t k = stress_random(&seed) % pages;
+
+		CHECK(page_holds(area + k * 512, tag << 40 | k << 16));
+		if (i % 3 == 0)
+			area[k * 512 + 300] = tag + k;
+	}
+	for (size_t i = 0; i < pages && !stress_failures; i++) {
+		CHECK(page_holds(area + i * 512, tag << 40 | i << 16));
+		CHECK(area[i * 512 + 300] == 0 || area[i * 512 + 300] == tag + i);
+	}
+}
+
+static void under_pressure(const char *with)
+{
+	unsigned long bytes = available() + BEYOND, out = vmstat("pswpout"), in = vmstat("pswpin");
+	size_t pages = bytes / PAGE / 2;
+	volatile uint64_t *area = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE,
+				       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	pid_t pid;
+
+	NEED(area != MAP_FAILED);
+	for (size_t i = 0; i < pages; i++)	/* shared with the child, in part already swapped */
+		fill_page(area + i * 512, 77ull << 40 | i << 16);
+	pid = stress_fork();
+	for (size_t i = pid ? 0 : pages / 4; i < pages / 2; i++)
+		CHECK(page_holds(area + i * 512, 77ull << 40 | i << 16));
+	use(area, pages, pid ? 1 : 2, pid ? 5 : 6);
+	if (pid == 0)
+		_exit(stress_failures != 0);
+	CHECK(stress_wait(pid) == 0);
+	munmap((void *)(uintptr_t)area, pages * PAGE);
+	out = vmstat("pswpout") - out;
+	in = vmstat("pswpin") - in;
+	printf("%s: 2 x %lu MB, %lu pages out, %lu in\n", with, (unsigned long)(pages >> 8), out, in);
+	CHECK(out > 1000 && in > 20);
+}
+
+static int write_to(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	int ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+static void fill_file(const char *path)
+{
+	static const uint8_t zeros[64 << 10];
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+	NEED(fd >= 0);
+	for (unsigned int i = 0; i < FILE_MB << 4; i++)
+		NEED(write(fd, zeros, sizeof(zeros)) == (ssize_t)sizeof(zeros));
+	NEED(fsync(fd) == 0);
+	close(fd);
+}
+
+int main(void)
+{
+	if (available() > TOO_MUCH) {
+		printf("the machine has more than 400 MB free\n");
+		return SKIP;
+	}
+	write_to("/proc/sys/vm/swappiness", "100\n");
+	if (write_to("/sys/block/zram0/disksize", "128M\n")) {
+		make_swap("/dev/zram0", 128u << 20);
+		under_pressure("zram");
+		CHECK(swapoff("/dev/zram0") == 0);
+	} else {
+		printf("no zram\n");
+		stress_failures++;
+	}
+	if (access("/mnt/lost+found", F_OK) == 0) {
+		fill_file("/mnt/swap");
+		make_swap("/mnt/swap", FILE_MB << 20);
+		under_pressure("file");
+		CHECK(swapoff("/mnt/swap") == 0);
+		CHECK(unlink("/mnt/swap") == 0);
+	} else {
+		printf("no disk at /mnt\n");
+		stress_failures++;
+	}
+	sync();
+	return stress_end("swap_keeps_content");
+}
