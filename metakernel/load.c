@@ -457,6 +457,10 @@ void load_all(const struct boot_info *bi, const void *bundle, size_t len)
 		if (manifest.parts[i].kind == MANIFEST_LINUX)
 			create_linux(&parts[i], bi, bundle, len);
 	for (i = 0; i < nparts; i++) {
+		/* Only now: as memory of its own it would be in the E820 map, and used. */
+		if (parts[i].ones_pa)
+			ASSERT(!frames_claim(parts[i].ones_pa >> PAGE_SHIFT, 1, FRAMES_MK,
+					     parts[i].owner));
 		parts[i].vcpu.state = VCPU_READY;
 		parts[i].state = KEEL_PART_RUNNING;
 	}

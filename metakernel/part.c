@@ -68,7 +68,7 @@ struct partition *part_create(const struct manifest_part *man)
 	if (vcpu_init(&p->vcpu, p))
 		return NULL;
 	if (man->devices) {
-		p->ones_pa = frames_alloc(p->owner, 1);
+		p->ones_pa = frames_alloc_mk(1);	/* its own when memory is handed out */
 		if (!p->ones_pa)
 			return NULL;
 		memset(pa_to_va(p->ones_pa), 0xff, PAGE_SIZE);
