@@ -42,6 +42,11 @@ struct chunk {
 };
 static_assert(sizeof(struct chunk) == 32, "smallest chunk");
 
+void *__libc_malloc(size_t n);
+void *__libc_calloc(size_t n, size_t each);
+void *__libc_realloc(void *p, size_t n);
+void __libc_free(void *p);
+
 static struct chunk *lists[FL][SL];
 static uint32_t fl_map;			/* bit f: some list of lists[f] has chunks */
 static uint8_t sl_map[FL];
@@ -340,7 +345,22 @@ void *heap_pages(size_t bytes)
 }
 
 /* The names by which musl's own code allocates. */
-void *__libc_malloc(size_t n) __attribute__((alias("malloc")));
-void *__libc_calloc(size_t n, size_t each) __attribute__((alias("calloc")));
-void *__libc_realloc(void *p, size_t n) __attribute__((alias("realloc")));
-void __libc_free(void *p) __attribute__((alias("free")));
+void *__libc_malloc(size_t n)
+{
+	return malloc(n);
+}
+
+void *__libc_calloc(size_t n, size_t each)
+{
+	return calloc(n, each);
+}
+
+void *__libc_realloc(void *p, size_t n)
+{
+	return realloc(p, n);
+}
+
+void __libc_free(void *p)
+{
+	free(p);
+}

@@ -9,7 +9,7 @@ rt_out	:= $(O)/unikernel
 # ---- sources -----------------------------------------------------------------------------------
 
 rt_sources := entry.S start.c syscall.c file.c remote.c session.c console.c event.c clock.c heap.c \
-	paging.c
+	paging.c string.c
 
 # What of musl the link may pull in, below its src/. An undefined symbol at link time means a
 rt_musl := $(shell sed -n 's/^\([a-z].*\)$$/\1/p' $(rt_dir)/musl/sources)
@@ -33,11 +33,14 @@ rt_libc_inc = -isystem $(rt_out)/musl/arch/x86_64 -isystem $(rt_out)/musl/arch/g
 
 rt_cflags = -std=gnu11 -O2 -ffreestanding -D_GNU_SOURCE $(rt_common) $(rt_lto) $(WARN) \
 	-I$(rt_dir)/include -Iipc/include $(rt_libc_inc)
+# The compiler must not make calls of memcpy out of memcpy.
+$(rt_out)/rt/string.c.o: rt_lto := -fno-lto -fno-tree-loop-distribute-patterns
+
 rt_musl_cflags = -std=gnu99 -Os -ffreestanding -D_XOPEN_SOURCE=700 -w $(rt_common) $(rt_musl_inc)
 rt_lua_cflags = -std=gnu99 -O2 -w $(rt_common) $(rt_lto) $(rt_libc_inc) -I$(rt_dir)/include/lua \
 	-include keel_luaconf.h
-rt_ldflags := -nostdlib -static -no-pie -Wl,--gc-sections,-z,max-page-size=4096,-z,noexecstack \
-	-Wl,--build-id=none $(if $(rt_clang),-fuse-ld=lld,-Wl,-z,noseparate-code -flto=2 -flto-partition=one)
+rt_ldflags := -nostdlib -static -Wl,--gc-sections,-z,max-page-size=4096,-z,noexecstack \
+	-Wl,--build-id=none $(if $(rt_clang),-fuse-ld=lld,-no-pie -Wl,-z,noseparate-code -flto=2 -flto-partition=one)
 
 # ---- rules -------------------------------------------------------------------------------------
 
@@ -74,7 +77,7 @@ $(rt_out)/lua-obj/%.o: $(rt_deps) $(rt_dir)/include/lua/keel_luaconf.h
 # With symbols, for gdb and tests/unit/runtime.
 $(rt_out)/lua.debug: $(rt_objs) $(rt_lua_objs) $(rt_musl_objs) $(rt_dir)/lua.lds
 	$(call say,LD,$@)
-	$(Q)$(CC) $(rt_common) $(rt_lto) -O2 $(rt_ldflags) -Wl,-T,$(rt_dir)/lua.lds -Wl,-Map,$@.map -o $@ \
+	$(Q)$(CC) $(filter-out -nostdinc,$(rt_common)) $(rt_lto) -O2 $(rt_ldflags) -Wl,-T,$(rt_dir)/lua.lds -Wl,-Map,$@.map -o $@ \
 		$(rt_objs) $(rt_lua_objs) $(rt_musl_objs)
 
 $(O)/images/lua.elf: $(rt_out)/lua.debug

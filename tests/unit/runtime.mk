@@ -7,6 +7,7 @@ runtime_keeld_test-srcs	:= tests/unit/runtime_machine.c \
 	$(filter-out %/main.c %/transport_keel.c,$(wildcard ipc/linux/keeld/*.c))
 runtime_keeld_test-cflags := -Iipc/linux/keeld
 runtime_keeld_test-libs	:= -luring -lpthread
+runtime_heap_test-cflags := -Iunikernel-runtime/include -fno-builtin
 
 $(O)/tests/unit/runtime_test $(O)/tests/unit/runtime_keeld_test: | $(O)/images/lua.elf
 
