@@ -249,6 +249,10 @@ static const struct mutation {
 	{ "start_cr3_last_page", FIELD(note.start.cr3_pa), DATA_PA + 0x2000, NULL, NULL },
 	{ "start_cr3_behind", FIELD(note.start.cr3_pa), DATA_PA + 0x3000, "cr3_pa", "no page" },
 	{ "start_cr3_page_not_whole", FIELD(note.start.cr3_pa), TEXT_PA, "cr3_pa", "no page" },
+	{ "start_cr3_page_cut", FIELD(p[1].p_memsz), 0x1fff, "cr3_pa", "no page" },
+	{ "start_cr3_page_just_whole", FIELD(p[1].p_memsz), 0x2000, NULL, NULL },
+	{ "vaddr_to_the_last_address", FIELD(p[1].p_vaddr), (uint64_t)-0x3001, NULL, NULL },
+	{ "vaddr_one_too_far", FIELD(p[1].p_vaddr), (uint64_t)-0x3000, "p_vaddr", "wraps" },
 };
 
 static void one_field_changed(void **state)
@@ -303,6 +307,38 @@ static void number_of_segments_is_limited(void **state)
 	assert_int_equal(open_bytes(&im, sizeof(im)), -KEEL_E2BIG);
 	im.p[3].p_memsz = 0;	/* nothing to load: not counted */
 	assert_int_equal(open_bytes(&im, sizeof(im)), 0);
+}
+
+static void notes_are_limited(void **state)
+{
+	static struct {
+		struct image im;
+		char more[65536];
+	} big;
+
+	(void)state;
+	big.im = good;
+	big.im.p[2].p_filesz = 65536;	/* what follows is empty notes */
+	memset(big.im.text, 0, sizeof(big.im.text) + sizeof(big.im.data));
+	assert_int_equal(open_bytes(&big, sizeof(big)), 0);
+	big.im.p[2].p_filesz = 65537;
+	assert_int_equal(open_bytes(&big, sizeof(big)), -KEEL_EINVAL);
+	assert_string_equal(e.msg, "program header 2: too many notes");
+}
+
+static void peer_must_fit_its_memory(void **state)
+{
+	uint64_t bytes = DATA_VA + 0x3000 - TEXT_VA;
+
+	(void)state;
+	assert_int_equal(open_image(&good), 0);
+	assert_int_equal(elf_check_peer(&info, TEXT_VA, bytes, &e), 0);
+	assert_int_equal(elf_check_peer(&info, TEXT_VA, bytes - 1, &e), -KEEL_ENOMEM);
+	assert_string_equal(e.msg, "image larger than the peer's memory, KiB needed: 2060");
+	assert_int_equal(elf_check_peer(&info, TEXT_VA + 1, bytes, &e), -KEEL_EINVAL);
+	info.entry = DATA_VA;
+	assert_int_equal(elf_check_peer(&info, TEXT_VA, bytes, &e), -KEEL_EINVAL);
+	assert_string_equal(e.prop, "e_entry");
 }
 
 static void nothing_to_load_is_refused(void **state)
@@ -396,6 +432,8 @@ int main(void)
 		cmocka_unit_test(linked_program_is_read),
 		cmocka_unit_test(start_given_twice_is_refused),
 		cmocka_unit_test(number_of_segments_is_limited),
+		cmocka_unit_test(notes_are_limited),
+		cmocka_unit_test(peer_must_fit_its_memory),
 		cmocka_unit_test(nothing_to_load_is_refused),
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(every_byte_of_the_headers_may_be_anything),

@@ -64,6 +64,30 @@ static void any_frame_number_is_safe(void **state)
 		assert_false(frames_take_uncached(odd[i]));
 	}
 	assert_int_equal(frames_count(FRAMES_FREE), NPFNS);
+	for (uint64_t pfn = 0; pfn < NPFNS; pfn++) {
+		assert_int_equal(frames_owner(pfn), FRAMES_FREE);
+		assert_int_equal(frames_owner_2m(pfn), FRAMES_FREE);
+	}
+}
+
+/* No two owners share a counter. */
+static void every_owner_is_counted_alone(void **state)
+{
+	(void)state;
+	start(NPFNS);
+	for (unsigned int round = 1; round <= 2; round++) {
+		for (unsigned int o = 1; o <= FRAMES_FREE; o++) {
+			assert_int_equal(frames_claim(o * 2 + round, 1, FRAMES_NONE, (uint16_t)o), 0);
+			assert_int_equal(frames_count((uint16_t)o), round);
+		}
+		for (unsigned int c = 0; c < FRAMES_MAX_CHANNELS; c++) {
+			uint16_t o = (uint16_t)(FRAMES_CHANNEL | c);
+
+			assert_int_equal(frames_claim(1000 + c * 2 + round, 1, FRAMES_NONE, o), 0);
+			assert_int_equal(frames_count(o), round);
+		}
+	}
+	assert_int_equal(frames_count(FRAMES_NONE), NPFNS - 2 * (FRAMES_FREE + FRAMES_MAX_CHANNELS));
 }
 
 static void owners_that_do_not_exist_are_refused(void **state)
@@ -159,7 +183,9 @@ static void everything_above_1_mib_can_be_allocated(void **state)
 	start(2048);
 	frames_add_ram(0, 2048);
 	assert_int_equal(frames_alloc(2, 2048), 0);
+	assert_int_equal(frames_alloc(2, 1537), 0);
 	assert_int_equal(frames_alloc(2, 1536) >> 12, 512);
+	assert_int_equal(frames_alloc(2, 0), 0);
 }
 
 static void ram_ranges_may_overlap(void **state)
@@ -342,6 +368,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(starts_without_ram),
 		cmocka_unit_test(any_frame_number_is_safe),
+		cmocka_unit_test(every_owner_is_counted_alone),
 		cmocka_unit_test(owners_that_do_not_exist_are_refused),
 		cmocka_unit_test(claim_is_all_or_nothing),
 		cmocka_unit_test(summary_follows_each_frame),

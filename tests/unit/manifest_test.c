@@ -99,6 +99,29 @@ static void channels_may_be_missing(void **state)
 	free(fdt);
 }
 
+static void every_allowed_character_is_accepted(void **state)
+{
+	static const char file[] = "AZaz09-_+/Z.z", name[] = "az09-_";
+	char *a = dts_replace(dts_good, "tests/probe.elf", file);
+	char *b = dts_replace(a, "probe {", "az09-_ {");
+	char *c = dts_replace(b, "client = \"probe\"", "client = \"az09-_\"");
+	char *text = dts_replace(c, "console=hvc0 quiet", " !#$%&'()*+,-./09:;<=>?@AZ[]^_`az{|}~");
+	size_t len;
+	void *fdt = dts_compile(text, "", &len);
+
+	(void)state;
+	if (manifest_parse(fdt, len, &m, &e))
+		fail_msg("%s: %s: %s", e.node, e.prop, e.msg);
+	assert_string_equal(m.parts[2].image, file);
+	assert_string_equal(m.parts[2].name, name);
+	assert_string_equal(m.parts[0].cmdline, " !#$%&'()*+,-./09:;<=>?@AZ[]^_`az{|}~");
+	free(fdt);
+	free(text);
+	free(c);
+	free(b);
+	free(a);
+}
+
 /* Files in a cpio archive are only 4-byte aligned. */
 static void alignment_does_not_matter(void **state)
 {
@@ -481,6 +504,39 @@ static void every_header_word_is_checked(void **state)
 	free(fdt);
 }
 
+/* The structure block ends with FDT_END_NODE (of the root), FDT_END. Change one of them. */
+static void wrong_end_is_refused(void **state)
+{
+	static const struct {
+		size_t from_end;
+		char tag;
+		const char *msg;
+	} cases[] = {
+		{ 8, FDT_NOP, "early end" },
+		{ 8, FDT_END, "early end" },
+		{ 4, FDT_END_NODE, "end of no node" },
+		{ 4, FDT_BEGIN_NODE, "BADSTRUCTURE" },
+		{ 4, FDT_PROP, "BADSTRUCTURE" },
+		{ 4, FDT_NOP, "TRUNCATED" },
+		{ 4, 5, "BADSTRUCTURE" },
+	};
+	size_t len;
+	char *fdt = dts_compile(dts_good, "", &len);
+
+	(void)state;
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		char *copy = unit_copy(fdt, len);
+		size_t end = fdt_off_dt_struct(fdt) + fdt_size_dt_struct(fdt);
+
+		copy[end - cases[i].from_end + 3] = cases[i].tag;
+		assert_refused(manifest_parse(copy, len, &m, &e), "/", "", "damaged tree: ");
+		if (!strstr(e.msg, cases[i].msg))
+			fail_msg("case %zu: %s", i, e.msg);
+		unit_free(copy, len);
+	}
+	free(fdt);
+}
+
 /* ---- Does it fit? ------------------------------------------------------------------------------- */
 
 static void oversized_memory_is_refused(void **state)
@@ -515,6 +571,7 @@ int main(void)
 		cmocka_unit_test(good_manifest_is_read_as_written),
 		cmocka_unit_test(shipped_manifest_is_accepted),
 		cmocka_unit_test(channels_may_be_missing),
+		cmocka_unit_test(every_allowed_character_is_accepted),
 		cmocka_unit_test(alignment_does_not_matter),
 		cmocka_unit_test(trailing_bytes_are_ignored),
 		cmocka_unit_test(no_partition_is_refused),
@@ -530,6 +587,7 @@ int main(void)
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(every_truncation_with_matching_size_is_harmless),
 		cmocka_unit_test(every_header_word_is_checked),
+		cmocka_unit_test(wrong_end_is_refused),
 		cmocka_unit_test(oversized_memory_is_refused),
 	};
 	static struct CMUnitTest all[NELEM(fixed) + NELEM(refusals)];
