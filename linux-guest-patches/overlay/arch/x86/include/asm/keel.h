@@ -49,14 +49,18 @@ __noreturn void keel_shutdown(unsigned int how, unsigned int status);
 /* Exit status handed over at power-off, /sys/module/keel/parameters/exit_status. */
 extern unsigned int keel_exit_status;
 
-bool __keel_user_fault_spurious(unsigned long error_code, unsigned long address);
+bool __keel_user_fault_spurious(unsigned long *error_code, unsigned long address);
+void __keel_user_fault_done(unsigned long error_code, unsigned long address);
 void __keel_flush_tlb_range(unsigned long start, unsigned long end);
 
 /*
  * A user page fault arrives without the metakernel having looked at the page tables. If they allow
- * the access already, ask for the translation to be loaded and be done. Interrupts are off.
+ * the access already, ask for the translation to be loaded and be done. If not, make the error code
+ * what it would be after a walk of the tables: "present" is what the page tables say, not what had
+ * been loaded. Interrupts are off.
  */
-static __always_inline bool keel_user_fault_spurious(struct pt_regs *regs, unsigned long error_code,
+static __always_inline bool keel_user_fault_spurious(struct pt_regs *regs,
+						     unsigned long *error_code,
 						     unsigned long address)
 {
 	return keel_guest() && user_mode(regs) && __keel_user_fault_spurious(error_code, address);
@@ -67,7 +71,7 @@ static __always_inline void keel_user_fault_done(struct pt_regs *regs, unsigned 
 						 unsigned long address)
 {
 	if (keel_guest() && user_mode(regs))
-		keel_hypercall2(KEEL_HC_FILL, address, error_code);
+		__keel_user_fault_done(error_code, address);
 }
 
 /* Flush [start, end) on this CPU. False: use the instructions. */
@@ -83,7 +87,7 @@ static __always_inline bool keel_flush_tlb_range(unsigned long start, unsigned l
 
 static inline bool keel_guest(void) { return false; }
 
-static inline bool keel_user_fault_spurious(struct pt_regs *regs, unsigned long error_code,
+static inline bool keel_user_fault_spurious(struct pt_regs *regs, unsigned long *error_code,
 					    unsigned long address)
 {
 	return false;
