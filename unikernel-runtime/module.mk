@@ -34,7 +34,7 @@ rt_libc_inc = -isystem $(rt_out)/musl/arch/x86_64 -isystem $(rt_out)/musl/arch/g
 rt_cflags = -std=gnu11 -O2 -ffreestanding -D_GNU_SOURCE $(rt_common) $(rt_lto) $(WARN) \
 	-I$(rt_dir)/include -Iipc/include $(rt_libc_inc)
 # The compiler must not make calls of memcpy out of memcpy.
-$(rt_out)/rt/string.c.o: rt_lto := -fno-lto -fno-tree-loop-distribute-patterns
+$(rt_out)/rt/string.c.o: rt_lto := -fno-lto $(if $(rt_clang),,-fno-tree-loop-distribute-patterns)
 
 rt_musl_cflags = -std=gnu99 -Os -ffreestanding -D_XOPEN_SOURCE=700 -w $(rt_common) $(rt_musl_inc)
 rt_lua_cflags = -std=gnu99 -O2 -w $(rt_common) $(rt_lto) $(rt_libc_inc) -I$(rt_dir)/include/lua \
