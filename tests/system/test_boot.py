@@ -65,3 +65,10 @@ def test_manifest_refused_by_name(machine, bundle):
     keel = machine("--bundle", bundle(text.replace('kind = "linux"', 'kind = "toaster"')))
     keel.expect(r"\[keel\] [^\r\n]*linux[^\r\n]*kind")
     assert keel.wait_exit() == 120
+
+
+def test_linux_panic_is_not_success(machine):
+    """When Linux, the last partition, panics, the run's status says that something went wrong."""
+    linux = machine("--bundle", str(IMAGES / "linux-test.bundle"), append="rdinit=/nonexistent root=/dev/none")
+    linux.expect("Kernel panic")
+    assert linux.wait_exit() not in (0, 124)
