@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: MIT
+#
+# A unikernel that misbehaves on request, for the system tests: $(O)/tests/peer/peer.elf.
+
+peer_out := $(O)/tests/peer
+PEER_CFLAGS := -std=gnu11 -O2 -g $(WARN) $(REPRO) -ffreestanding -nostdlib -static -fno-pic -no-pie \
+	-fno-stack-protector -fno-omit-frame-pointer -fno-optimize-sibling-calls -fcf-protection=none \
+	-fno-asynchronous-unwind-tables -mno-sse -Iipc/include \
+	-Wl,--build-id=none,-z,max-page-size=4096,-z,noexecstack
+
+$(peer_out)/peer.elf: tests/peer/peer.c tests/peer/peer.lds ipc/include/keel/abi.h $(O)/flags
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(PEER_CFLAGS) -Wl,-T,tests/peer/peer.lds -o $@ $<
+
+tests-build: $(peer_out)/peer.elf

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+/*
+ * peer.c - the smallest unikernel that can do wrong: its command line says what.
+ *
+ *   wild         writes where nothing is mapped, three calls deep
+ *   privileged   executes an instruction of ring 0
+ *   code         writes into its own code
+ *   memory       uses its memory up and goes on
+ *   panic        says itself that it cannot go on
+ *   exit         ends in order, with status 5
+ *   spin         runs for ever
+ *
+ * It says "peer: ready WORD" first. tests/system/test_faults.py looks at what comes of it.
+ */
+#include <stdbool.h>
+#include <keel/abi.h>
+
+void peer_main(const struct keel_start_info *si);
+
+static const struct keel_start_info *info;
+
+static long hcall(long nr, uint64_t a, uint64_t b)
+{
+	asm volatile("int $15" : "+a" (nr) : "D" (a), "S" (b) : "memory");
+	return nr;
+}
+
+static void say(const char *text)
+{
+	static char line[128] __attribute__((aligned(128)));	/* in one page */
+	uint64_t n = 0;
+
+	while (text[n] && n < sizeof(line)) {
+		line[n] = text[n];
+		n++;
+	}
+	hcall(KEEL_HC_CONSOLE_WRITE, info->mem_pa + ((uint64_t)line - KEEL_PEER_VA), n);
+}
+
+static bool asked(const char *word)
+{
+	const char *c = info->cmdline;
+
+	while (*word && *word == *c)
+		word++, c++;
+	return !*word && !*c;
+}
+
+__attribute__((noinline)) static void wild_write(volatile uint64_t *at)
+{
+	*at = 1;
+	asm volatile("");	/* no tail calls: each of the three is in the backtrace */
+}
+
+__attribute__((noinline)) static void wild_caller(uint64_t at)
+{
+	wild_write((volatile uint64_t *)at);
+	asm volatile("");
+}
+
+/* At a fixed distance from each other, so that a test can say what the backtrace must hold. */
+__attribute__((noinline)) static void wild(void)
+{
+	wild_caller(0x123456789000);
+	asm volatile("");
+}
+
+static void use_up_memory(void)
+{
+	volatile uint8_t *p = (volatile uint8_t *)info->free_va;
+
+	for (;; p += 4096)
+		*p = 1;
+}
+
+void peer_main(const struct keel_start_info *si)
+{
+	info = si;
+	say("peer: ready ");
+	say(si->cmdline);
+	say("\n");
+	if (asked("wild"))
+		wild();
+	if (asked("privileged"))
+		asm volatile("wbinvd");
+	if (asked("code"))
+		*(volatile uint8_t *)(uintptr_t)peer_main = 0;
+	if (asked("memory"))
+		use_up_memory();
+	if (asked("panic"))
+		hcall(KEEL_HC_SHUTDOWN, KEEL_SHUTDOWN_CRASH, 1);
+	if (asked("exit"))
+		hcall(KEEL_HC_SHUTDOWN, KEEL_SHUTDOWN_EXIT, 5);
+	if (asked("spin"))
+		for (;;)
+			asm volatile("pause");
+	say("peer: still alive\n");
+	for (;;)
+		hcall(KEEL_HC_BLOCK, 0, 0);
+}
+
+asm(".section .text.start, \"ax\"\n"
+    ".globl _start\n"
+    "_start: xorl %ebp, %ebp\n"
+    "	call peer_main\n"
+    "	ud2\n"
+    ".previous\n"
+    ".section .note.GNU-stack, \"\", @progbits\n"
+    ".previous\n");
