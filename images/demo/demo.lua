@@ -77,6 +77,11 @@ local function answer(line)
 end
 
 print(_VERSION .. " counts words")
+-- The first open waits for Linux to come up, which is not what the time below is about.
+local first = io.open(dir .. "/" .. files[1])
+if first then
+	first:close()
+end
 local start = os.clock()
 local report = {}
 for i, name in ipairs(files) do
