@@ -19,3 +19,5 @@ $(guest_out)/run-all.sh: tests/guest/run-all.sh
 	$(Q)mkdir -p $(@D) && cp $< $@
 
 TESTS_ROOTFS += $(guest_out)/run-all.sh
+
+include tests/guest/hostile/module.mk

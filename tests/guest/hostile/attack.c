@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: MIT
+/*
+ * attack.c - what ends a partition (I7), one attack a partition, and the watcher that looks on.
+ *
+ * The table is both sides' knowledge: the attacker finds its function, the watcher the reason the
+ * metakernel must give for the end. A partition carries its attack as its name.
+ */
+#include "hostile.h"
+
+static long wild_pointer(void)
+{
+	return *(volatile long *)0x7fff12345000;
+}
+
+static long null_call(void)
+{
+	asm volatile("xor %%eax, %%eax; call *%%rax" : : : "rax", "memory");
+	return 0;
+}
+
+static long write_gdt(void)
+{
+	*(volatile uint64_t *)KEEL_VCPU_RO_VA = 0;
+	return 0;
+}
+
+static long write_idt(void)
+{
+	*(volatile uint64_t *)(KEEL_IDT_VA + 16 * KEEL_HC_VECTOR) = 0;
+	return 0;
+}
+
+static long write_trampoline(void)
+{
+	*(volatile uint8_t *)KEEL_TRAMP_VA = 0xcc;
+	return 0;
+}
+
+static long run_trampoline(void)
+{
+	/* From the CR3 load on in ring 1: privileged there. */
+	asm volatile("mov %0, %%rsp; jmp *%1" : : "r" (KEEL_STACK_VA + 0xff0),
+		     "r" (KEEL_TRAMP_VA + 16 * 0x40));
+	return 0;
+}
+
+static long halt(void)
+{
+	asm volatile("hlt");
+	return 0;
+}
+
+static long halt_as_kernel(void)
+{
+	kernel_init();
+	asm volatile("hlt");
+	return 0;
+}
+
+static long write_cr3(void)
+{
+	asm volatile("mov %0, %%cr3" : : "r" (0x1000UL) : "memory");
+	return 0;
+}
+
+static long undefined(void)
+{
+	asm volatile("ud2");
+	return 0;
+}
+
+static long divide(void)
+{
+	asm volatile("xor %%edx, %%edx; xor %%ecx, %%ecx; div %%ecx" : : : "eax", "ecx", "edx");
+	return 0;
+}
+
+static long breakpoint(void)
+{
+	asm volatile("int3");
+	return 0;
+}
+
+static long icebp(void)
+{
+	asm volatile(".byte 0xf1");
+	return 0;
+}
+
+static long noncanonical_jump(void)
+{
+	asm volatile("jmp *%0" : : "r" (0x8000000000000000));
+	return 0;
+}
+
+static long noncanonical_stack(void)
+{
+	asm volatile("mov %0, %%rsp; push %%rax" : : "r" (0x8000000000000000));
+	return 0;
+}
+
+static long foreign_frame(void)
+{
+	map(WINDOW_VA, start_info->mem_pa - PAGE, PTE_P | PTE_W | PTE_A | PTE_D);
+	flush();
+	return *(volatile long *)WINDOW_VA;
+}
+
+static long foreign_code(void)
+{
+	map(WINDOW_VA, 0x100000, PTE_P | PTE_A);
+	flush();
+	((void (*)(void))WINDOW_VA)();
+	return 0;
+}
+
+static long cr3_garbage(void)
+{
+	return hcall(KEEL_HC_LOAD_CR3, 0xdeadbeefdeadb000, 0, 0);
+}
+
+static long cr3_foreign(void)
+{
+	return hcall(KEEL_HC_LOAD_CR3, 0x100000, 0, 0);
+}
+
+static long tables_gone(void)
+{
+	uint64_t *t = at_pa(start_info->cr3_pa);
+	unsigned int i;
+
+	for (i = 0; i < 512; i++)
+		t[i] = ~0UL;
+	flush();
+	return 0;
+}
+
+static long run_data(void)
+{
+	static uint8_t code[] __attribute__((aligned(16))) = { 0xc3 };
+
+	((void (*)(void))code)();
+	return 0;
+}
+
+static long write_text(void)
+{
+	*(volatile uint8_t *)user_text = 0x90;
+	return 0;
+}
+
+static long syscall_nowhere(void)
+{
+	asm volatile("syscall" : : : "rcx", "r11", "memory");
+	return 0;
+}
+
+static long no_handler(void)
+{
+	kernel_init();
+	hcall(KEEL_HC_LOAD_IDT, pa_of(page_alloc(1)), 4095, 0);
+	asm volatile("ud2");
+	return 0;
+}
+
+static long bad_iret(void)
+{
+	vcpu_page->iret.cs = 0x80;
+	hcall(KEEL_HC_IRET, 0, 0, 0);
+	return 0;
+}
+
+static long no_stack(void)
+{
+	kernel_init();
+	hcall(KEEL_HC_SET_ENTRY, KEEL_ENTRY_EVENT_KERNEL, (uint64_t)ev_kernel_stack, 0);
+	asm volatile("mov %0, %%rsp; ud2" : : "r" (0x100000UL));
+	return 0;
+}
+
+static long crash(void)
+{
+	hcall(KEEL_HC_SHUTDOWN, KEEL_SHUTDOWN_CRASH, 3, 0);
+	return 0;
+}
+
+static long power_off(void)	/* only its own: it has no control right */
+{
+	hcall(KEEL_HC_SHUTDOWN, KEEL_SHUTDOWN_POWEROFF, 9, 0);
+	return 0;
+}
+
+static long reboot(void)
+{
+	hcall(KEEL_HC_SHUTDOWN, KEEL_SHUTDOWN_REBOOT, 0, 0);
+	return 0;
+}
+
+static long out_exit_port(void)
+{
+	asm volatile("outb %b0, %w1" : : "a" (5), "d" (0xf4));
+	return 0;
+}
+
+static long user_alone(void)	/* a kernel's ring 3 goes wrong and the kernel has no handler */
+{
+	struct user_regs u;
+
+	kernel_init();
+	hcall(KEEL_HC_LOAD_IDT, pa_of(page_alloc(1)), 4095, 0);
+	user_init(&u, u_iretl);
+	u.rdi = 0x1234;
+	u.rdx = 0x80;
+	u.rsi = 0x20302;
+	u.rcx = 0x10;
+	go_user(&u);
+	return 0;
+}
+
+static long ipi_nowhere(void)
+{
+	kernel_init();
+	hcall(KEEL_HC_LOAD_IDT, pa_of(page_alloc(1)), 15, 0);
+	vcpu_page->flags = 0x200;
+	hcall(KEEL_HC_IPI, vcpu_page->apic_id, 0x40, 0);
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	long (*fn)(void);
+	uint32_t state;
+	const char *reason;	/* how it must begin */
+} attacks[] = {
+	{ "wild-pointer", wild_pointer, KEEL_PART_FAULTED, "page fault, address 0x7fff12345000" },
+	{ "null-call", null_call, KEEL_PART_FAULTED, "page fault, address 0" },
+	{ "write-gdt", write_gdt, KEEL_PART_FAULTED, "page fault, address 0xffffffffffe20000" },
+	{ "write-idt", write_idt, KEEL_PART_FAULTED, "page fault, address 0xffffffffffe100f0" },
+	{ "write-trampoline", write_trampoline, KEEL_PART_FAULTED, "page fault, address 0xffffffffffe00000" },
+	{ "run-trampoline", run_trampoline, KEEL_PART_FAULTED, "general protection" },
+	{ "halt", halt, KEEL_PART_FAULTED, "general protection" },
+	{ "halt-as-kernel", halt_as_kernel, KEEL_PART_FAULTED, "HLT with interrupts off" },
+	{ "write-cr3", write_cr3, KEEL_PART_FAULTED, "general protection" },
+	{ "undefined", undefined, KEEL_PART_FAULTED, "invalid opcode" },
+	{ "divide", divide, KEEL_PART_FAULTED, "divide error" },
+	{ "breakpoint", breakpoint, KEEL_PART_FAULTED, "breakpoint" },
+	{ "icebp", icebp, KEEL_PART_FAULTED, "debug exception" },
+	{ "noncanonical-jump", noncanonical_jump, KEEL_PART_FAULTED, "general protection" },
+	{ "noncanonical-stack", noncanonical_stack, KEEL_PART_FAULTED, "stack fault" },
+	{ "foreign-frame", foreign_frame, KEEL_PART_FAULTED, "access to memory that is not its own" },
+	{ "foreign-code", foreign_code, KEEL_PART_FAULTED, "access to memory that is not its own" },
+	{ "cr3-garbage", cr3_garbage, KEEL_PART_FAULTED, "page fault" },
+	{ "cr3-foreign", cr3_foreign, KEEL_PART_FAULTED, "page fault" },
+	{ "tables-gone", tables_gone, KEEL_PART_FAULTED, "" },
+	{ "run-data", run_data, KEEL_PART_FAULTED, "page fault" },
+	{ "write-text", write_text, KEEL_PART_FAULTED, "page fault" },
+	{ "syscall-nowhere", syscall_nowhere, KEEL_PART_FAULTED, "page fault, address 0" },
+	{ "no-handler", no_handler, KEEL_PART_FAULTED, "exception without a handler" },
+	{ "bad-iret", bad_iret, KEEL_PART_FAULTED, "bad return to ring 3" },
+	{ "no-stack", no_stack, KEEL_PART_FAULTED, "kernel stack overflow" },
+	{ "crash", crash, KEEL_PART_CRASHED, "reported a panic of its own" },
+	{ "power-off", power_off, KEEL_PART_EXITED, "powered off, status 9" },
+	{ "reboot", reboot, KEEL_PART_EXITED, "asked for a reboot" },
+	{ "out-exit-port", out_exit_port, KEEL_PART_FAULTED, "general protection" },
+	{ "user-alone", user_alone, KEEL_PART_FAULTED, "exception without a handler" },
+	{ "ipi-nowhere", ipi_nowhere, KEEL_PART_FAULTED, "exception without a handler" },
+};
+#define NATTACKS (sizeof(attacks) / sizeof(attacks[0]))
+
+void attack(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < NATTACKS; i++)
+		if (same(attacks[i].name, name)) {
+			nap_us(1000);
+			attacks[i].fn();
+			say("HOSTILE %s FAIL it lived on\n", name);
+			finish(0, 1);
+		}
+	say("HOSTILE %s FAIL unknown attack\n", name);
+	finish(0, 1);
+}
+
+/* ---- The watcher ------------------------------------------------------------------------------------- */
+
+static bool ended(uint32_t state)
+{
+	return state >= KEEL_PART_EXITED;
+}
+
+/* One partition's end: true if as it should be. */
+static bool judge(const struct keel_part_info *info)
+{
+	unsigned int i;
+
+	for (i = 0; i < NATTACKS; i++) {
+		if (!same(attacks[i].name, info->name))
+			continue;
+		if (info->state == attacks[i].state && starts_with(info->reason, attacks[i].reason)) {
+			say("HOSTILE %s ok (%s)\n", info->name, info->reason);
+			return true;
+		}
+		say("HOSTILE %s FAIL state %u, %s\n", info->name, info->state, info->reason);
+		return false;
+	}
+	/* not an attacker: it must have left by itself, with no failure */
+	if (info->state == KEEL_PART_EXITED && info->status == 0) {
+		say("HOSTILE %s ok\n", info->name);
+		return true;
+	}
+	say("HOSTILE %s FAIL state %u status %d, %s\n", info->name, info->state, info->status, info->reason);
+	return false;
+}
+
+/*
+ * Wait until all others have ended or `limit` seconds are over (those named marker never end), judge
+ * them, and switch the machine off with the number of failures. arg: limit in seconds.
+ */
+void watch(const char *arg)
+{
+	struct keel_part_info *info = page_alloc(1);
+	uint64_t limit = number(&arg), h, good = 0, bad = 0;
+	uint64_t end = rdtsc() + (limit ? limit : 60) * start_info->tsc_khz * 1000;
+	bool seen[KEEL_MAX_HANDLES] = { 0 }, waiting = true;
+
+	while (waiting && rdtsc() < end) {
+		waiting = false;
+		for (h = 1; !hcall(KEEL_HC_PART_INFO, h, pa_of(info), 0); h++) {
+			if (seen[h] || starts_with(info->name, "marker"))
+				continue;
+			if (!ended(info->state)) {
+				waiting = true;
+				continue;
+			}
+			seen[h] = true;
+			if (judge(info))
+				good++;
+			else
+				bad++;
+		}
+		nap_us(5000);
+	}
+	for (h = 1; !hcall(KEEL_HC_PART_INFO, h, pa_of(info), 0); h++) {
+		bool mark = starts_with(info->name, "marker");
+
+		if (mark && ended(info->state)) {
+			say("HOSTILE %s FAIL %s\n", info->name, info->reason);
+			bad++;
+		} else if (!mark && !seen[h]) {
+			say("HOSTILE %s FAIL still running, state %u\n", info->name, info->state);
+			bad++;
+		}
+	}
+	say("HOSTILE done %lu ok, %lu failed\n", good, bad);
+	hcall(KEEL_HC_SHUTDOWN, KEEL_SHUTDOWN_POWEROFF, bad, 0);
+	finish(0, 1);
+}

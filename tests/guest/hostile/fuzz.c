@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+/*
+ * fuzz.c - hypercalls with random numbers and arguments, a little biased towards what is valid.
+ *
+ * Left out is what ends the partition by design: SHUTDOWN, IRET, a garbage CR3, an event entry or an
+ * IDT that leads nowhere. Buffers lie in pages of their own, since most calls write them.
+ */
+#include "hostile.h"
+
+#define SCRATCH_PAGES	64
+#define PROGRESS	20000
+
+static uint8_t *scratch;
+
+static uint64_t any_address(void)
+{
+	const uint64_t mem = start_info->mem_pa;
+
+	switch (random64() % 12) {
+	case 0: return random64();
+	case 1: return 0;
+	case 2: return ~0UL << (random64() & 63);
+	case 3: return 1UL << (random64() & 63);
+	case 4: return KEEL_HOLE_BASE + (random64() & 0x1fffff);
+	case 5: return 0x0000800000000000 - (random64() & 0xffff);
+	case 6: return mem - PAGE * (random64() % 64);
+	case 7: return mem + start_info->mem_bytes + PAGE * (random64() % 64);
+	case 8: return 0x100000 + (random64() & 0x1ff000);
+	case 9: return 0xfec00000 + (random64() & 0x13ff000);
+	case 10: return WINDOW_VA + (random64() & 0x3fffff);
+	default: return (1UL << 47) + random64() % (1UL << 47);
+	}
+}
+
+/* Machine address of scratch memory, or anything else that is not other memory of ours. */
+static uint64_t any_buffer(void)
+{
+	uint64_t a;
+
+	if (random64() % 4)
+		return pa_of(scratch + random64() % (SCRATCH_PAGES * PAGE) / (random64() & 1 ? 1 : PAGE) % SCRATCH_PAGES * PAGE) +
+		       (random64() & 1 ? random64() & 4095 : 0);
+	do
+		a = any_address();
+	while (own_pa(a & ((1UL << 52) - 1)));
+	return a;
+}
+
+static uint64_t any_length(void)
+{
+	switch (random64() % 8) {
+	case 0: return random64() % 8192;
+	case 1: return random64();
+	case 2: return 4096;
+	case 3: return 0;
+	default: return random64() % 16;
+	}
+}
+
+static uint64_t any_value(void)
+{
+	switch (random64() % 4) {
+	case 0: return random64() & 63;
+	case 1: return any_address();
+	case 2: return any_buffer();
+	default: return random64();
+	}
+}
+
+static uint64_t any_handle(void)
+{
+	return random64() % 4 ? random64() % 6 : any_value();
+}
+
+static uint64_t any_selector(void)
+{
+	return random64() & 1 ? (random64() % 4 + 12) * 8 + 3 : random64() & 0xffff;
+}
+
+static void one(void)
+{
+	uint64_t n = random64() % 5 ? random64() % (KEEL_HC_NR + 2) : any_value();
+	uint64_t a = any_value(), b = any_value(), c = any_value();
+
+	switch (n) {
+	case KEEL_HC_SHUTDOWN:
+	case KEEL_HC_IRET:
+	case HC_DEBUG:
+		return;
+	case KEEL_HC_CONSOLE_WRITE:
+		a = any_buffer();
+		b = random64() % 64 ? 0 : any_length();
+		break;
+	case KEEL_HC_CONSOLE_READ:
+		a = any_buffer();
+		b = any_length();
+		break;
+	case KEEL_HC_BLOCK:
+		a = 0;
+		b = rdtsc() + random64() % 200000;
+		break;
+	case KEEL_HC_SET_ENTRY:
+		if (a <= KEEL_ENTRY_EVENT_KERNEL || a == KEEL_ENTRY_BAD_IRET)
+			a += KEEL_ENTRY_NR;
+		else if (a < KEEL_ENTRY_NR)
+			b = KEEL_HOLE_BASE + b % 0x200000;
+		break;
+	case KEEL_HC_LOAD_IDT:
+		if (own_pa(a))
+			a += 1UL << 45;
+		break;
+	case KEEL_HC_LOAD_CR3:
+		a = start_info->cr3_pa | (random64() & (0xfffUL | 1UL << 63));
+		break;
+	case KEEL_HC_FLUSH:
+		a = random64() % 5;
+		b = any_address();
+		c = random64() & 1 ? random64() % 600 : any_value();
+		break;
+	case KEEL_HC_FILL:
+	case KEEL_HC_FLUSH_FILL:
+		a = any_address();
+		b = random64() & 63;
+		break;
+	case KEEL_HC_LOAD_GS:
+		a = any_selector();
+		break;
+	case KEEL_HC_SET_DESC:
+		a = random64() % 8 + 10;
+		if (random64() & 1)
+			b = random64() & 1 ? 0x00cff3000000ffff : 0x00cff1000000ffff;
+		break;
+	case KEEL_HC_TIMER:
+		a = random64() & 1 ? rdtsc() + random64() % 1000000 : any_value();
+		break;
+	case KEEL_HC_CAP_INFO:
+	case KEEL_HC_CHAN_INFO:
+	case KEEL_HC_PART_INFO:
+	case KEEL_HC_PART_STATS:
+		a = any_handle();
+		b = any_buffer();
+		break;
+	case KEEL_HC_CHAN_OFFER:
+		a = any_handle();
+		b = any_buffer();
+		c = random64() & 7;
+		break;
+	case KEEL_HC_CHAN_STATE:
+	case KEEL_HC_CHAN_KICK:
+		a = any_handle();
+		b = random64() % 3;
+		break;
+	case KEEL_HC_PART_CONS_READ:
+	case KEEL_HC_PART_CONS_WRITE:
+		a = any_handle();
+		b = any_buffer();
+		c = any_length();
+		break;
+	case KEEL_HC_PART_CTL:
+		a = any_handle();
+		b = random64() % 4;
+		break;
+	case KEEL_HC_LOG_READ:
+		a = any_buffer();
+		b = any_length();
+		break;
+	case KEEL_HC_SET_XCR0:
+		a = random64() & 1 ? 3 : random64() & 0x3ff;
+		break;
+	}
+	hcall5(n, a, b, c, any_value(), any_value());
+}
+
+/* Page table entries beside the calls: what FILL and FLUSH look at. */
+static void one_entry(void)
+{
+	uint64_t va = WINDOW_VA + (random64() & 0x7f) * PAGE, e = random64();
+
+	if (random64() & 1)
+		e = (e & ~PTE_ADDR) | pa_of(scratch + random64() % SCRATCH_PAGES * PAGE);
+	*pte_of(va, true) = e;
+	if (random64() & 1)
+		can_read(va);
+	else
+		can_write(va);
+}
+
+void fuzz(const char *arg)
+{
+	uint64_t seed = number(&arg), count, i;
+	const char *why;
+
+	if (*arg == ',')
+		arg++;
+	count = number(&arg);
+	random_state = seed * 0x9e3779b97f4a7c15 + 1;
+	kernel_init();
+	sanity_init();
+	pte_of(WINDOW_VA, true);
+	scratch = page_alloc(SCRATCH_PAGES);
+	for (i = 0; i < count; i++) {
+		one();
+		if (i % 16 == 0)
+			one_entry();
+		vcpu_page->flags = 0;
+		if (i % PROGRESS == PROGRESS - 1)
+			say("HOSTILE fuzz %lu of %lu\n", i + 1, count);
+	}
+	hcall(KEEL_HC_SET_XCR0, 3, 0, 0);
+	hcall(KEEL_HC_LOAD_CR3, start_info->cr3_pa, 0, 0);
+	why = sanity();
+	if (why)
+		say("HOSTILE fuzz FAIL %s\n", why);
+	else
+		say("HOSTILE fuzz ok\n");
+	finish(!why, !!why);
+}
