@@ -60,6 +60,7 @@ struct vcpu {
 	uint64_t cr0, cr3, cr4, xcr0;
 	paddr_t idt_pa;
 	uint32_t idt_limit;
+	uint32_t dr6;		/* bits of the last #DB, until ring 1 clears them */
 	uint64_t entry[KEEL_ENTRY_NR];
 	uint64_t msr_syscall[7];	/* STAR..SFMASK, SYSENTER_*: kept for reading back only */
 

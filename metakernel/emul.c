@@ -292,13 +292,15 @@ static bool emul_0f(struct vcpu *v, struct regs *r, struct insn *in)
 	case 0x20:
 	case 0x22:
 		return emul_mov_cr(v, r, in, op == 0x22);
-	case 0x21:		/* MOV from DR: DR6 and DR7 at their initial values (rule 13) */
+	case 0x21:		/* MOV from DR: no breakpoints, DR7 at its initial value (rule 13) */
 		modrm = next(in);
 		*emul_reg(r, (modrm & 7) | (in->rex & 1) << 3) =
-			(modrm >> 3 & 7) == 6 ? 0xffff0ff0 : (modrm >> 3 & 7) == 7 ? 0x400 : 0;
+			(modrm >> 3 & 7) == 6 ? DR6_INIT | v->dr6 : (modrm >> 3 & 7) == 7 ? 0x400 : 0;
 		return !in->bad;
-	case 0x23:		/* MOV to DR: ignored, DR7 stays 0x400 */
-		next(in);
+	case 0x23:		/* MOV to DR: ignored but for DR6's flags, DR7 stays 0x400 */
+		modrm = next(in);
+		if ((modrm >> 3 & 7) == 6)
+			v->dr6 = (uint32_t)*emul_reg(r, (modrm & 7) | (in->rex & 1) << 3) & DR6_FLAGS;
 		return !in->bad;
 	case 0x33:		/* RDPMC */
 		r->rax = r->rdx = 0;

@@ -101,6 +101,10 @@ static void trap_exception(struct vcpu *v, struct regs *r)
 	unsigned int vector = (unsigned int)r->vector;
 	bool has_error = vector < 32 && (HAS_ERROR >> vector & 1);
 
+	if (vector == VEC_DB) {
+		v->dr6 |= (uint32_t)hal_read_dr6() & DR6_BS;
+		hal_write_dr6(DR6_INIT);
+	}
 	if (!v->entry[KEEL_ENTRY_EVENT_KERNEL]) {
 		static const char *const names[] = {
 			"divide error", "debug exception", "NMI", "breakpoint", "overflow",

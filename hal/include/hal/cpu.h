@@ -36,6 +36,11 @@
 #define CR4_SMEP	0x100000
 #define CR4_SMAP	0x200000
 
+/* DR6 (vol. 3B, 18.2.3). */
+#define DR6_INIT	0xffff0ff0U	/* nothing reported */
+#define DR6_BS		0x4000U		/* single step */
+#define DR6_FLAGS	0xe00fU		/* B0..B3, BD, BS, BT */
+
 /* RFLAGS (vol. 1, 3.4.3). */
 #define RFLAGS_FIXED	0x2
 #define RFLAGS_TF	0x100
