@@ -176,6 +176,7 @@ static int pool_init(struct shadow_pool *s, paddr_t pa, struct shadow_page *meta
 	s->meta = meta;
 	s->npages = npages;
 	s->nused = 0;
+	memset(s->page, 0, npages * PAGE_SIZE);	/* the boot loader has been here */
 	for (i = 0; i < npages; i++) {
 		meta[i].groups = 0;
 		meta[i].next_free = i + 1 < npages ? i + 1 : UINT32_MAX;
