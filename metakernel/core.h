@@ -30,6 +30,7 @@ struct partition;
 struct shadow_page {
 	uint64_t groups;	/* bit g: entries 8g..8g+7 may be non-zero */
 	uint32_t next_free;
+	uint32_t giant;		/* an L2 table with pieces of a 1 GiB guest page */
 };
 
 struct shadow_pool {

@@ -32,6 +32,7 @@
 #define FAULT_AROUND	16	/* measured: 1 -> 8 -> 16 saves misses on exec, 64 gives nothing */
 #define RESYNC_TABLES	96	/* leaf tables re-read by one flush at most; else drop (I5) */
 #define SPLIT		(1UL << 9)	/* software bit in an L2 entry: small shadows of a large page */
+#define GIANT		(1UL << 10)	/* software bit in an L2 entry: part of a 1 GiB page */
 #define UPPER		(PTE_P | PTE_W | PTE_U)
 
 struct walk {
@@ -123,6 +124,7 @@ static void table_clear(struct shadow_pool *s, uint64_t *table)
 		e[0] = e[1] = e[2] = e[3] = e[4] = e[5] = e[6] = e[7] = 0;
 	}
 	m->groups = 0;
+	m->giant = 0;
 }
 
 static void table_free(struct shadow_pool *s, uint64_t *table)
@@ -178,7 +180,7 @@ static int pool_init(struct shadow_pool *s, paddr_t pa, struct shadow_page *meta
 	s->nused = 0;
 	memset(s->page, 0, npages * PAGE_SIZE);	/* the boot loader has been here */
 	for (i = 0; i < npages; i++) {
-		meta[i].groups = 0;
+		meta[i].groups = meta[i].giant = 0;
 		meta[i].next_free = i + 1 < npages ? i + 1 : UINT32_MAX;
 	}
 	s->free_head = 0;
@@ -422,6 +424,20 @@ static uint64_t leaf_flags(uint64_t leaf, uint64_t rights)
 	return f;
 }
 
+/*
+ * Flags of a 4 KiB leaf with a memory type other than write-back: not for a channel's frames, which
+ * two partitions map (rule 21); for others remembered until they change owner.
+ */
+static uint64_t cache_checked(paddr_t pa, uint64_t flags)
+{
+	if (!(flags & (PTE_PWT | PTE_PCD | PTE_PS)))
+		return flags;
+	if (frames_owner(pa >> PAGE_SHIFT) & FRAMES_CHANNEL)
+		return flags & ~(PTE_PWT | PTE_PCD | PTE_PS);
+	frames_note_uncached(pa >> PAGE_SHIFT, 1);
+	return flags;
+}
+
 /* What a 4 KiB guest entry may become without a fault: only if already accessed and its own. */
 static uint64_t small_leaf(const struct partition *p, uint64_t e, uint64_t upper)
 {
@@ -429,8 +445,9 @@ static uint64_t small_leaf(const struct partition *p, uint64_t e, uint64_t upper
 
 	if ((e & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || !leaf_allowed(p, pa))
 		return 0;
-	return pa | (e & PTE_PS) |	/* PAT stays where it is */
-	       leaf_flags(e, (upper & e & (PTE_W | PTE_U)) | ((upper | e) & PTE_NX));
+	/* PAT stays where it is */
+	return pa | cache_checked(pa, (e & PTE_PS) |
+		leaf_flags(e, (upper & e & (PTE_W | PTE_U)) | ((upper | e) & PTE_NX)));
 }
 
 static void fill_around(struct vcpu *v, uint64_t *l1, unsigned int i1, const struct walk *w)
@@ -448,15 +465,6 @@ static void fill_around(struct vcpu *v, uint64_t *l1, unsigned int i1, const str
 	s->meta[page_index(s, l1)].groups |= 3UL << (first >> 3);
 }
 
-static void note_cache(const struct walk *w, paddr_t pa)
-{
-	/* PWT, PCD or PAT set: some type other than write-back. Remembered for the owner change. */
-	uint64_t pat = w->level ? PTE_PAT_LARGE : PTE_PS;
-
-	if (!w->empty && (w->leaf & (PTE_PWT | PTE_PCD | pat)))
-		frames_note_uncached(pa >> PAGE_SHIFT, w->level ? 512 : 1);
-}
-
 /* around: neighbours too. After a write they are rarely there yet, and looking costs. */
 static bool install(struct vcpu *v, vaddr_t va, const struct walk *w, bool around)
 {
@@ -468,13 +476,18 @@ static bool install(struct vcpu *v, vaddr_t va, const struct walk *w, bool aroun
 
 	if (!l2)
 		return false;
-	note_cache(w, w->level ? w->pa & ~(LARGE_BYTES - 1) : w->pa);
+	if (w->level == 2) {
+		flags |= GIANT;
+		s->meta[page_index(s, l2)].giant = 1;
+	}
 	if (w->level) {
 		paddr_t base = w->pa & ~(LARGE_BYTES - 1);
 
 		if (!w->empty && leaf_allowed_large(p, base)) {
 			if ((l2[i2] & (PTE_P | PTE_PS)) == PTE_P)
 				table_free(s, entry_table(l2[i2]));
+			if (w->leaf & (PTE_PWT | PTE_PCD | PTE_PAT_LARGE))
+				frames_note_uncached(base >> PAGE_SHIFT, 512);
 			entry_set(s, l2, i2, base | flags | PTE_PS | (w->leaf & PTE_PAT_LARGE));
 			return true;
 		}
@@ -489,8 +502,8 @@ static bool install(struct vcpu *v, vaddr_t va, const struct walk *w, bool aroun
 	if (!l1)
 		return false;
 	if (w->level)
-		l2[i2] |= SPLIT;
-	entry_set(s, l1, i1, (w->pa & PTE_ADDR) | flags);
+		l2[i2] |= SPLIT | (flags & GIANT);
+	entry_set(s, l1, i1, (w->pa & PTE_ADDR) | cache_checked(w->pa, flags & ~GIANT));
 	if (!w->level && around)
 		fill_around(v, l1, i1, w);
 	return true;
@@ -694,17 +707,36 @@ void mmu_age(struct vcpu *v)
 		drop_user(v, &v->root[n]);
 }
 
+/* One INVLPG drops a 1 GiB page, so all its pieces. */
+static void drop_giant(struct shadow_pool *s, uint64_t *l2)
+{
+	unsigned int i;
+	uint64_t g;
+
+	for_each_used(s, l2, i, g) {
+		if (!(l2[i] & GIANT))
+			continue;
+		if (!(l2[i] & PTE_PS))
+			table_free(s, entry_table(l2[i]));
+		l2[i] = 0;
+	}
+	s->meta[page_index(s, l2)].giant = 0;
+}
+
 static void flush_l2_entry(struct vcpu *v, uint64_t *l2, vaddr_t va)
 {
+	struct shadow_pool *s = &v->part->pool;
 	unsigned int i2 = (va >> 21) & 511;
 
+	if (s->meta[page_index(s, l2)].giant)
+		drop_giant(s, l2);
 	if (!(l2[i2] & PTE_P))
 		return;
 	if (l2[i2] & PTE_PS) {
 		l2[i2] = 0;
 	} else if (l2[i2] & SPLIT) {
 		/* One INVLPG drops a large page, so all its small shadows. */
-		table_free(&v->part->pool, entry_table(l2[i2]));
+		table_free(s, entry_table(l2[i2]));
 		l2[i2] = 0;
 	} else {
 		entry_table(l2[i2])[(va >> 12) & 511] = 0;

@@ -1,0 +1,860 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Property: the shadow MMU never lets the CPU do what the partition's own tables have not allowed since
+ * the last flush, or what is not the partition's to do (I2); and what they do allow, it allows.
+ * Failure looks like: a wrong result of mmu_fault(), a leaf or table check_shadow() objects to, a page
+ * of the pool lost, or a sanitizer report.
+ */
+#include "machine.h"
+
+#define BASE_USED	4	/* root, and the three tables on the way to the last 2 MiB */
+#define NOFLUSH		(1UL << 63)
+
+static paddr_t pgd(void)
+{
+	return vcpu->cr3 & PTE_ADDR;
+}
+
+static void map(vaddr_t va, uint64_t entry)
+{
+	*guest_pte(pgd(), va, 0) = entry;
+}
+
+static void map_large(vaddr_t va, unsigned int level, uint64_t entry)
+{
+	*guest_pte(pgd(), va, level) = entry | PTE_PS;
+}
+
+static int start(void **state)
+{
+	(void)state;
+	machine_start(256, true);
+	return 0;
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	check_shadow();
+	machine_stop();
+	return 0;
+}
+
+/* ---- Filling ------------------------------------------------------------------------------------- */
+
+static void absent_is_the_guests_fault(void **state)
+{
+	uint64_t error = 0;
+
+	(void)state;
+	assert_int_equal(cpu_access(0x400000, PF_U | PF_W, &error), MMU_GUEST);
+	assert_int_equal(error, PF_U | PF_W);
+	map(0x400000, OWN + 0x2000000);		/* not present, with an address */
+	assert_int_equal(cpu_access(0x400000, PF_U | PF_I, &error), MMU_GUEST);
+	assert_int_equal(error, PF_U | PF_I);
+	assert_int_equal(*guest_pte(pgd(), 0x400000, 0) & PTE_A, 0);
+	assert_int_equal(part.pool.nused, BASE_USED);
+}
+
+static void a_fill_holds_until_it_is_flushed(void **state)
+{
+	struct view w;
+
+	(void)state;
+	map(0x400000, (OWN + 0x2000000) | URW);
+	assert_int_equal(cpu_access(0x400123, PF_U, NULL), MMU_FILLED);
+	w = shadow_view(0x400123);
+	assert_int_equal(w.pa, OWN + 0x2000123);
+	assert_int_equal(part.pool.nused, BASE_USED + 3);
+	/* like a TLB: the change shows after the flush, not before */
+	map(0x400000, 0);
+	assert_int_equal(cpu_access(0x400000, PF_U, NULL), MMU_FILLED);
+	mmu_flush_range(vcpu, 0x400000, 1);
+	assert_int_equal(cpu_access(0x400000, PF_U, NULL), MMU_GUEST);
+	map(0x400000, (OWN + 0x2001000) | URW);
+	assert_int_equal(cpu_access(0x400000, PF_U | PF_W, NULL), MMU_FILLED);
+	assert_int_equal(shadow_view(0x400000).pa, OWN + 0x2001000);
+}
+
+/* The product of all levels decides, for each right, kind of access, and half of the address space. */
+static void rights_are_the_product_of_all_levels(void **state)
+{
+	static const vaddr_t vas[] = { 0x0000123456789000, 0xffff923456789000, 0xffffffffbfe00000,
+				       0xffffffffffc00000 };
+	static const uint64_t kinds[] = { 0, PF_W, PF_I, PF_U, PF_U | PF_W, PF_U | PF_I };
+
+	(void)state;
+	for (size_t a = 0; a < NELEM(vas); a++) {
+		/* 3 bits a level: without W, without U, with NX */
+		for (unsigned int combo = 0; combo < 4096; combo++) {
+			bool w = true, u = true, x = true;
+
+			for (unsigned int level = 0; level < 4; level++) {
+				unsigned int bits = combo >> (3 * level) & 7;
+				uint64_t *e = guest_pte(pgd(), vas[a], level);
+
+				w = w && !(bits & 1);
+				u = u && !(bits & 2);
+				x = x && !(bits & 4);
+				if (!level)
+					*e = OWN + 0x2000000;
+				*e = (*e & PTE_ADDR) | PTE_P | (bits & 1 ? 0 : PTE_W) |
+				     (bits & 2 ? 0 : PTE_U) | (bits & 4 ? PTE_NX : 0);
+			}
+			for (size_t k = 0; k < NELEM(kinds); k++) {
+				uint64_t error = 0, kind = kinds[k];
+				bool ok = (!(kind & PF_U) || u) && (!(kind & PF_W) || w) &&
+					  (!(kind & PF_I) || (x && ((kind & PF_U) || !u)));
+				enum mmu_result got;
+
+				if (combo & 1)
+					mmu_flush_range(vcpu, vas[a], 1);
+				else
+					mmu_flush_all(vcpu);
+				got = cpu_access(vas[a], kind, &error);
+				if (got != (ok ? MMU_FILLED : MMU_GUEST))
+					fail_msg("va %#lx combo %#o error %#lx: %d", vas[a], combo, kind, got);
+				if (!ok)
+					assert_int_equal(error, kind | PF_P);
+			}
+		}
+		check_shadow();
+	}
+}
+
+static void clean_pages_are_read_only_until_a_write(void **state)
+{
+	uint64_t *e[4];
+
+	(void)state;
+	for (unsigned int large = 0; large < 3; large++) {
+		vaddr_t va = 0x7d0000000000 + large * 0x8000000000UL;
+
+		if (large)
+			map_large(va, large, OWN_1G | URW);
+		else
+			map(va, OWN_1G | URW);
+		for (unsigned int level = large; level < 4; level++)
+			e[level] = guest_pte(pgd(), va, level);
+		assert_int_equal(cpu_access(va, PF_U, NULL), MMU_FILLED);
+		for (unsigned int level = large; level < 4; level++)
+			assert_int_equal(*e[level] & (PTE_A | PTE_D), PTE_A);
+		assert_false(shadow_view(va).write);
+		assert_int_equal(cpu_access(va, PF_U | PF_W, NULL), MMU_FILLED);
+		assert_int_equal(*e[large] & (PTE_A | PTE_D), PTE_A | PTE_D);
+		for (unsigned int level = large + 1; level < 4; level++)	/* never D above a leaf */
+			assert_int_equal(*e[level] & (PTE_A | PTE_D), PTE_A);
+		assert_true(shadow_view(va).write);
+		/* cleaned again: after the flush the next write is seen */
+		*e[large] &= ~PTE_D;
+		mmu_flush_range(vcpu, va, 1);
+		assert_int_equal(cpu_access(va, PF_U, NULL), MMU_FILLED);
+		assert_false(shadow_view(va).write);
+		assert_int_equal(*e[large] & PTE_D, 0);
+		assert_int_equal(cpu_access(va, PF_U | PF_W, NULL), MMU_FILLED);
+		assert_int_equal(*e[large] & PTE_D, PTE_D);
+	}
+}
+
+/* A refused access leaves no trace in the guest's tables. */
+static void refused_accesses_set_no_bits(void **state)
+{
+	static const paddr_t frames[] = { OWN + 0x2000000, FOREIGN, CHAN_OTHER, NO_MMIO };
+
+	(void)state;
+	for (size_t i = 0; i < NELEM(frames); i++) {
+		vaddr_t va = 0x400000 + i * 0x1000;
+
+		map(va, frames[i] | PTE_P | (i ? URW : PTE_U));
+		assert_int_equal(cpu_access(va, PF_U | PF_W, NULL), i ? MMU_FORBIDDEN : MMU_GUEST);
+		for (unsigned int level = 0; level < 4; level++)
+			assert_int_equal(*guest_pte(pgd(), va, level) & (PTE_A | PTE_D), 0);
+	}
+	assert_int_equal(part.pool.nused, BASE_USED);
+}
+
+static void memory_types_are_kept(void **state)
+{
+	(void)state;
+	for (unsigned int type = 0; type < 8; type++) {
+		uint64_t low = (type & 1 ? PTE_PWT : 0) | (type & 2 ? PTE_PCD : 0);
+		uint64_t cache = low | (type & 4 ? 0x80 : 0);
+		vaddr_t small = 0x400000 + type * 0x1000, large = 0x40000000 + type * 0x200000,
+			split = 0x80000000 + type * 0x200000, giant = (vaddr_t)(type + 8) << 30;
+
+		map(small, (OWN + 0x2000000) | URW | low | (type & 4 ? PTE_PS : 0));
+		map_large(large, 1, (OWN + 0x2000000) | URW | low | (type & 4 ? PTE_PAT_LARGE : 0));
+		map_large(split, 1, MIXED | URW | low | (type & 4 ? PTE_PAT_LARGE : 0));
+		map_large(giant, 2, OWN_1G | URW | low | (type & 4 ? PTE_PAT_LARGE : 0));
+		for (int i = 0; i < 4; i++) {
+			vaddr_t va = i == 0 ? small : i == 1 ? large : i == 2 ? split : giant;
+
+			assert_int_equal(cpu_access(va + 0x234, PF_U | PF_W, NULL), MMU_FILLED);
+			assert_int_equal(shadow_view(va + 0x234).cache, cache);
+			assert_int_equal(shadow_view(va + 0x234).level, i & 1);
+		}
+	}
+}
+
+/* Rule 21: who takes a frame over must know that it was uncached, however it was mapped. */
+static void uncached_frames_are_remembered(void **state)
+{
+	vaddr_t va = 0x400000;
+
+	(void)state;
+	for (unsigned int i = 0; i < 16; i++)
+		map(va + i * 0x1000, (OWN + 0x2000000 + i * 0x1000) | URW | PTE_A | PTE_PCD);
+	assert_int_equal(cpu_access(va, PF_U, NULL), MMU_FILLED);	/* and its neighbours */
+	for (unsigned int i = 0; i < 16; i++) {
+		assert_true(shadow_view(va + i * 0x1000).present);
+		assert_true(frames_take_uncached(((OWN + 0x2000000) >> 12) + i));
+	}
+	for (unsigned int i = 0; i < 16; i++)				/* by a flush that re-reads */
+		map(va + i * 0x1000, (OWN + 0x2100000 + i * 0x1000) | URW | PTE_A | PTE_PWT);
+	mmu_flush_user(vcpu);
+	for (unsigned int i = 0; i < 16; i++)
+		if (shadow_view(va + i * 0x1000).present)
+			assert_true(frames_take_uncached(((OWN + 0x2100000) >> 12) + i));
+	map_large(0x40000000, 1, (OWN + 0x2400000) | URW | PTE_PAT_LARGE);
+	assert_int_equal(cpu_access(0x40000000, PF_U, NULL), MMU_FILLED);
+	for (unsigned int i = 0; i < 512; i++)
+		assert_true(frames_take_uncached(((OWN + 0x2400000) >> 12) + i));
+	assert_false(frames_take_uncached((OWN + 0x2600000) >> 12));
+	/* a channel's frames never are */
+	map(0x600000, CHAN | URW | PTE_PCD | PTE_PWT | PTE_PS);
+	assert_int_equal(cpu_access(0x600000, PF_U | PF_W, NULL), MMU_FILLED);
+	assert_int_equal(shadow_view(0x600000).cache, 0);
+	assert_false(frames_take_uncached(CHAN >> 12));
+}
+
+/* ---- Large pages ----------------------------------------------------------------------------------- */
+
+static void large_pages_of_one_owner_stay_large(void **state)
+{
+	(void)state;
+	map_large(0x40000000, 1, (OWN + 0x2000000) | URW | PTE_D);
+	assert_int_equal(cpu_access(0x40123456, PF_U, NULL), MMU_FILLED);
+	assert_int_equal(shadow_view(0x401fffff).level, 1);
+	assert_int_equal(shadow_view(0x401fffff).pa, OWN + 0x21fffff);
+	assert_false(shadow_view(0x40200000).present);
+	map_large(0x80000000, 2, OWN_1G | URW | PTE_D);
+	assert_int_equal(cpu_access(0x80600000, PF_U, NULL), MMU_FILLED);
+	assert_int_equal(shadow_view(0x80600000).level, 1);
+	assert_int_equal(shadow_view(0x80600000).pa, OWN_1G + 0x600000);
+	assert_int_equal(cpu_access(0xbfffffff, PF_U, NULL), MMU_FILLED);
+	assert_int_equal(shadow_view(0xbfffffff).pa, OWN_1G + 0x3fffffff);
+	mmu_flush_range(vcpu, 0x40100000, 1);
+	assert_false(shadow_view(0x40123456).present);
+}
+
+static void large_pages_of_several_owners_are_split(void **state)
+{
+	(void)state;
+	map_large(0x40000000, 1, MIXED | URW);
+	for (vaddr_t va = 0x40000000; va < 0x40200000; va += 0x1000) {
+		bool own = va < 0x40100000;
+
+		assert_int_equal(cpu_access(va, PF_U | PF_W, NULL), own ? MMU_FILLED : MMU_FORBIDDEN);
+		assert_int_equal(shadow_view(va).present, own);
+	}
+	check_shadow();
+	mmu_flush_range(vcpu, 0x401ff000, 1);		/* of any address in it: all small ones go */
+	for (vaddr_t va = 0x40000000; va < 0x40200000; va += 0x1000)
+		assert_false(shadow_view(va).present);
+	/* a 1 GiB page with another's 2 MiB in it */
+	map_large(0x80000000, 2, OWN_1G | URW);
+	assert_int_equal(cpu_access(0x80000000 + (HOLE_1G - OWN_1G), 0, NULL), MMU_FORBIDDEN);
+	assert_int_equal(cpu_access(0x80000000 + (HOLE_1G - OWN_1G) - 1, PF_U, NULL), MMU_FILLED);
+	assert_int_equal(cpu_access(0x80000000 + (HOLE_1G - OWN_1G) + 0x200000, PF_U, NULL), MMU_FILLED);
+	/* channel frames are mapped one by one, with the large page's rights */
+	map_large(0xc0000000, 1, (CHAN & ~0x1fffffUL) | PTE_P | PTE_U);
+	assert_int_equal(cpu_access(0xc0000000 + (CHAN & 0x1fffff), PF_U, NULL), MMU_FILLED);
+	assert_int_equal(cpu_access(0xc0000000 + (CHAN & 0x1fffff), PF_U | PF_W, NULL), MMU_GUEST);
+	assert_int_equal(cpu_access(0xc0000000 + (CHAN_OTHER & 0x1fffff), PF_U, NULL), MMU_FORBIDDEN);
+}
+
+/* INVLPG drops the translation of the whole page, whatever its size (SDM vol. 3A, 4.10.4.1). */
+static void one_flush_drops_all_of_a_1_gib_page(void **state)
+{
+	static const vaddr_t vas[] = { 0x80000000, 0xffffffffc0000000 };	/* own L2 table; the shared one */
+
+	(void)state;
+	for (size_t i = 0; i < NELEM(vas); i++) {
+		vaddr_t va = vas[i];
+
+		map_large(va, 2, OWN_1G | URW);
+		for (vaddr_t at = 0; at < 0x3fe00000; at += 0x600000)
+			if (OWN_1G + at < HOLE_1G || OWN_1G + at >= HOLE_1G + 0x200000)
+				assert_int_equal(cpu_access(va + at, PF_W, NULL), MMU_FILLED);
+		check_shadow();
+		mmu_flush_range(vcpu, va + 0x12345000, 1);
+		for (vaddr_t at = 0; at < 0x3fe00000; at += 0x200000)
+			assert_false(shadow_view(va + at).present);
+		check_shadow();
+	}
+	/* neighbours that are no part of it stay */
+	map(0x40000000, (OWN + 0x2000000) | URW);
+	assert_int_equal(cpu_access(0x40000000, PF_U, NULL), MMU_FILLED);
+	mmu_flush_range(vcpu, 0x80000000, 1);
+	assert_true(shadow_view(0x40000000).present);
+}
+
+static void a_page_may_change_its_size(void **state)
+{
+	vaddr_t va = 0x40000000;
+	paddr_t l1;
+
+	(void)state;
+	for (unsigned int i = 0; i < 50; i++) {
+		bool mixed = i & 1;
+		uint64_t *e2;
+
+		map(va + i * 0x1000, (OWN + 0x2000000) | URW);
+		assert_int_equal(cpu_access(va + i * 0x1000, PF_U, NULL), MMU_FILLED);
+		e2 = guest_pte(pgd(), va, 1);
+		l1 = *e2;
+		*e2 = (mixed ? MIXED : OWN + 0x2200000) | URW | PTE_PS;
+		/* filled without a flush between, as another address of the large page would */
+		assert_int_equal(cpu_access(va + 0x80000, PF_U | PF_W, NULL), MMU_FILLED);
+		check_shadow();
+		*e2 = l1;
+		if (i & 2)
+			mmu_flush_range(vcpu, va, 1);
+		map(va + 0x90000, (OWN + 0x2300000) | URW);
+		mmu_flush_range(vcpu, va + 0x90000, 1);
+		assert_int_equal(cpu_access(va + 0x90000, PF_U, NULL), MMU_FILLED);
+		assert_int_equal(shadow_view(va + 0x90000).pa, OWN + 0x2300000);
+		check_shadow();
+	}
+}
+
+/* ---- I2 ---------------------------------------------------------------------------------------------- */
+
+static void frames_of_others_are_forbidden(void **state)
+{
+	/* NO: never. YES: any partition. DEV: who has the devices. EMPTY: nothing there. */
+	enum { NO, YES, DEV, EMPTY };
+	static const struct { paddr_t pa; int kind; } cases[] = {
+		{ OWN + 0x2000000, YES }, { OWN_END - 0x1000, YES }, { MIXED, YES }, { MIXED + 0xff000, YES },
+		{ MIXED + 0x100000, NO }, { FOREIGN, NO }, { CHAN, YES }, { CHAN_OTHER - 0x1000, YES },
+		{ CHAN_OTHER, NO }, { MMIO, DEV }, { MMIO + 0x1ff000, DEV }, { NO_MMIO, EMPTY }, { 0, EMPTY },
+		{ 0x9f000, EMPTY }, { 0xa0000, DEV }, { 0xff000, DEV }, { 0x100000, NO }, { 0x200000, NO },
+		{ 0xfcfff000, EMPTY }, { 0xfd000000, DEV }, { 0xfdfff000, DEV }, { 0xfe000000, EMPTY },
+		{ 0xfee00000, EMPTY }, { 0x000ffffffffff000, EMPTY },
+	};
+
+	(void)state;
+	for (int devices = 1; devices >= 0; devices--) {
+		if (!devices)
+			machine_start(256, false);
+		for (size_t i = 0; i < NELEM(cases); i++) {
+			vaddr_t va = 0x400000 + i * 0x10000;
+			int kind = cases[i].kind;
+			bool ok = kind == YES || (kind == DEV && devices), ones = kind == EMPTY && devices;
+
+			map(va, cases[i].pa | URW);
+			assert_int_equal(cpu_access(va, PF_U | PF_W, NULL), ok ? MMU_FILLED : MMU_FORBIDDEN);
+			assert_int_equal(cpu_access(va, PF_U | PF_I, NULL), ok ? MMU_FILLED : MMU_FORBIDDEN);
+			/* nothing there: reads as all ones for who has the devices */
+			assert_int_equal(cpu_access(va, PF_U, NULL), ok || ones ? MMU_FILLED : MMU_FORBIDDEN);
+			if (ones)
+				assert_int_equal(shadow_view(va).pa, part.ones_pa);
+		}
+		check_shadow();
+	}
+}
+
+/* Rule 20: no walk through them, and above all no write into them. */
+static void tables_in_frames_of_others_are_not_walked(void **state)
+{
+	static const paddr_t frames[] = { FOREIGN, CHAN, CHAN_OTHER, MIXED + 0x100000, 0x200000 };
+	uint64_t error, before[512];
+
+	(void)state;
+	for (size_t i = 0; i < NELEM(frames); i++) {
+		uint64_t *table = pa_to_va(frames[i]);
+
+		for (unsigned int n = 0; n < 512; n++)
+			before[n] = table[n] = (OWN + 0x2000000) | URW;
+		for (unsigned int level = 1; level < 4; level++) {
+			vaddr_t va = (vaddr_t)(i * 4 + level) << 39;
+
+			*guest_pte(pgd(), va, level) = frames[i] | URW;
+			assert_int_equal(cpu_access(va, PF_U | PF_W, &error), MMU_GUEST);
+			assert_int_equal(error, PF_U | PF_W);
+			assert_int_equal(mmu_fill_hint(vcpu, va, PF_U | PF_W), -KEEL_EFAULT);
+			assert_int_equal(mmu_read_guest(vcpu, va, &error, 8), -KEEL_EFAULT);
+			assert_memory_equal(table, before, sizeof(before));
+		}
+		mmu_load_cr3(vcpu, frames[i] | 3);
+		assert_int_equal(cpu_access(0, PF_U | PF_W, &error), MMU_GUEST);
+		mmu_flush_user(vcpu);
+		assert_memory_equal(table, before, sizeof(before));
+		mmu_load_cr3(vcpu, OWN);
+	}
+	mmu_load_cr3(vcpu, 0x000ffffffffff000);		/* nowhere */
+	assert_int_equal(cpu_access(0, PF_U | PF_W, &error), MMU_GUEST);
+	mmu_flush_user(vcpu);
+	mmu_load_cr3(vcpu, OWN);
+}
+
+/* A table that leaves the partition between fill and flush is not re-read. */
+static void tables_that_change_owner_are_not_re_read(void **state)
+{
+	vaddr_t va = 0x400000;
+	paddr_t l1;
+	uint64_t *e;
+
+	(void)state;
+	map(va, (OWN + 0x2000000) | URW);
+	assert_int_equal(cpu_access(va, PF_U, NULL), MMU_FILLED);
+	e = guest_pte(pgd(), va, 1);
+	l1 = OWN + 0x3000000;
+	memcpy(pa_to_va(l1), pa_to_va(*e & PTE_ADDR), PAGE_SIZE);
+	*e = l1 | URW;
+	assert_int_equal(frames_claim(l1 >> 12, 1, OWNER, OTHER), 0);
+	mmu_flush_user(vcpu);
+	assert_false(shadow_view(va).present);
+	assert_int_equal(frames_claim(l1 >> 12, 1, OTHER, OWNER), 0);
+}
+
+/* What happens to memory that is given to a channel: afterwards nothing of the old mapping is left. */
+static void a_flush_of_all_makes_way_for_a_new_owner(void **state)
+{
+	(void)state;
+	map(0x400000, (OWN + 0x2000000) | URW);
+	map(0xffff888000000000, (OWN + 0x2000000) | PTE_P | PTE_W);
+	map_large(0xffff888040000000, 1, (OWN + 0x2000000) | PTE_P | PTE_W);
+	map(0xffffffffff000000, (OWN + 0x2000000) | PTE_P | PTE_W);
+	assert_int_equal(cpu_access(0x400000, PF_U | PF_W, NULL), MMU_FILLED);
+	assert_int_equal(cpu_access(0xffff888000000000, PF_W, NULL), MMU_FILLED);
+	assert_int_equal(cpu_access(0xffff888040000000, PF_W, NULL), MMU_FILLED);
+	assert_int_equal(cpu_access(0xffffffffff000000, PF_W, NULL), MMU_FILLED);
+	mmu_load_cr3(vcpu, pgd() | 2);		/* a second root with the same user half */
+	assert_int_equal(cpu_access(0x400000, PF_U | PF_W, NULL), MMU_FILLED);
+	assert_int_equal(frames_claim((OWN + 0x2000000) >> 12, 1, OWNER, OTHER), 0);
+	mmu_flush_all(vcpu);
+	assert_int_equal(part.pool.nused, BASE_USED);
+	assert_int_equal(cpu_access(0x400000, PF_U, NULL), MMU_FORBIDDEN);
+	assert_int_equal(cpu_access(0xffff888000000000, 0, NULL), MMU_FORBIDDEN);
+	assert_int_equal(cpu_access(0xffff888040000000, 0, NULL), MMU_FORBIDDEN);
+	assert_int_equal(cpu_access(0xffff888040001000, PF_W, NULL), MMU_FILLED);	/* its neighbour */
+	mmu_load_cr3(vcpu, pgd() | NOFLUSH);
+	assert_int_equal(cpu_access(0x400000, PF_U, NULL), MMU_FORBIDDEN);
+	assert_int_equal(frames_claim((OWN + 0x2000000) >> 12, 1, OTHER, OWNER), 0);
+}
+
+static void fault_around_takes_what_is_accessed_and_its_own(void **state)
+{
+	static const uint64_t entry[16] = {
+		(OWN + 0x2000000) | URW,			/* 0: the one that faults */
+		(OWN + 0x2001000) | URW | PTE_A,		/* 1: comes along, clean */
+		(OWN + 0x2002000) | URW | PTE_A | PTE_D,	/* 2: comes along, writable */
+		(OWN + 0x2003000) | URW,			/* 3: not accessed */
+		(OWN + 0x2004000) | PTE_A | PTE_D,		/* 4: not present */
+		FOREIGN | URW | PTE_A | PTE_D,			/* 5: not its own */
+		CHAN | URW | PTE_A | PTE_D,			/* 6: attached channel */
+		CHAN_OTHER | URW | PTE_A | PTE_D,		/* 7: not attached */
+		MMIO | URW | PTE_A | PTE_D,			/* 8 */
+		NO_MMIO | URW | PTE_A | PTE_D,			/* 9 */
+		(OWN + 0x200a000) | PTE_P | PTE_A | PTE_D,	/* 10: supervisor, read-only */
+		(OWN + 0x200b000) | URW | PTE_A | PTE_NX,	/* 11: no-execute */
+	};
+	static const uint16_t present = 0xd47;
+	vaddr_t base = 0x410000;
+
+	(void)state;
+	for (unsigned int i = 0; i < 16; i++)
+		map(base + i * 0x1000, entry[i]);
+	map(base + 0x10000, (OWN + 0x2010000) | URW | PTE_A);	/* outside the group of 16 */
+	map(base - 0x1000, (OWN + 0x2010000) | URW | PTE_A);
+	assert_int_equal(cpu_access(base, PF_U, NULL), MMU_FILLED);
+	for (unsigned int i = 0; i < 16; i++) {
+		struct view s = shadow_view(base + i * 0x1000), g = guest_view(pgd(), base + i * 0x1000);
+
+		assert_int_equal(s.present, present >> i & 1);
+		if (!s.present)
+			continue;
+		assert_int_equal(s.pa, g.pa);
+		assert_int_equal(s.user, g.user);
+		assert_int_equal(s.exec, g.exec);
+		assert_int_equal(s.write, g.write && g.dirty);
+	}
+	assert_false(shadow_view(base + 0x10000).present);
+	assert_false(shadow_view(base - 0x1000).present);
+	for (unsigned int i = 1; i < 16; i++)			/* and it wrote none of them */
+		assert_int_equal(*guest_pte(pgd(), base + i * 0x1000, 0), entry[i]);
+}
+
+static void hints_load_what_is_allowed_to_the_user(void **state)
+{
+	(void)state;
+	map(0x400000, (OWN + 0x2000000) | URW);
+	map(0x401000, (OWN + 0x2000000) | PTE_P | PTE_W);
+	map(0x402000, FOREIGN | URW);
+	map(0x403000, NO_MMIO | URW);
+	map(0xffff888000000000, (OWN + 0x2000000) | URW);
+	assert_int_equal(mmu_fill_hint(vcpu, 0x400123, PF_W), 0);
+	assert_true(shadow_view(0x400000).write);
+	assert_int_equal(mmu_fill_hint(vcpu, 0x401000, 0), -KEEL_EFAULT);	/* not the user's */
+	assert_int_equal(mmu_fill_hint(vcpu, 0x402000, 0), -KEEL_EFAULT);
+	assert_int_equal(mmu_fill_hint(vcpu, 0x403000, 0), -KEEL_EFAULT);
+	assert_int_equal(mmu_fill_hint(vcpu, 0x404000, 0), -KEEL_EFAULT);
+	assert_int_equal(mmu_fill_hint(vcpu, 0xffff888000000000, 0), -KEEL_EFAULT);
+	assert_int_equal(mmu_fill_hint(vcpu, 0x0000800000000000, 0), -KEEL_EFAULT);
+	assert_int_equal(mmu_fill_hint(vcpu, KEEL_VCPU_VA, PF_W), -KEEL_EFAULT);
+}
+
+/* ---- Flushing ------------------------------------------------------------------------------------------ */
+
+static void ranges_flush_their_pages_and_no_others(void **state)
+{
+	static const vaddr_t bases[] = { 0x400000, 0x7fffffe00000, 0xffff888000000000, 0xffffffff81000000,
+					 0xffffffffffc00000 };
+
+	(void)state;
+	for (size_t b = 0; b < NELEM(bases); b++)
+		for (unsigned int first = 0; first < 40; first += 13)
+			for (unsigned int n = 0; n <= 64; n += 16) {
+				for (unsigned int i = 0; i < 128; i++) {
+					map(bases[b] + i * 0x1000, (OWN + 0x2000000) | URW | PTE_A | PTE_D);
+					assert_int_equal(cpu_access(bases[b] + i * 0x1000, 0, NULL), MMU_FILLED);
+				}
+				mmu_flush_range(vcpu, bases[b] + first * 0x1000, n);
+				for (unsigned int i = 0; i < 128; i++)
+					assert_int_equal(shadow_view(bases[b] + i * 0x1000).present,
+							 i < first || i >= first + n);
+			}
+	mmu_flush_range(vcpu, 0, UINT64_MAX);		/* more than 512: everything */
+	assert_int_equal(part.pool.nused, BASE_USED);
+}
+
+/* Upper half: every PCID. Lower half: only the current one, as INVLPG does. */
+static void upper_half_is_flushed_in_all_roots(void **state)
+{
+	paddr_t table = pgd();
+
+	(void)state;
+	map(0x400000, (OWN + 0x2000000) | URW);
+	map(0xffff888000000000, (OWN + 0x2000000) | PTE_P | PTE_W);
+	for (uint64_t pcid = 0; pcid < 7; pcid++) {
+		mmu_load_cr3(vcpu, table | pcid);
+		assert_int_equal(cpu_access(0x400000, PF_U, NULL), MMU_FILLED);
+		assert_int_equal(cpu_access(0xffff888000000000, 0, NULL), MMU_FILLED);
+	}
+	mmu_flush_range(vcpu, 0xffff888000000000, 1);
+	mmu_flush_range(vcpu, 0x400000, 1);
+	for (uint64_t pcid = 0; pcid < 7; pcid++) {
+		mmu_load_cr3(vcpu, table | pcid | NOFLUSH);
+		assert_false(shadow_view(0xffff888000000000).present);
+		assert_int_equal(shadow_view(0x400000).present, pcid != 6);
+	}
+	check_shadow();
+}
+
+static void the_last_2_mib_are_out_of_reach(void **state)
+{
+	uint64_t error;
+
+	(void)state;
+	/* entries of the guest there count for nothing */
+	for (vaddr_t va = KEEL_HOLE_BASE; va >= KEEL_HOLE_BASE; va += 0x10000) {
+		map(va, (OWN + 0x2000000) | URW | PTE_A | PTE_D);
+		assert_int_equal(cpu_access(va, PF_W, &error), MMU_GUEST);
+		assert_int_equal(error, PF_W | PF_P);
+		assert_int_equal(mmu_fill_hint(vcpu, va, PF_W), -KEEL_EFAULT);
+		assert_int_equal(mmu_read_guest(vcpu, va, &error, 8), -KEEL_EFAULT);
+		assert_int_equal(mmu_write_guest(vcpu, va, &error, 8), -KEEL_EFAULT);
+		mmu_flush_range(vcpu, va, 16);
+		/* and so for addresses that only look like it (not canonical, or around the end) */
+		mmu_flush_range(vcpu, va & 0x0000ffffffffffff, 16);
+		mmu_flush_range(vcpu, va & 0x8000ffffffffffff, 16);
+		mmu_flush_range(vcpu, (va & 0x0000ffffffffffff) | 0xfffe000000000000, 16);
+		check_shadow();
+	}
+	mmu_flush_range(vcpu, KEEL_HOLE_BASE - 0x100000, 512);
+	mmu_flush_range(vcpu, 0x0000ffffffe00000, 512);
+	mmu_flush_range(vcpu, 0xfffffffffffff000, 512);
+	map_large(0xffffffffc0000000, 2, OWN_1G | PTE_P | PTE_W);
+	assert_int_equal(cpu_access(KEEL_HOLE_BASE + 0x30000, PF_W, &error), MMU_GUEST);
+	assert_int_equal(cpu_access(KEEL_HOLE_BASE - 1, PF_W, &error), MMU_FILLED);
+	check_shadow();
+	mmu_flush_range(vcpu, KEEL_HOLE_BASE - 1, 1);
+	check_shadow();
+	mmu_flush_user(vcpu);
+	mmu_flush_all(vcpu);
+}
+
+/* What a guest load of CR3 promises, for all PCIDs a guest can name. */
+static void cr3_loads_flush_as_bit_63_says(void **state)
+{
+	paddr_t a = pgd(), b = table_new();
+
+	(void)state;
+	map(0x400000, (OWN + 0x2000000) | URW | PTE_A);
+	*guest_pte(b, 0x400000, 0) = (OWN + 0x2001000) | URW | PTE_A;
+	for (uint64_t pcid = 0; pcid < 4096; pcid++) {
+		uint64_t *ea = guest_pte(a, 0x400000, 0);
+
+		*ea = (OWN + 0x2000000) | URW | PTE_A;
+		mmu_load_cr3(vcpu, a | pcid);
+		assert_int_equal(vcpu->cr3, a | pcid);
+		assert_int_equal(vcpu->vp->cr3, a | pcid);
+		assert_int_equal(cpu_access(0x400000, PF_U, NULL), MMU_FILLED);
+		assert_int_equal(shadow_view(0x400000).pa, OWN + 0x2000000);
+		*ea = 0;
+		mmu_load_cr3(vcpu, b | ((pcid + 1) & 4095));		/* away */
+		assert_int_equal(cpu_access(0x400000, PF_U, NULL), MMU_FILLED);
+		assert_int_equal(shadow_view(0x400000).pa, OWN + 0x2001000);
+		mmu_load_cr3(vcpu, a | pcid | NOFLUSH);			/* back: may keep */
+		if (shadow_view(0x400000).present)
+			assert_int_equal(shadow_view(0x400000).pa, OWN + 0x2000000);
+		assert_int_equal(shadow_view(0x400000).present, pcid < 7);
+		mmu_load_cr3(vcpu, a | pcid);				/* flush: must not */
+		assert_false(shadow_view(0x400000).present);
+		mmu_load_cr3(vcpu, b | pcid | NOFLUSH);			/* other tables */
+		assert_true(!shadow_view(0x400000).present ||
+			    shadow_view(0x400000).pa == OWN + 0x2001000);
+		if (pcid % 256 < 10)
+			check_shadow();
+	}
+	mmu_flush_all(vcpu);
+	assert_int_equal(part.pool.nused, BASE_USED);
+}
+
+static void without_pcids_and_global_pages_every_load_flushes(void **state)
+{
+	paddr_t a = pgd();
+
+	(void)state;
+	map(0x400000, (OWN + 0x2000000) | URW);
+	map(0xffff888000000000, (OWN + 0x2000000) | PTE_P | PTE_W);
+	for (unsigned int cr4 = 0; cr4 < 4; cr4++) {
+		vcpu->cr4 = CR4_PAE | (cr4 & 1 ? CR4_PGE : 0) | (cr4 & 2 ? CR4_PCIDE : 0);
+		mmu_flush_all(vcpu);
+		mmu_load_cr3(vcpu, a | 1);
+		assert_int_equal(cpu_access(0x400000, PF_U, NULL), MMU_FILLED);
+		assert_int_equal(cpu_access(0xffff888000000000, 0, NULL), MMU_FILLED);
+		*guest_pte(a, 0x400000, 0) &= ~(PTE_P | PTE_A);
+		mmu_load_cr3(vcpu, a | 1 | NOFLUSH);
+		assert_int_equal(shadow_view(0x400000).present, !!(cr4 & 2));
+		assert_int_equal(shadow_view(0xffff888000000000).present, cr4 != 0);
+		mmu_load_cr3(vcpu, a | 1);
+		assert_false(shadow_view(0x400000).present);
+		assert_int_equal(shadow_view(0xffff888000000000).present, cr4 & 1);
+		*guest_pte(a, 0x400000, 0) |= PTE_P;
+	}
+}
+
+/* A flush of the user half re-reads: what is right stays, what lost rights has less, the rest goes. */
+static void resync_keeps_downgrades_and_drops(void **state)
+{
+	static const struct {
+		uint64_t from, to;
+		bool present, write, user, exec;
+	} cases[] = {
+		{ URW | PTE_A | PTE_D, URW | PTE_A | PTE_D, true, true, true, true },
+		{ URW | PTE_A | PTE_D, URW | PTE_A, true, false, true, true },		/* cleaned */
+		{ URW | PTE_A | PTE_D, URW | PTE_D, false, false, false, false },	/* aged */
+		{ URW | PTE_A | PTE_D, PTE_P | PTE_U | PTE_A | PTE_D, true, false, true, true },
+		{ URW | PTE_A | PTE_D, PTE_P | PTE_W | PTE_A | PTE_D, true, true, false, true },
+		{ URW | PTE_A | PTE_D, URW | PTE_NX | PTE_A | PTE_D, true, true, true, false },
+		{ URW | PTE_A | PTE_D, PTE_W | PTE_U | PTE_A | PTE_D, false, false, false, false },
+		{ URW | PTE_A | PTE_D, 0, false, false, false, false },
+	};
+	vaddr_t base = 0x400000;
+
+	(void)state;
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		map(base + i * 0x1000, (OWN + 0x2000000) | cases[i].from);
+		assert_int_equal(cpu_access(base + i * 0x1000, PF_U | PF_W, NULL), MMU_FILLED);
+	}
+	map(base + 0x8000, (OWN + 0x2000000) | URW | PTE_A | PTE_D);	/* -> another frame */
+	map(base + 0x9000, (OWN + 0x2000000) | URW | PTE_A | PTE_D);	/* -> another's frame */
+	map(base + 0xa000, (OWN + 0x2000000) | URW | PTE_A | PTE_D);	/* -> no window */
+	for (unsigned int i = 8; i < 11; i++)
+		assert_int_equal(cpu_access(base + i * 0x1000, PF_U | PF_W, NULL), MMU_FILLED);
+	for (size_t i = 0; i < NELEM(cases); i++)
+		map(base + i * 0x1000, (OWN + 0x2000000) | cases[i].to);
+	map(base + 0x8000, (OWN + 0x2005000) | URW | PTE_A | PTE_D);
+	map(base + 0x9000, FOREIGN | URW | PTE_A | PTE_D);
+	map(base + 0xa000, NO_MMIO | URW | PTE_A | PTE_D);
+	mmu_flush_user(vcpu);
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		struct view w = shadow_view(base + i * 0x1000);
+
+		assert_int_equal(w.present, cases[i].present);
+		if (!w.present)
+			continue;
+		assert_int_equal(w.write, cases[i].write);
+		assert_int_equal(w.user, cases[i].user);
+		assert_int_equal(w.exec, cases[i].exec);
+	}
+	assert_int_equal(shadow_view(base + 0x8000).pa, OWN + 0x2005000);
+	assert_false(shadow_view(base + 0x9000).present);
+	assert_false(shadow_view(base + 0xa000).present);
+}
+
+/* The same through the upper levels: rights taken there count for all below. */
+static void resync_follows_the_upper_levels(void **state)
+{
+	(void)state;
+	for (unsigned int level = 1; level < 4; level++)
+		for (unsigned int what = 0; what < 5; what++) {
+			vaddr_t va = 0x400000;
+			uint64_t *e = guest_pte(pgd(), va, level), old;
+			struct view w;
+
+			map(va, (OWN + 0x2000000) | URW);
+			assert_int_equal(cpu_access(va, PF_U | PF_W, NULL), MMU_FILLED);
+			old = *e;
+			switch (what) {
+			case 0: *e &= ~PTE_P; break;
+			case 1: *e &= ~PTE_W; break;
+			case 2: *e &= ~PTE_U; break;
+			case 3: *e |= PTE_NX; break;
+			case 4: *e = (*e & ~PTE_ADDR) | FOREIGN; break;
+			}
+			mmu_flush_user(vcpu);
+			w = shadow_view(va);
+			assert_int_equal(w.present, what != 0 && what != 4);
+			if (w.present) {
+				assert_int_equal(w.write, what != 1);
+				assert_int_equal(w.user, what != 2);
+				assert_int_equal(w.exec, what != 3);
+			}
+			check_shadow();
+			*e = old;
+			mmu_flush_all(vcpu);
+		}
+}
+
+/* More tables than one flush re-reads (I5): the rest is dropped, not kept. */
+static void resync_of_many_tables_drops_the_rest(void **state)
+{
+	unsigned int kept = 0;
+
+	(void)state;
+	machine_start(2048, true);
+	for (unsigned int i = 0; i < 300; i++) {
+		vaddr_t va = 0x40000000UL * (i / 4) + 0x200000UL * (i % 4);
+
+		map(va, (OWN + 0x2000000) | URW);
+		assert_int_equal(cpu_access(va, PF_U | PF_W, NULL), MMU_FILLED);
+		*guest_pte(pgd(), va, 0) &= ~PTE_W;
+	}
+	mmu_flush_user(vcpu);
+	for (unsigned int i = 0; i < 300; i++) {
+		struct view w = shadow_view(0x40000000UL * (i / 4) + 0x200000UL * (i % 4));
+
+		assert_false(w.write);
+		kept += w.present;
+	}
+	assert_in_range(kept, 96, 100);
+	check_shadow();
+	mmu_flush_all(vcpu);
+	assert_int_equal(part.pool.nused, BASE_USED);
+}
+
+/* ---- The pool ------------------------------------------------------------------------------------------ */
+
+static void sixty_four_pages_are_enough(void **state)
+{
+	uint64_t seed = 7;
+
+	(void)state;
+	machine_start(64, true);
+	for (unsigned int i = 0; i < 100; i++)		/* tables in the guest: each address its own */
+		map((vaddr_t)(i % 50) * 0x8000000000 + (i >= 50 ? 0xffff800000000000 : 0),
+		    (OWN + 0x2000000 + i * 0x1000) | URW);
+	for (unsigned int n = 0; n < 20000; n++) {
+		unsigned int i = unit_below(&seed, 100);
+		vaddr_t va = (vaddr_t)(i % 50) * 0x8000000000 + (i >= 50 ? 0xffff800000000000 : 0);
+
+		if (!(n % 7))
+			mmu_load_cr3(vcpu, OWN | unit_below(&seed, 9) | (n & 8 ? NOFLUSH : 0));
+		assert_int_equal(cpu_access(va, n & 1 ? PF_W : 0, NULL), MMU_FILLED);
+		assert_int_equal(shadow_view(va).pa, OWN + 0x2000000 + i * 0x1000);
+		assert_in_range(part.pool.nused, BASE_USED, 64);
+		if (!(n % 97))
+			check_shadow();
+	}
+	mmu_flush_all(vcpu);
+	assert_int_equal(part.pool.nused, BASE_USED);
+	check_shadow();
+}
+
+/* ---- Memory of the guest for the emulator -------------------------------------------------------------- */
+
+static void emulation_reads_and_writes_across_pages(void **state)
+{
+	uint8_t out[0x3000], in[0x3000];
+	vaddr_t va = 0x400000;
+
+	(void)state;
+	for (unsigned int i = 0; i < sizeof(out); i++)
+		out[i] = (uint8_t)(i * 7 + i / 256);
+	map(va, (OWN + 0x2005000) | URW);
+	map(va + 0x1000, (OWN + 0x2001000) | URW);
+	map(va + 0x2000, (OWN + 0x2003000) | URW);
+	map(va + 0x3000, (OWN + 0x2007000) | PTE_P);
+	map(va + 0x4000, CHAN | URW);
+	map(va + 0x5000, MMIO | URW);
+	map(va + 0x6000, FOREIGN | URW);
+	assert_int_equal(mmu_write_guest(vcpu, va + 0x800, out, 0x1800), 0);
+	assert_int_equal(mmu_read_guest(vcpu, va + 0x800, in, 0x1800), 0);
+	assert_memory_equal(in, out, 0x1800);
+	assert_memory_equal((char *)pa_to_va(OWN + 0x2005800), out, 0x800);
+	assert_memory_equal(pa_to_va(OWN + 0x2001000), out + 0x800, 0x1000);
+	assert_int_equal(*guest_pte(pgd(), va, 0) & (PTE_A | PTE_D), PTE_A | PTE_D);
+	assert_int_equal(*guest_pte(pgd(), va + 0x2000, 0) & (PTE_A | PTE_D), 0);
+	assert_int_equal(mmu_read_guest(vcpu, va + 0x2fff, in, 2), 0);
+	assert_int_equal(*guest_pte(pgd(), va + 0x3000, 0) & (PTE_A | PTE_D), PTE_A);
+	assert_int_equal(mmu_write_guest(vcpu, va + 0x2fff, out, 2), -KEEL_EFAULT);	/* read-only */
+	assert_int_equal(*guest_pte(pgd(), va + 0x3000, 0) & PTE_D, 0);
+	assert_int_equal(mmu_read_guest(vcpu, va + 0x3fff, in, 2), -KEEL_EFAULT);	/* a channel's */
+	assert_int_equal(mmu_read_guest(vcpu, va + 0x5000, in, 1), -KEEL_EFAULT);	/* a device */
+	assert_int_equal(mmu_read_guest(vcpu, va + 0x6000, in, 1), -KEEL_EFAULT);
+	assert_int_equal(mmu_read_guest(vcpu, va + 0x7000, in, 1), -KEEL_EFAULT);
+	assert_int_equal(mmu_read_guest(vcpu, 0x0000800000000000 - 1, in, 2), -KEEL_EFAULT);
+	assert_int_equal(mmu_read_guest(vcpu, UINT64_MAX, in, 2), -KEEL_EFAULT);
+	map_large(0x40000000, 1, (OWN + 0x2200000) | URW);
+	assert_int_equal(mmu_write_guest(vcpu, 0x401ff000, out, 0x1000), 0);
+	assert_memory_equal(pa_to_va(OWN + 0x23ff000), out, 0x1000);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
+	const struct CMUnitTest tests[] = {
+		T(absent_is_the_guests_fault),
+		T(a_fill_holds_until_it_is_flushed),
+		T(rights_are_the_product_of_all_levels),
+		T(clean_pages_are_read_only_until_a_write),
+		T(refused_accesses_set_no_bits),
+		T(memory_types_are_kept),
+		T(uncached_frames_are_remembered),
+		T(large_pages_of_one_owner_stay_large),
+		T(large_pages_of_several_owners_are_split),
+		T(one_flush_drops_all_of_a_1_gib_page),
+		T(a_page_may_change_its_size),
+		T(frames_of_others_are_forbidden),
+		T(tables_in_frames_of_others_are_not_walked),
+		T(tables_that_change_owner_are_not_re_read),
+		T(a_flush_of_all_makes_way_for_a_new_owner),
+		T(fault_around_takes_what_is_accessed_and_its_own),
+		T(hints_load_what_is_allowed_to_the_user),
+		T(ranges_flush_their_pages_and_no_others),
+		T(upper_half_is_flushed_in_all_roots),
+		T(the_last_2_mib_are_out_of_reach),
+		T(cr3_loads_flush_as_bit_63_says),
+		T(without_pcids_and_global_pages_every_load_flushes),
+		T(resync_keeps_downgrades_and_drops),
+		T(resync_follows_the_upper_levels),
+		T(resync_of_many_tables_drops_the_rest),
+		T(sixty_four_pages_are_enough),
+		T(emulation_reads_and_writes_across_pages),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
