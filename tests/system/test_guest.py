@@ -21,7 +21,7 @@ def run_all(kind):
     """Boot once and run every program -> {name: (status, output)}; a name may be missing after a crash."""
     if kind not in outcomes:
         LOGS.mkdir(parents=True, exist_ok=True)
-        linux = Machine(LOGS / f"guest-{kind}.log", KINDS[kind], "quiet keel.run=/tests/run-all.sh", 300)
+        linux = Machine(LOGS / f"guest-{kind}.log", KINDS[kind], "quiet keel.run=/tests/run-all.sh", 420)
         try:
             linux.wait_exit()
         except pexpect.ExceptionPexpect:
@@ -32,7 +32,7 @@ def run_all(kind):
     return outcomes[kind]
 
 
-@pytest.mark.limit(360)
+@pytest.mark.limit(450)
 @pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("kind", [pytest.param(k, marks=pytest.mark.group("guest")) for k in KINDS])
 def test_program(kind, program):
