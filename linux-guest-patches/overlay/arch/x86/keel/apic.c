@@ -48,7 +48,10 @@ static u32 keel_apic_read(u32 reg)
 	case APIC_TMCCT:
 		return 0;
 	}
-	if (reg >= APIC_ISR && reg < APIC_ESR)	/* ISR, TMR, IRR: nothing lasts */
+	/* Who asks has a level-triggered interrupt and wants to hear that it was one */
+	if (reg >= APIC_TMR && reg < APIC_IRR)
+		return ~0U;
+	if (reg >= APIC_ISR && reg < APIC_ESR)	/* ISR, IRR: nothing lasts */
 		return 0;
 	return READ_ONCE(keel_apic_regs[reg / 0x10]);
 }
