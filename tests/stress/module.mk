@@ -17,3 +17,10 @@ $(stress_out)/run: tests/stress/run
 	$(Q)mkdir -p $(@D) && cp $< $@
 
 TESTS_ROOTFS += $(stress_programs) $(stress_out)/run
+
+# Linux's own x86 selftests, /selftests/NAME.
+$(O)/tests/rootfs/selftests/run: scripts/build-selftests
+	$(call say,CC,$(@D))
+	$(Q)scripts/build-selftests $(@D)
+
+TESTS_ROOTFS += $(O)/tests/rootfs/selftests/run
