@@ -545,6 +545,14 @@ static void an_unanswered_call_waits_without_spinning(void **state)
 	machine_free(m);
 }
 
+static void foreign_answer(struct machine *m)
+{
+	struct keel_cqe *cqes = (void *)(m->window + m->hdr->cq_off);
+
+	cqes[m->hdr->cq.tail & (m->hdr->cq_entries - 1)].user_data = 1ULL << 40;
+	m->hdr->cq.tail++;
+}
+
 static unsigned lie;
 
 /* Wrong in a different way for each value of `lie`. */
@@ -552,6 +560,7 @@ static int lying_server(struct machine *m, const struct keel_sqe *s)
 {
 	if (s->opcode != KEEL_OP_READ)
 		return SERVE_NORMALLY;
+	machine_bell(m);		/* so that the guest looks */
 	switch (lie) {
 	case 0:
 		return (int)s->len + 1;		/* more bytes than asked for */
@@ -571,8 +580,8 @@ static int lying_server(struct machine *m, const struct keel_sqe *s)
 	case 6:				/* two answers to one request */
 		m->hdr->cq.tail += 2;
 		return SERVE_NEVER;
-	case 7:				/* an answer with a foreign number: entry 0 still has one */
-		m->hdr->cq.tail += 1;
+	case 7:				/* an answer to a request never made */
+		foreign_answer(m);
 		return SERVE_NEVER;
 	case 8:
 		m->hdr->buf_off = ~0ULL << 12;	/* layout is private by now: no effect */
@@ -619,6 +628,7 @@ static int noisy_server(struct machine *m, const struct keel_sqe *s)
 		uint64_t old = words[where];
 
 		/* Small steps hit indices, whole words hit offsets and lengths. */
+		machine_bell(m);
 		words[where] = r >> 9 & 1 ? unit_random(&noise)
 					  : old + (1ULL << unit_random(&noise) % 64) - (r >> 10 & 1);
 	}
