@@ -1,10 +1,20 @@
 # SPDX-License-Identifier: MIT
 #
-# tests/bench/bench.c becomes /bench/bench in the tests' initramfs; scripts/bench runs it.
+# tests/bench/linux_bench.c becomes /bench/linux_bench in the tests' initramfs; scripts/bench runs it.
 
-$(O)/tests/rootfs/bench/bench: tests/bench/bench.c $(O)/flags
+bench_out	:= $(O)/tests/rootfs/bench
+bench_cflags	:= -std=gnu11 -O2 -g0 $(WARN) $(REPRO) -D_GNU_SOURCE -Iipc/include -static -s
+
+$(bench_out)/linux_bench: tests/bench/linux_bench.c ipc/include/keel/abi.h ipc/include/keel/ioctl.h $(O)/flags
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu11 -O2 -g0 $(WARN) $(REPRO) -D_GNU_SOURCE -static -s -o $@ $<
+	$(Q)$(CC) $(bench_cflags) -o $@ $<
 
-TESTS_ROOTFS += $(O)/tests/rootfs/bench/bench
+$(bench_out)/nothing: tests/bench/nothing.c $(O)/flags
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(bench_cflags) -nostdlib -ffreestanding -o $@ $<
+
+TESTS_ROOTFS += $(bench_out)/linux_bench $(bench_out)/nothing
+
+bench: $(O)/images/linux-test.bundle
