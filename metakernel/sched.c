@@ -18,6 +18,7 @@
 #include "lib/panic.h"
 
 #define AGE_MS	4000
+#define GUEST_STATUS_MAX 119UL	/* 120 and above mean something else */
 
 static uint64_t age_tsc;	/* when shadows are next aged */
 static uint64_t slice_tsc;	/* SLICE_NS in TSC ticks */
@@ -154,6 +155,20 @@ static bool anyone_alive(void)
 	return false;
 }
 
+/* With nobody left: the first status in the manifest's order that is not 0; a crash is one too. */
+static uint8_t final_status(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nparts; i++) {
+		if (parts[i].state == KEEL_PART_FAULTED || parts[i].state == KEEL_PART_CRASHED)
+			return GUEST_STATUS_MAX;
+		if (parts[i].state == KEEL_PART_EXITED && parts[i].status)
+			return (uint8_t)min_u64((uint64_t)parts[i].status, GUEST_STATUS_MAX);
+	}
+	return 0;
+}
+
 void sched_leave(void)
 {
 	struct vcpu *cur = this_cpu->current;
@@ -174,7 +189,7 @@ void sched_leave(void)
 	}
 	if (!anyone_alive()) {
 		log_printf("no partition is left, stopping\n");
-		hal_exit(0);
+		hal_exit(final_status());
 	}
 	next = (struct vcpu *)runq_pop(&this_cpu->runq);
 	if (!next)

@@ -54,7 +54,7 @@ class Demo:
         self.ps, self.caps = linux.shell("keelctl ps"), linux.shell("keelctl caps")
         self.answers = linux.shell("printf '6*7\\nx = \"kept\"\\nx\\nerror(\"oops\")\\n1 =\\n' | keelctl console lua")
         self.again = linux.shell("echo 'string.rep(x, 2)' | keelctl console lua")
-        self.log = linux.shell("keelctl log")
+        self.log = linux.shell("keelctl log | sed 's/^/: /'")
         self.dmesg = linux.shell("dmesg")
         linux.shell("echo exit | keelctl console -t 2 lua")
         self.ps_ended = linux.shell("keelctl ps")

@@ -48,7 +48,7 @@ MANIFESTS = {
     "memory-too-small": (in_lua(f"<{2 * MIB}>", "<4096>"), r"/partitions/lua: memory: too small"),
     "memory-beyond-limit": (in_lua(f"<{2 * MIB}>", "<0xfffffffffffff000>"), r"/partitions/lua: memory: too large"),
     "unknown-node": (in_lua("\tpartitions {", "\tteapots { };\n\tpartitions {"), r"/teapots: unknown node"),
-    "node-in-partition": (in_lua("shadow-pages = <64>;", "shadow-pages = <64>; cup { };"),
+    "node-in-partition": (in_lua('cmdline = "";', 'cmdline = ""; cup { };'),
                           r"/partitions/lua: unknown node in it: cup"),
     "other-format": (in_lua("system-1", "system-9"), r"/: compatible: "),
     "no-partition": (system(linux=""), r"no partition"),
