@@ -2,11 +2,11 @@
 # flags.mk - how everything that runs in ring 0 is compiled: hal/ and metakernel/.
 ifndef MK_CFLAGS
 # -fno-jump-tables: ring 0 has no indirect branch that a partition could steer (design 8, rule 29).
-# KEEL_DEBUG=1 adds the checks that cost time (DEBUG_ASSERT).
+# DEBUG=1 adds the checks that cost time (DEBUG_ASSERT).
 MK_CFLAGS := -std=gnu11 -m64 -ffreestanding -nostdlib -fno-pic -fno-pie -mno-red-zone \
 	-mgeneral-regs-only -mcmodel=kernel -O2 -g -fno-stack-protector -fcf-protection=none \
 	-fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-omit-frame-pointer \
-	-fno-jump-tables -fno-common $(WARN) $(REPRO) $(if $(KEEL_DEBUG),-DKEEL_DEBUG) \
+	-fno-jump-tables -fno-common $(WARN) $(REPRO) $(if $(DEBUG),-DKEEL_DEBUG) \
 	-Ihal/include -Iipc/include -Imetakernel
 MK_ASFLAGS := -m64 -g -Wa,--noexecstack $(REPRO) -Ihal/include -Iipc/include -Imetakernel
 # One contiguous image; the build id names it in panics.

@@ -8,6 +8,7 @@
 #include <hal/cpu.h>
 #include <hal/irq.h>
 #include <hal/power.h>
+#include "check.h"
 #include "core.h"
 #include "mmu.h"
 #include "frames.h"
@@ -374,6 +375,7 @@ static int64_t dispatch(struct vcpu *v, struct regs *r, uint64_t n)
 	case KEEL_HC_LOG_READ: return hc_log_read(v, r);
 	case KEEL_HC_SET_XCR0: return hc_set_xcr0(v, r);
 	case KEEL_HC_FLUSH_FILL: return hc_flush_fill(v, r);
+	case HC_DEBUG: return check_hcall(v, r);
 	}
 	return -KEEL_ENOSYS;
 }

@@ -7,6 +7,8 @@ include metakernel/libfdt.mk
 mk-srcs := $(addprefix metakernel/, bundle.c chan.c console.c elf.c emul.c emul_io.c emul_msr.c \
 	event.c frames.c hcall.c irq.c load.c main.c manifest.c mmu.c parse.c part.c runq.c sched.c \
 	trap.c vcpu.c)
+# make DEBUG=1: shadow tables are checked as the machine runs, tests can provoke faults (check.h).
+mk-srcs += $(if $(DEBUG),metakernel/check.c)
 mk-objs := $(mk-srcs:%.c=$(O)/%.o)
 
 $(mk-objs): $(O)/%.o: %.c metakernel/flags.mk metakernel/module.mk $(O)/flags | $(LIBFDT_READY)

@@ -8,6 +8,7 @@
  */
 #include <hal/cpu.h>
 #include <hal/irq.h>
+#include "check.h"
 #include "core.h"
 #include "mmu.h"
 #include "lib/log.h"
@@ -162,6 +163,7 @@ uint64_t trap_handle(struct regs *r)
 		v = this_cpu->current;
 		event_deliver(v, ENTRY_REGS);
 		vcpu_sanitize(v, ENTRY_REGS);
+		check_entry(v, ENTRY_REGS);
 		if (!this_cpu->resched)
 			return mmu_root_pa(v);
 	}
