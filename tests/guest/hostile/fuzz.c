@@ -185,6 +185,13 @@ static void one_entry(void)
 		can_write(va);
 }
 
+static long window(uint64_t a, uint64_t b, uint64_t c)
+{
+	(void)a, (void)b, (void)c;
+	vcpu_page->flags = 0x200;
+	return hcall(KEEL_HC_IRQ_WINDOW, 0, 0, 0);
+}
+
 void fuzz(const char *arg)
 {
 	uint64_t seed = number(&arg), count, i;
@@ -204,14 +211,18 @@ void fuzz(const char *arg)
 			one_entry();
 		vcpu_page->flags = 0;
 		if (i % PROGRESS == PROGRESS - 1)
-			say("HOSTILE fuzz %lu of %lu\n", i + 1, count);
+			say("\nHOSTILE fuzz %lu of %lu\n", i + 1, count);
 	}
 	hcall(KEEL_HC_SET_XCR0, 3, 0, 0);
+	hcall(KEEL_HC_TIMER, 0, 0, 0);
 	hcall(KEEL_HC_LOAD_CR3, start_info->cr3_pa, 0, 0);
+	while (attempt(window, 0, 0, 0))	/* take the IPIs it sent itself */
+		;
+	vcpu_page->flags = 0;
 	why = sanity();
 	if (why)
-		say("HOSTILE fuzz FAIL %s\n", why);
+		say("\nHOSTILE fuzz FAIL %s\n", why);
 	else
-		say("HOSTILE fuzz ok\n");
+		say("\nHOSTILE fuzz ok\n");
 	finish(!why, !!why);
 }

@@ -213,6 +213,7 @@ uint64_t random64(void)		/* xorshift64* */
 
 void nap_us(uint64_t us)
 {
+	__atomic_exchange_n(&vcpu_page->events, 0, __ATOMIC_ACQUIRE);	/* or BLOCK comes back at once */
 	hcall(KEEL_HC_BLOCK, 0, rdtsc() + us * start_info->tsc_khz / 1000, 0);
 }
 

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Check the metakernel's machine code: what runs in ring 0 under a partition's page tables uses only
+constant addresses and its own entry stack, and no code of the metakernel branches indirectly.
+
+usage: tests/check/trampoline.py [keel.elf]
+"""
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+DEFAULT = Path(__file__).resolve().parents[2] / "build/images/keel.elf"
+# Everything the trampoline may consist of: moves between registers, the entry stack and constants.
+TRAMP_OK = {"push", "pop", "mov", "movabs", "jmp", "je", "jne", "js", "jz", "jnz", "test", "testb", "cmp", "cmpb",
+            "incl", "add", "iretq", "nop", "nopw", "nopl", "cs", "data16", "xchg", "pushq", "popq", "cmpq", "clac", "cld", "lea",
+            "int3", "and", "andl", "testl"}
+NEVER = re.compile(r"\b(call|ret|retq|lret|lretq|syscall|sysret|swapgs|wrmsr|lgdt|lidt|ltr|lldt)\b")
+
+
+def disassemble(elf, section):
+    """(address, mnemonic, operands) of each instruction."""
+    text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", "-j", section, elf],
+                          capture_output=True, text=True, check=True).stdout
+    for line in text.splitlines():
+        found = re.match(r"\s*([0-9a-f]+):\s+(\S+)\s*(.*)", line)
+        if found:
+            yield found.group(1), found.group(2), found.group(3).split("#")[0].split("<")[0].strip()
+
+
+def wrong_in_trampoline(op, args):
+    if NEVER.search(f"{op} {args}"):
+        return "not an instruction for the trampoline"
+    if op.startswith("j") and args.startswith("*"):
+        return "indirect jump"
+    if "%gs" in args or "%fs" in args:
+        return "segment register"
+    if op not in TRAMP_OK:
+        return "instruction not on the list"
+    if op in ("nopw", "nopl", "nop", "cs", "data16", "xchg"):
+        return None if op != "xchg" or args == "%ax,%ax" else "instruction not on the list"
+    for base in re.findall(r"\(([^)]*)\)", args):
+        if base != "%rsp":
+            return f"memory through {base}"
+    return None
+
+
+def main():
+    elf = sys.argv[1] if len(sys.argv) > 1 else DEFAULT
+    bad = seen = 0
+    for at, op, args in disassemble(elf, ".tramp_text"):
+        seen += 1
+        why = wrong_in_trampoline(op, args)
+        if why:
+            print(f"trampoline {at}: {op} {args}: {why}")
+            bad += 1
+    if seen < 300:		# 256 stubs at least
+        print(f"only {seen} instructions in the trampoline")
+        bad += 1
+    for at, op, args in disassemble(elf, ".text"):
+        seen += 1
+        if re.match(r"(jmp|call)", op) and args.startswith("*") or re.match(r"(jmp|call)q?$", op) and "*" in args:
+            print(f"metakernel {at}: {op} {args}: indirect branch")
+            bad += 1
+    print(f"{seen} instructions, {bad} wrong")
+    sys.exit(1 if bad else 0)
+
+
+main()

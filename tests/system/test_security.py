@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""A hostile partition (tests/guest/hostile) attacks the metakernel and its neighbours, and is refused.
+
+Each rule that design of the entry code, the shadow MMU and the hypercalls rests on is attacked by at
+least one check; docs/security.md has the table. Failure shows as a FAIL line of the partition, a panic
+of the metakernel, or a neighbour that ends.
+"""
+import re
+import shutil
+import subprocess
+
+import pytest
+from conftest import BUILD, IMAGES, LOGS, TOP
+
+pytestmark = pytest.mark.group("security")
+
+GUEST = BUILD / "tests" / "guest"
+DEBUG = GUEST / "keel-debug.elf"
+SOURCES = TOP / "tests" / "guest" / "hostile"
+ATTACKS = sorted(p.stem for p in SOURCES.glob("hostile-attacks*.dts"))
+OWN_FAULTS = sorted(p.stem for p in SOURCES.glob("hostile-panic*.dts"))
+NCHECKS = len(re.findall(r"^\t\{ \"[\w-]+\", check_\w+ \}", (SOURCES / "main.c").read_text(), re.M))
+MODELS = ["max", "EPYC", "Skylake-Client"]
+TIMEOUT = 600
+
+
+def run(machine, bundle, *options, timeout=TIMEOUT):
+    """Boot a bundle and let it end -> (exit status, serial output)."""
+    keel = machine("--bundle", str(GUEST / f"{bundle}.bundle"), *options, timeout=timeout)
+    status = keel.wait_exit(timeout)
+    return status, keel.log.read_text(errors="replace").replace("\r", "")
+
+
+def no_failure(status, text):
+    failed = re.findall(r"HOSTILE .* FAIL.*", text)
+    assert not failed, failed
+    assert "panic" not in text
+    assert status == 0
+
+
+@pytest.mark.limit(TIMEOUT + 30)
+@pytest.mark.parametrize("cpu", MODELS)
+def test_attacks_are_refused(machine, cpu):
+    """Every check that a partition survives: it got nothing, and the neighbour kept its registers."""
+    status, text = run(machine, "hostile-checks", "--cpu", cpu)
+    no_failure(status, text)
+    assert f"HOSTILE done {NCHECKS} ok, 0 failed" in text
+
+
+@pytest.mark.parametrize("boot", ATTACKS)
+@pytest.mark.limit(330)
+def test_fault_ends_only_its_partition(machine, boot):
+    """Seven partitions, each ended by one attack, with the right reason; the others run on."""
+    status, text = run(machine, boot, timeout=300)
+    no_failure(status, text)
+    assert re.search(r"HOSTILE done [1-9]\d* ok, 0 failed", text)
+
+
+@pytest.mark.parametrize("boot", ["hostile-fuzz", "hostile-lua"])
+@pytest.mark.limit(TIMEOUT + 30)
+def test_random_hypercalls(machine, boot):
+    """200,000 random hypercalls a partition: no panic, and the neighbours finish their work."""
+    status, text = run(machine, boot)
+    no_failure(status, text)
+    assert text.count("HOSTILE fuzz ok") >= 1
+
+
+@pytest.mark.limit(TIMEOUT + 30)
+def test_shadow_tables_stay_right(machine):
+    """The checks again in a build that checks all shadow tables as it runs, with forged interrupts."""
+    status, text = run(machine, "hostile-checks", "--kernel", str(DEBUG))
+    no_failure(status, text)
+    assert f"HOSTILE done {NCHECKS} ok, 0 failed" in text
+    assert "interrupt on the hypercall vector dropped" in text	# the forged interrupts did come
+
+
+@pytest.mark.limit(TIMEOUT + 30)
+def test_shadow_tables_stay_right_under_fuzz(machine):
+    """Random hypercalls and page tables in the same build."""
+    no_failure(*run(machine, "hostile-fuzz", "--kernel", str(DEBUG)))
+
+
+@pytest.mark.parametrize("boot", OWN_FAULTS)
+def test_own_fault_is_a_panic(machine, boot):
+    """A fault of the metakernel itself, or a bad shadow entry, is a panic with status 122, no reset."""
+    status, text = run(machine, boot, "--kernel", str(DEBUG), timeout=120)
+    assert "panic" in text
+    assert status == 122
+
+
+def test_trampoline_code():
+    """What runs in ring 0 under a partition's tables is constant addresses and no branch it could steer."""
+    done = subprocess.run([TOP / "tests/check/trampoline.py", IMAGES / "keel.elf"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.limit(TIMEOUT + 30)
+def test_linux_lives_beside_a_fuzzer(machine):
+    """Linux answers while a neighbour fuzzes and another attacks, and after both have ended."""
+    linux = machine("--bundle", str(GUEST / "hostile-linux.bundle"), timeout=TIMEOUT)
+    linux.wait_prompt()
+    answers = 0
+    while "HOSTILE done" not in linux.log.read_text(errors="replace"):
+        assert "42" in linux.shell("echo $((6*7))")
+        answers += 1
+    assert "42" in linux.shell("while [ $(keelctl list | grep -c exited) -lt 2 ]; do sleep 1; done; echo $((6*7))")
+    linux.send("exit 7\r")
+    assert linux.wait_exit() == 7
+    text = linux.log.read_text(errors="replace")
+    assert not re.findall(r"HOSTILE .* FAIL.*", text)
+    assert "HOSTILE fuzz ok" in text and f"HOSTILE done {NCHECKS} ok, 0 failed" in text
+
+
+@pytest.mark.parametrize("cpu", ["ryzen", "corei7_skylake_x"])
+@pytest.mark.limit(1830)
+def test_attacks_are_refused_in_bochs(cpu):
+    """The second opinion: Bochs differs from QEMU in just the corners these attacks are about."""
+    if not shutil.which("bochs"):
+        pytest.skip("bochs is not installed")
+    log = LOGS / f"security-bochs-{cpu}.log"
+    LOGS.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run([TOP / "scripts/bochs-run", "--iso", GUEST / "hostile-quick.iso", "--cpu", cpu, "--timeout", "1800",
+                           "--log", log], stdout=subprocess.DEVNULL, cwd=TOP)
+    no_failure(done.returncode, log.read_text(errors="replace").replace("\r", ""))
