@@ -24,7 +24,7 @@
 
 struct line {
 	uint32_t low, high;	/* as the partition wrote them */
-	bool held;		/* masked by us until the partition's EOI */
+	uint8_t held;		/* masked by us until the partition's EOI of this vector; 0: not */
 	bool reserved;		/* the metakernel's own */
 };
 
@@ -117,13 +117,16 @@ int irq_ioapic_write(struct vcpu *v, uint64_t index, uint64_t reg, uint64_t valu
 	else
 		l->low = (uint32_t)value & RTE_WRITABLE;
 	if (!(l->low & RTE_LEVEL))
-		l->held = false;
+		l->held = 0;
 	line_apply((unsigned int)index, entry);
 	level_vectors_update();
 	return 0;
 }
 
-/* Mask every line that carries this level-triggered vector, until the EOI. */
+/*
+ * Mask every line that carries this level-triggered vector, or unmask those that were masked for it:
+ * the partition may have given the line another vector meanwhile.
+ */
 static void hold(unsigned int vector, bool held)
 {
 	unsigned int i, n;
@@ -132,9 +135,10 @@ static void hold(unsigned int vector, bool held)
 		for (n = 0; n < hal_ioapic_entries(i) && n < PINS_MAX; n++) {
 			struct line *l = &lines[i][n];
 
-			if ((l->low & (RTE_LEVEL | RTE_VECTOR)) != (RTE_LEVEL | vector))
+			if (held ? (l->low & (RTE_LEVEL | RTE_VECTOR)) != (RTE_LEVEL | vector) :
+				   l->held != vector)
 				continue;
-			l->held = held;
+			l->held = held ? (uint8_t)vector : 0;
 			line_apply(i, n);
 		}
 }
