@@ -71,6 +71,30 @@ static void claim_mk(paddr_t base, paddr_t end)
 			ASSERT(!frames_claim(pfn, 1, FRAMES_FREE, FRAMES_MK));
 }
 
+/* One window, without the PCI configuration space in it. */
+static void allow_window(paddr_t base, paddr_t end)
+{
+	unsigned int i;
+
+	while (base < end) {
+		paddr_t stop = end, next = end;
+
+		for (i = 0; i < acpi.nmcfg; i++) {
+			const struct acpi_mcfg *m = &acpi.mcfg[i];
+			paddr_t from = m->pa + m->bus_first * LOW_1M;
+			paddr_t to = m->pa + (m->bus_last + 1UL) * LOW_1M;
+
+			if (to > base && from < stop) {
+				stop = max_u64(from, base);
+				next = to;
+			}
+		}
+		if (stop > base)
+			mmu_allow_mmio(base, stop - base);
+		base = next;
+	}
+}
+
 /*
  * What a partition with `devices` may map besides memory (rule 24): the legacy video and ROM area,
  * firmware tables, the PCI hole below 4 GiB without the configuration space window, and the space
@@ -101,22 +125,12 @@ static void allow_mmio(const struct boot_info *bi)
 		/* firmware tables lie inside or right above low RAM */
 		if (r->type != BOOT_RAM && r->base >= LOW_1M && r->base < hole_end &&
 		    r->base <= low_top + 0x1000000)
-			mmu_allow_mmio(align_down(r->base, PAGE_SIZE),
-				       end - align_down(r->base, PAGE_SIZE));
+			allow_window(align_down(r->base, PAGE_SIZE), min_u64(end, hole_end));
 		if (r->type != BOOT_RAM && r->base <= low_top && end > low_top && end < hole_end)
 			low_top = end;
 	}
-	for (i = 0; i < acpi.nmcfg; i++) {
-		paddr_t base = acpi.mcfg[i].pa, end = base + ((uint64_t)acpi.mcfg[i].bus_last + 1) * LOW_1M;
-
-		if (base > low_top && end <= hole_end) {
-			mmu_allow_mmio(low_top, base - low_top);
-			low_top = end;
-		}
-	}
-	mmu_allow_mmio(low_top, hole_end - low_top);
-	if (limit > high_top)
-		mmu_allow_mmio(high_top, limit - high_top);
+	allow_window(low_top, hole_end);
+	allow_window(high_top, limit);
 }
 
 static uint64_t hole_pt[512] __aligned(4096);
@@ -217,6 +231,7 @@ void keel_main(struct boot_info *bi)
 	cpu_control();
 	hal_pic_disable();
 	acpi_parse(&acpi, bi->rsdp_pa);
+	emul_port_power((uint16_t)acpi.pm1a_cnt);
 	cpu_bring_up();
 	hal_apic_init(acpi.lapic_pa, VEC_TIMER);
 	hal_ioapic_init(&acpi);

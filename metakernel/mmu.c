@@ -46,24 +46,33 @@ struct walk {
 	uint64_t ev[4];		/* their values */
 };
 
-static struct { paddr_t base, end; } mmio[16];
+static struct { paddr_t base, end; } mmio[64];
 static unsigned int nmmio;
 
 void mmu_allow_mmio(paddr_t base, uint64_t bytes)
 {
-	ASSERT(nmmio < 16);
+	if (nmmio == ARRAY_SIZE(mmio)) {
+		log_printf("too many MMIO windows: none at %#lx\n", base);
+		return;
+	}
 	mmio[nmmio].base = base;
 	mmio[nmmio++].end = base + bytes;
 }
 
-bool mmu_mmio_allowed(paddr_t pa)
+/* Does one window hold all of it? */
+static bool mmio_window(paddr_t pa, uint64_t bytes)
 {
 	unsigned int i;
 
 	for (i = 0; i < nmmio; i++)
-		if (pa >= mmio[i].base && pa < mmio[i].end)
+		if (pa >= mmio[i].base && pa < mmio[i].end && bytes <= mmio[i].end - pa)
 			return true;
 	return false;
+}
+
+bool mmu_mmio_allowed(paddr_t pa)
+{
+	return mmio_window(pa, 1);
 }
 
 /* I2 for one 4 KiB frame. */
@@ -85,8 +94,7 @@ static bool leaf_allowed_large(const struct partition *p, paddr_t pa)
 
 	if (owner == p->owner)
 		return true;
-	return owner == FRAMES_NONE && p->man->devices && mmu_mmio_allowed(pa) &&
-	       mmu_mmio_allowed(pa + LARGE_BYTES - 1);
+	return owner == FRAMES_NONE && p->man->devices && mmio_window(pa, LARGE_BYTES);
 }
 
 /* ---- Pool ------------------------------------------------------------------------------------- */

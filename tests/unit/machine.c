@@ -6,6 +6,7 @@
 
 #include <sys/mman.h>
 
+#include "lib/log.h"
 #include "lib/panic.h"
 
 char *unit_arena;
@@ -40,6 +41,11 @@ void panic_at(const char *file, int line, const struct panic_regs *regs, const c
 	(void)regs;
 	fail_msg("panic at %s:%d: %s", file, line, fmt);
 	abort();
+}
+
+void log_printf(const char *fmt, ...)
+{
+	(void)fmt;
 }
 
 bool chan_attached(uint16_t owner, const struct partition *p)
@@ -87,6 +93,7 @@ static void memory_start(void)
 		assert_non_null(frame_table);
 	}
 	madvise(unit_arena, unit_arena_bytes, MADV_DONTNEED);
+	memset(unit_arena + 0x100000, 0xa5, OWN - 0x100000);	/* as a boot loader leaves it */
 	frames_init(frame_table, MACHINE_END >> 12);
 	frames_add_ram(0x100, (MMIO >> 12) - 0x100);
 	frames_add_ram(OWN_1G >> 12, (MACHINE_END - OWN_1G) >> 12);
