@@ -29,9 +29,19 @@ static const struct {
 	{ 0x0cf9, 0x0cf9, PORT_CONTROL },	/* reset control */
 };
 
+static uint16_t power_port;	/* PM1a control: puts the machine to sleep; 0: unknown */
+
+void emul_port_power(uint16_t port)
+{
+	power_port = port;
+}
+
 static enum port_class port_class(uint16_t port, unsigned int size)
 {
 	unsigned int i;
+
+	if (power_port && port <= power_port + 1 && port + size - 1 >= power_port)
+		return PORT_CONTROL;
 
 	for (i = 0; i < ARRAY_SIZE(port_rule); i++)
 		if (port <= port_rule[i].last && port + size - 1 >= port_rule[i].first) {
