@@ -453,6 +453,9 @@ void load_all(const struct boot_info *bi, const void *bundle, size_t len)
 	for (i = 0; i < nparts; i++)
 		if (!manifest.parts[i].mem_rest)
 			create_peer(&parts[i], bundle, len);
+		else if (manifest.parts[i].kind != MANIFEST_LINUX)
+			load_refuse("/partitions/%s: memory-rest: only Linux can be loaded so",
+				    manifest.parts[i].name);
 	for (i = 0; i < nparts; i++)
 		if (manifest.parts[i].kind == MANIFEST_LINUX)
 			create_linux(&parts[i], bi, bundle, len);

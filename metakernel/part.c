@@ -190,6 +190,9 @@ int part_restart(struct partition *p)
 
 	if (p->man->kind == MANIFEST_LINUX)
 		return -KEEL_EINVAL;
+	/* A server's window is in its memory, and the channel's for ever: others may be using it. */
+	if (frames_claim(p->mem_pa >> PAGE_SHIFT, p->mem_bytes / PAGE_SIZE, p->owner, p->owner))
+		return -KEEL_EBUSY;
 	if (p->vcpu.state != VCPU_OFF)
 		part_end(p, KEEL_PART_DESTROYED, "restarted");
 	err = load_peer(p);

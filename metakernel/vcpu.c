@@ -69,6 +69,9 @@ void vcpu_reset(struct vcpu *v, paddr_t cr3)
 	((uint32_t *)v->xstate)[6] = 0x1f80;
 	v->ro->syscall.rip = v->ro->pf.rip = 0;
 	v->ro->pf_direct = 0;
+	memset(&v->ro->gdt[KEEL_GDT_TLS_MIN], 0, 4 * sizeof(uint64_t));
+	memset(v->msr_syscall, 0, sizeof(v->msr_syscall));
+	v->dr6 = 0;
 	v->idt_pa = 0;
 	v->cr0 = 0x80050033;
 	v->cr4 = 0x20 | 0x200 | 0x400 | 0x10000;	/* PAE OSFXSR OSXMMEXCPT FSGSBASE */
