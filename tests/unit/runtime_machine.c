@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
@@ -49,6 +50,7 @@
 #define LARGE		0x200000ULL
 #define PTE_PA		0x000ffffffffff000ULL
 #define HANDLES		64
+#define HWCAP2_FSGSBASE_BIT	(1 << 1)
 
 struct machine_priv {
 	pid_t pid;
@@ -892,6 +894,26 @@ static void start(struct machine *m, const struct boot *b)
 	r.eflags = 0x202;
 	r.fs_base = 0;
 	set_regs(m, &r);
+}
+
+const char *machine_impossible(void)
+{
+	pid_t pid;
+	int st;
+
+	if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT))
+		return "no FSGSBASE instructions in user mode";
+	pid = fork();
+	if (pid == 0) {
+		if (ptrace(PTRACE_TRACEME, 0, 0, 0) == 0)
+			raise(SIGSTOP);
+		_exit(0);
+	}
+	if (pid < 0 || waitpid(pid, &st, 0) < 0 || !WIFSTOPPED(st))
+		return "no ptrace";
+	kill(pid, SIGKILL);
+	waitpid(pid, &st, 0);
+	return NULL;
 }
 
 struct machine *machine_run(const struct machine_config *cfg)

@@ -92,6 +92,9 @@ struct machine {
 	struct machine_priv *priv;
 };
 
+/* NULL, or why this host cannot run a machine: tests then skip. */
+const char *machine_impossible(void);
+
 /* Runs to the end. The caller reads the result and calls machine_free. */
 struct machine *machine_run(const struct machine_config *cfg);
 void machine_free(struct machine *m);
