@@ -26,8 +26,11 @@
 #define MSR_SYSENTER_ESP 0x175
 #define MSR_SYSENTER_EIP 0x176
 #define MSR_PAT		0x277
-/* TF, IF, DF, IOPL, NT, AC cleared by SYSCALL (design fact 7). */
-#define SFMASK		0x47700
+/*
+ * TF, IF, DF, IOPL, NT, AC cleared by SYSCALL (design fact 7). VM too: QEMU's emulator lets ring 3 set
+ * it by IRET, and with it the trampoline's IRETQ would be a real-mode one and fault in ring 0.
+ */
+#define SFMASK		0x67700
 /* What Linux programs: WB WC UC- UC WB WP UC- WT (arch/x86/mm/pat/memtype.c). */
 #define PAT_VALUE	0x0407050600070106UL
 

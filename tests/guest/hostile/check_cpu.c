@@ -370,6 +370,59 @@ const char *check_iretl_vm(void)
 	return NULL;
 }
 
+/* Every way into ring 0, executed in QEMU's idea of VM86 in ring 3. */
+const char *check_vm_entries(void)
+{
+	static const uint8_t code[][4] = {
+		{ 0x0f, 0x05, 0x0f, 0x05 },	/* syscall */
+		{ 0x0f, 0x34, 0x0f, 0x34 },	/* sysenter */
+		{ 0xcd, 0x0f, 0xcd, 0x0f },	/* int 15 */
+		{ 0xcd, 0x03, 0xcd, 0x20 },
+		{ 0xcc, 0xcc, 0xcc, 0xcc },	/* int3 */
+		{ 0xf1, 0xf1, 0xf1, 0xf1 },	/* icebp */
+		{ 0xcf, 0xcf, 0xcf, 0xcf },	/* iret */
+		{ 0x66, 0xcf, 0x66, 0xcf },
+		{ 0xf4, 0xfa, 0xfb, 0xf4 },	/* hlt cli sti */
+		{ 0xec, 0xee, 0x6c, 0x6e },	/* in out ins outs */
+		{ 0x0f, 0x20, 0xd8, 0x90 },	/* mov cr3 */
+		{ 0x0f, 0x22, 0xd8, 0x90 },
+		{ 0x0f, 0x30, 0x0f, 0x32 },	/* wrmsr rdmsr */
+		{ 0xcb, 0xcb, 0xcb, 0xcb },	/* far return */
+		{ 0x9d, 0x9c, 0x9d, 0x9c },	/* popf pushf */
+		{ 0xeb, 0xfe, 0xeb, 0xfe },	/* spin until the timer comes */
+	};
+	static const uint16_t cs[] = { 0x10, 0x80, 0x11, 0x33, 0x0 };
+	uint8_t *page = page_alloc(1);
+	struct user_regs u;
+	unsigned int i, j, k;
+
+	for (k = 1; k < 4; k++)
+		map(k * PAGE, pa_of(page), PTE_P | PTE_W | PTE_U | PTE_A | PTE_D);
+	flush();
+	for (i = 0; i < sizeof(code) / 4; i++)
+		for (j = 0; j < sizeof(cs) / sizeof(cs[0]); j++) {
+			for (k = 0; k < PAGE; k++)
+				page[k] = code[i][k % 4];
+			user_init(&u, u_iretl);
+			u.rdi = 0x1800;
+			u.rdx = cs[j];
+			u.rsi = 0x202 | RFLAGS_VM;
+			u.rcx = 0x10;
+			u.rax = KEEL_HC_ABI_VERSION;
+			if (code[i][0] == 0xeb)
+				hcall(KEEL_HC_TIMER, rdtsc() + 100 * start_info->tsc_khz / 1000, 0, 0);
+			go_user(&u);
+			EXPECT(happened.how != HOW_NOTHING, "code %u CS %x: nothing", i, (unsigned int)cs[j]);
+			EXPECT_SANE();
+		}
+	hcall(KEEL_HC_TIMER, 0, 0, 0);
+	vcpu_page->events = 0;
+	for (k = 1; k < 4; k++)
+		map(k * PAGE, 0, 0);
+	flush();
+	return NULL;
+}
+
 static long do_iretq(uint64_t cs, uint64_t ss, uint64_t rflags)
 {
 	asm volatile("mov %%rsp, %%rax; push %1; push %%rax; push %2; push %0; lea 1f(%%rip), %%rax; push %%rax\n"

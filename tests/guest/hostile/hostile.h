@@ -129,6 +129,7 @@ const char *check_int_n(void);
 const char *check_gates(void);
 const char *check_descriptors(void);
 const char *check_iretl_vm(void);
+const char *check_vm_entries(void);
 const char *check_return_ring0(void);
 const char *check_iret_frames(void);
 const char *check_set_desc(void);
