@@ -18,11 +18,20 @@ TRAMP_OK = {"push", "pop", "mov", "movabs", "jmp", "je", "jne", "js", "jz", "jnz
 NEVER = re.compile(r"\b(call|ret|retq|lret|lretq|syscall|sysret|swapgs|wrmsr|lgdt|lidt|ltr|lldt)\b")
 
 
+# The manifest is parsed before the first partition runs, so nobody can have trained its branches.
+AT_BOOT = re.compile(r"<(read_list|manifest_parse)[.\w]*>:")
+
+
 def disassemble(elf, section):
     """(address, mnemonic, operands) of each instruction."""
     text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", "-j", section, elf],
                           capture_output=True, text=True, check=True).stdout
+    at_boot = False
     for line in text.splitlines():
+        if line.endswith(">:"):
+            at_boot = bool(AT_BOOT.search(line))
+        if at_boot:
+            continue
         found = re.match(r"\s*([0-9a-f]+):\s+(\S+)\s*(.*)", line)
         if found:
             yield found.group(1), found.group(2), found.group(3).split("#")[0].split("<")[0].strip()

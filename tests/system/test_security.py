@@ -19,7 +19,7 @@ DEBUG = GUEST / "keel-debug.elf"
 SOURCES = TOP / "tests" / "guest" / "hostile"
 ATTACKS = sorted(p.stem for p in SOURCES.glob("hostile-attacks*.dts"))
 OWN_FAULTS = sorted(p.stem for p in SOURCES.glob("hostile-panic*.dts"))
-NCHECKS = len(re.findall(r"^\t\{ \"[\w-]+\", check_\w+ \}", (SOURCES / "main.c").read_text(), re.M))
+NCHECKS = len(re.findall(r"^\t\{ \"[\w-]+\", check_\w+, \w+ \}", (SOURCES / "main.c").read_text(), re.M))
 MODELS = ["max", "EPYC", "Skylake-Client"]
 TIMEOUT = 600
 

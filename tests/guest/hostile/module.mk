@@ -37,6 +37,14 @@ $(hostile_out)/hostile-linux.bundle: $(hostile_dir)/hostile-linux.dts $(hostile_
 	$(Q)scripts/mkbundle -I $(hostile_out) -I $(O)/images -o $@ $< \
 		initramfs.cpio.gz=$(O)/images/initramfs-test.cpio.gz
 
+# For Bochs, which boots from a disc.
+$(hostile_out)/hostile-quick.iso: images/grub.cfg $(O)/images/keel.elf $(hostile_out)/hostile-quick.bundle
+	$(call say,ISO,$@)
+	$(Q)rm -rf $@.dir && mkdir -p $@.dir/boot/grub && cp images/grub.cfg $@.dir/boot/grub/
+	$(Q)cp $(O)/images/keel.elf $@.dir/boot/keel.elf && cp $(hostile_out)/hostile-quick.bundle $@.dir/boot/keel.bundle
+	$(Q)grub-mkrescue -o $@ $@.dir -- -volid KEEL >$@.log 2>&1 || { cat $@.log; exit 1; }
+	$(Q)rm -r $@.dir
+
 # The same metakernel with its checks on (make DEBUG=1), in a tree of its own.
 $(hostile_out)/keel-debug.elf: $(O)/images/keel.elf
 	$(Q)+$(MAKE) --no-print-directory O=$(O)/debug DEBUG=1 $(O)/debug/images/keel.elf
@@ -44,6 +52,6 @@ $(hostile_out)/keel-debug.elf: $(O)/images/keel.elf
 
 .PHONY: hostile
 hostile: $(hostile_bundles)
-tests-build: $(hostile_bundles) $(hostile_out)/keel-debug.elf $(hostile_out)/hostile-linux.bundle
+tests-build: $(hostile_bundles) $(hostile_out)/hostile-quick.iso $(hostile_out)/keel-debug.elf $(hostile_out)/hostile-linux.bundle
 
 -include $(hostile_objs:.o=.d)
