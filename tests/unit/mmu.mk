@@ -8,3 +8,9 @@ metakernel/mmu-cflags	:= $(unit_shim_cflags)
 mmu_test-cflags		:= $(unit_shim_cflags)
 mmu_random_test-cflags	:= $(unit_shim_cflags)
 machine-cflags		:= $(unit_shim_cflags)
+
+# These include the source they test, so that a few single instructions can be replaced.
+event_test-srcs		:= metakernel/frames.c
+event_test-cflags	:= $(unit_shim_cflags)
+vcpu_test-srcs		:= metakernel/frames.c
+vcpu_test-cflags	:= $(unit_shim_cflags)

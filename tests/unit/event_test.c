@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Property: an event reaches ring 1 by the entry points and the gates it registered, with the interrupted
+ * frame in the vCPU page and virtual IF 0; in the return tail RIP moves to the right fix-up, and nothing
+ * else; a partition without a way to take an event is ended, once.
+ * Failure looks like: a register, a word of the vCPU page or the count of faults that is not as expected.
+ */
+#include "unit.h"
+
+#include <hal/cpu.h>
+
+static uint64_t gs_loaded;
+
+#define hal_wrgsbase(v)	(gs_loaded = (v))
+#define hal_read_cr2()	0xc2UL
+#include "metakernel/event.c"
+
+#define IDT_PA		0x3000UL
+#define HANDLER(n)	(0xffffffff81000000UL + (n) * 16)
+#define ENTRY(n)	(0xffffffff82000000UL + (n) * 0x1000)
+#define TAIL		0xffffffff83000000UL
+#define KERNEL_RSP	0xffffc90000003fe8UL
+
+char *unit_arena;
+size_t unit_arena_bytes;
+static struct partition part;
+static struct vcpu *const v = &part.vcpu;
+static struct keel_vcpu_page *vp;
+static struct regs regs;
+static unsigned int nfaults, nwakes;
+static bool frame_ok;
+static void *table;
+
+void *unit_pa_to_va(paddr_t pa)
+{
+	fail_msg("%#lx is no memory", pa);
+	abort();
+}
+
+paddr_t unit_va_to_pa(const void *va)
+{
+	return (paddr_t)((const char *)va - unit_arena);
+}
+
+void part_fault(struct partition *p, const struct regs *r, uint64_t cr2, const char *why)
+{
+	(void)r, (void)cr2, (void)why;
+	assert_ptr_equal(p, &part);
+	nfaults++;
+}
+
+void sched_wake(struct vcpu *w)
+{
+	assert_ptr_equal(w, v);
+	nwakes++;
+}
+
+bool vcpu_user_frame_ok(const struct vcpu *w, const struct keel_frame *f)
+{
+	(void)w, (void)f;
+	return frame_ok;
+}
+
+static void gate(unsigned int vector, uint64_t handler, bool present)
+{
+	uint64_t *g = (uint64_t *)(unit_arena + IDT_PA) + 2 * vector;
+
+	g[0] = (handler & 0xffff) | 0x110000 | (present ? 0x8eUL << 40 : 0) | (handler >> 16 & 0xffff) << 48;
+	g[1] = handler >> 32;
+}
+
+static int start(void **state)
+{
+	(void)state;
+	unit_arena_bytes = 2 << 20;
+	unit_arena = calloc(1, unit_arena_bytes);
+	table = calloc(1, frames_bytes(512));
+	vp = unit_copy(&(struct keel_vcpu_page) { 0 }, sizeof(*vp));
+	frames_init(table, 512);
+	frames_add_ram(0, 512);
+	assert_int_equal(frames_claim(IDT_PA >> 12, 1, FRAMES_FREE, FRAMES_PARTITION), 0);
+	memset(&part, 0, sizeof(part));
+	part.owner = FRAMES_PARTITION;
+	v->part = &part;
+	v->vp = vp;
+	v->idt_pa = IDT_PA;
+	v->idt_limit = 4095;
+	for (unsigned int n = 0; n < 256; n++)
+		gate(n, HANDLER(n), true);
+	for (unsigned int n = 0; n < KEEL_ENTRY_NR; n++)
+		v->entry[n] = ENTRY(n);
+	v->entry[KEEL_ENTRY_TAIL_TEST] = TAIL;
+	v->entry[KEEL_ENTRY_TAIL_POP] = TAIL + 20;
+	v->entry[KEEL_ENTRY_TAIL_SKIP] = TAIL + 21;
+	v->entry[KEEL_ENTRY_TAIL_IRET] = TAIL + 25;
+	for (size_t i = 0; i < sizeof(regs) / 8; i++)
+		((uint64_t *)&regs)[i] = 0x1111111111111111UL * (i % 15 + 1);
+	regs.cs = KEEL_CS_RING1;
+	regs.ss = KEEL_SS_RING1;
+	regs.rip = 0xffffffff81234567;
+	regs.rsp = KERNEL_RSP;
+	regs.rflags = 0x246;
+	nfaults = nwakes = 0;
+	frame_ok = true;
+	return 0;
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	free(unit_arena);
+	free(table);
+	unit_free(vp, sizeof(*vp));
+	return 0;
+}
+
+static void in_user(void)
+{
+	regs.cs = KEEL_CS_USER;
+	regs.ss = KEEL_SS_USER;
+	regs.rip = 0x401234;
+	regs.rsp = 0x7ffffffffff1;
+}
+
+static void waits_for_virtual_if(void **state)
+{
+	struct regs before = regs;
+
+	(void)state;
+	event_deliver(v, &regs);
+	assert_int_equal(vp->pending, 0);
+	event_vector(v, 0x40);
+	assert_int_equal(nwakes, 1);
+	event_deliver(v, &regs);
+	assert_int_equal(vp->pending, 1);
+	assert_memory_equal(&regs, &before, sizeof(regs));
+	assert_true(event_waiting(v));
+	vp->flags = 0x200;
+	event_deliver(v, &regs);
+	assert_int_equal(vp->pending, 0);
+	assert_int_equal(vp->flags, 0);
+	assert_int_equal(regs.rip, ENTRY(KEEL_ENTRY_EVENT_KERNEL));
+	assert_int_equal(regs.rsp, KERNEL_RSP & ~15UL);
+	assert_int_equal(vp->event.handler, HANDLER(0x40));
+	assert_int_equal(vp->event.vector, 0x40);
+	assert_int_equal(vp->event.frame.rip, before.rip);
+	assert_int_equal(vp->event.frame.rsp, before.rsp);
+	assert_int_equal(vp->event.frame.rflags, 0x246);	/* IF as virtual IF was */
+	assert_false(event_waiting(v));
+	regs.rip = before.rip;
+	event_exception(v, &regs, 6, EV_NO_ERROR);
+	assert_int_equal(vp->event.frame.rflags & 0x200, 0);	/* and here it is 0 */
+}
+
+static void the_highest_vector_goes_first(void **state)
+{
+	static const unsigned int vectors[] = { 0x3f, 0x40, 0x20, 0xf7, 0x80, 0xef, 0x7f, 0xbf };
+	unsigned int last = 256;
+
+	(void)state;
+	for (size_t i = 0; i < NELEM(vectors); i++)
+		event_vector(v, vectors[i]);
+	for (size_t i = 0; i < NELEM(vectors); i++) {
+		in_user();
+		event_deliver(v, &regs);
+		assert_true(vp->event.vector < last);
+		last = (unsigned int)vp->event.vector;
+		assert_int_equal(vp->pending, i + 1 < NELEM(vectors));
+	}
+	assert_int_equal(last, 0x20);
+}
+
+static void from_ring_3_nothing_masks(void **state)
+{
+	(void)state;
+	for (unsigned int bit = 0; bit < 22; bit++) {
+		in_user();
+		regs.rflags = 1UL << bit | 2;
+		event_vector(v, 0x55);
+		event_deliver(v, &regs);
+		assert_int_equal(regs.rip, ENTRY(KEEL_ENTRY_EVENT_USER));
+		assert_int_equal(regs.cs, KEEL_CS_RING1);
+		assert_int_equal(regs.ss, KEEL_SS_RING1);
+		assert_int_equal(regs.rsp, KEEL_VCPU_VA + KEEL_VP_SIZE);
+		assert_int_equal(regs.rflags & (RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC | RFLAGS_RF |
+						RFLAGS_IOPL | RFLAGS_VM), 0);
+		assert_int_equal(regs.rflags & RFLAGS_IF, RFLAGS_IF);
+		assert_int_equal(vp->event.frame.rip, 0x401234);
+		assert_int_equal(vp->event.frame.cs, KEEL_CS_USER);
+		assert_int_equal(vp->event.frame.rsp, 0x7ffffffffff1);
+		assert_int_equal(vp->event.frame.ss, KEEL_SS_USER);
+		assert_int_equal(vp->event.frame.rflags, (1UL << bit | 2) | RFLAGS_IF);
+	}
+}
+
+/* Each address in and around the tail. */
+static void the_tail_only_moves_rip(void **state)
+{
+	(void)state;
+	for (uint64_t rip = TAIL - 4; rip < TAIL + 30; rip++) {
+		struct regs want;
+
+		regs.rip = rip;
+		want = regs;
+		if (rip >= TAIL && rip < TAIL + 20)
+			want.rip = TAIL;
+		else if (rip == TAIL + 20)
+			want.rip = ENTRY(KEEL_ENTRY_FIX_POP);
+		else if (rip >= TAIL + 21 && rip < TAIL + 25)
+			want.rip = ENTRY(KEEL_ENTRY_FIX_SKIP);
+		else if (rip == TAIL + 25)
+			want.rip = ENTRY(KEEL_ENTRY_FIX_IRET);
+		event_vector(v, 0x55);
+		event_deliver(v, &regs);
+		assert_memory_equal(&regs, &want, sizeof(regs));
+		assert_int_equal(vp->pending, 1);
+	}
+	v->entry[KEEL_ENTRY_TAIL_IRET] = 0;
+	regs.rip = TAIL + 5;
+	event_deliver(v, &regs);
+	assert_int_equal(regs.rip, TAIL + 5);
+	/* in ring 3 the same addresses mean nothing */
+	v->entry[KEEL_ENTRY_TAIL_IRET] = TAIL + 25;
+	in_user();
+	regs.rip = TAIL + 5;
+	event_deliver(v, &regs);
+	assert_int_equal(vp->event.frame.rip, TAIL + 5);
+	assert_int_equal(nfaults, 0);
+}
+
+static void a_fault_of_the_iretq_is_the_users(void **state)
+{
+	struct regs before;
+
+	(void)state;
+	regs.rip = TAIL + 25;
+	before = regs;
+	event_exception(v, &regs, 13, 0x30);
+	before.rip = ENTRY(KEEL_ENTRY_BAD_IRET);
+	assert_memory_equal(&regs, &before, sizeof(regs));
+	assert_int_equal(vp->event.handler, HANDLER(13));
+	assert_int_equal(vp->event.vector, 13 | KEEL_EV_HAS_ERROR);
+	assert_int_equal(vp->event.error, 0x30);
+	in_user();		/* not from ring 3 */
+	regs.rip = TAIL + 25;
+	event_exception(v, &regs, 13, 0x30);
+	assert_int_equal(regs.rip, ENTRY(KEEL_ENTRY_EVENT_USER));
+	v->entry[KEEL_ENTRY_BAD_IRET] = 0;
+	regs.cs = KEEL_CS_RING1;
+	regs.rip = TAIL + 25;
+	event_exception(v, &regs, 13, 0x30);
+	assert_int_equal(nfaults, 1);
+}
+
+static void error_codes_are_marked(void **state)
+{
+	(void)state;
+	event_exception(v, &regs, 14, 0);
+	assert_int_equal(vp->event.vector, 14 | KEEL_EV_HAS_ERROR);
+	assert_int_equal(vp->event.error, 0);
+	vp->event.error = 7;
+	in_user();
+	event_exception(v, &regs, 6, EV_NO_ERROR);
+	assert_int_equal(vp->event.vector, 6);
+	assert_int_equal(vp->event.error, 0);
+	assert_int_equal(part.stats[KEEL_STAT_PF_GUEST], 1);
+	assert_int_equal(part.stats[KEEL_STAT_EXC], 1);
+}
+
+static void without_a_usable_gate_the_partition_ends(void **state)
+{
+	static const uint64_t odd[] = { 0x0000800000000000, 0xffff7fffffffffff, 0x8000000000000000, 0 };
+	struct regs before;
+
+	(void)state;
+	for (unsigned int how = 0; how < 8; how++) {
+		stop(NULL);
+		start(NULL);
+		before = regs;
+		switch (how) {
+		case 0: gate(6, HANDLER(6), false); break;
+		case 1: v->idt_limit = 6 * 16 + 14; break;
+		case 2: v->idt_pa = 0; break;
+		case 3: assert_int_equal(frames_claim(IDT_PA >> 12, 1, FRAMES_PARTITION, FRAMES_PARTITION + 1), 0); break;
+		default: gate(6, odd[how - 4], true); break;
+		}
+		event_exception(v, &regs, 6, EV_NO_ERROR);
+		assert_int_equal(nfaults, 1);
+		assert_memory_equal(&regs, &before, sizeof(regs));
+	}
+	stop(NULL);
+	start(NULL);
+	v->idt_limit = 6 * 16 + 15;	/* just enough */
+	event_exception(v, &regs, 6, EV_NO_ERROR);
+	assert_int_equal(nfaults, 0);
+	v->entry[KEEL_ENTRY_EVENT_KERNEL] = 0;
+	regs.rip = 0xffffffff81234567;
+	event_exception(v, &regs, 6, EV_NO_ERROR);
+	assert_int_equal(nfaults, 1);
+}
+
+static void a_stub_that_faults_has_no_stack_left(void **state)
+{
+	(void)state;
+	for (uint64_t off = 0; off < 80; off++) {
+		nfaults = 0;
+		regs.rip = ENTRY(KEEL_ENTRY_EVENT_KERNEL) + off;
+		event_exception(v, &regs, 14, 2);
+		assert_int_equal(nfaults, off < 64);
+	}
+	in_user();
+	nfaults = 0;
+	regs.rip = ENTRY(KEEL_ENTRY_EVENT_USER);	/* an address of ring 3 that is equal by chance */
+	event_exception(v, &regs, 14, 2);
+	assert_int_equal(nfaults, 0);
+}
+
+static void raised_bits_come_with_the_event_vector(void **state)
+{
+	(void)state;
+	event_raise(v, 5);
+	event_raise(v, KEEL_EV_TIMER);
+	assert_int_equal(vp->events, 1UL << 5 | 1UL << KEEL_EV_TIMER);
+	in_user();
+	event_deliver(v, &regs);
+	assert_int_equal(vp->event.vector, KEEL_EVENT_VECTOR);
+	assert_true(event_waiting(v));		/* until ring 1 has taken them */
+	vp->events = 0;
+	assert_false(event_waiting(v));
+	v->entry[KEEL_ENTRY_EVENT_KERNEL] = 0;	/* a peer polls */
+	event_raise(v, 7);
+	assert_int_equal(v->irr[3], 0);
+	assert_int_equal(nwakes, 3);
+	assert_true(event_waiting(v));
+}
+
+static void level_triggered_ones_are_counted(void **state)
+{
+	(void)state;
+	v->level_isr[1] = 1UL << 0x10;		/* vector 0x50 */
+	event_vector(v, 0x51);
+	event_vector(v, 0x50);
+	in_user();
+	event_deliver(v, &regs);
+	assert_int_equal(vp->level_isr, 0);
+	in_user();
+	event_deliver(v, &regs);
+	assert_int_equal(vp->level_isr, 1);
+}
+
+static void iret_takes_the_frame_or_says_whose_fault_it_is(void **state)
+{
+	struct regs before = regs;
+
+	(void)state;
+	vp->iret = (struct keel_frame) { 0x401000, KEEL_CS_USER, 0x3202, 0x7fffffff0000, KEEL_SS_USER };
+	vp->ret1 = 77;
+	vp->user_gs = 0x7f0000001000;
+	vp->flags = 0x200;
+	event_iret(v, &regs);
+	before.rip = 0x401000;
+	before.cs = KEEL_CS_USER;
+	before.rflags = 0x3202;		/* vcpu_sanitize() takes care of IOPL */
+	before.rsp = 0x7fffffff0000;
+	before.ss = KEEL_SS_USER;
+	before.rax = 77;
+	assert_memory_equal(&regs, &before, sizeof(regs));
+	assert_int_equal(vp->flags, 0);
+	assert_int_equal(gs_loaded, 0x7f0000001000);
+	vp->user_gs = 0x8000000000001000;	/* not canonical: WRGSBASE would fault */
+	event_iret(v, &regs);
+	assert_int_equal(gs_loaded, 0);
+	frame_ok = false;
+	regs.cs = KEEL_CS_RING1;
+	regs.rsp = KERNEL_RSP;
+	event_iret(v, &regs);
+	assert_int_equal(regs.rip, ENTRY(KEEL_ENTRY_BAD_IRET));
+	assert_int_equal(regs.rsp, KERNEL_RSP);
+	assert_int_equal(vp->event.vector, 13 | KEEL_EV_HAS_ERROR);
+	assert_int_equal(vp->event.error, 0);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
+	const struct CMUnitTest tests[] = {
+		T(waits_for_virtual_if),
+		T(the_highest_vector_goes_first),
+		T(from_ring_3_nothing_masks),
+		T(the_tail_only_moves_rip),
+		T(a_fault_of_the_iretq_is_the_users),
+		T(error_codes_are_marked),
+		T(without_a_usable_gate_the_partition_ends),
+		T(a_stub_that_faults_has_no_stack_left),
+		T(raised_bits_come_with_the_event_vector),
+		T(level_triggered_ones_are_counted),
+		T(iret_takes_the_frame_or_says_whose_fault_it_is),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

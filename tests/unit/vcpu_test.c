@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Property: whatever a partition puts into frames and descriptors, the IRETQ and the selector loads that
+ * ring 0 does for it cannot fault (rule 10), and the frame has no right it should not have.
+ * Failure looks like: a frame that passes and that the rules of IRETQ, written down here from the
+ * manual (SDM vol. 2A), refuse; or a descriptor in the GDT that is no ring-3 data segment.
+ */
+#include "unit.h"
+
+#include <hal/cpu.h>
+#include "core.h"
+
+static struct cpu cpu;
+static struct vcpu_ro vcpu_ro, mk_ro;
+static uint64_t stack_page[512];
+static uint16_t gs_loaded;
+
+#undef this_cpu
+#define this_cpu	(&cpu)
+#undef KEEL_VCPU_RO_VA
+#define KEEL_VCPU_RO_VA	(&mk_ro)
+#undef KEEL_STACK_VA
+#define KEEL_STACK_VA	((uintptr_t)stack_page)
+#define hal_write_gs(v)	(gs_loaded = (v))
+#define hal_rdgsbase()	0x5000UL
+#define hal_wrgsbase(v)	((void)(v))
+#include "metakernel/vcpu.c"
+
+#define DATA(dpl, type)	(0x00cf90000000ffffUL | (uint64_t)(dpl) << 45 | (uint64_t)(type) << 40)
+
+char *unit_arena;
+size_t unit_arena_bytes;
+uint64_t boot_wall_ns, boot_wall_tsc;
+static struct partition part;
+static struct vcpu *const v = &part.vcpu;
+static struct keel_vcpu_page vp;
+static unsigned int nfaults;
+static uint64_t seed = 1;
+
+/* What the linker wants and no test here calls. */
+void *unit_pa_to_va(paddr_t pa) { (void)pa; abort(); }
+paddr_t unit_va_to_pa(const void *va) { (void)va; abort(); }
+const struct hal_cpu *hal_cpu(void) { abort(); }
+uint64_t hal_tsc_khz(void) { abort(); }
+int mmu_init_vcpu(struct vcpu *w) { (void)w; abort(); }
+void mmu_load_cr3(struct vcpu *w, uint64_t value) { (void)w, (void)value; abort(); }
+void entry_init_vcpu_ro(struct vcpu_ro *ro, uint64_t cr3) { (void)ro, (void)cr3; abort(); }
+void entry_set_stack(uint64_t *pt, paddr_t pa) { (void)pt, (void)pa; abort(); }
+void entry_init_hole(uint64_t *pt, paddr_t ro, paddr_t vc, paddr_t st)
+{
+	(void)pt, (void)ro, (void)vc, (void)st;
+	abort();
+}
+
+void part_fault(struct partition *p, const struct regs *r, uint64_t cr2, const char *why)
+{
+	(void)p, (void)r, (void)cr2, (void)why;
+	nfaults++;
+}
+
+static int start(void **state)
+{
+	(void)state;
+	memset(&part, 0, sizeof(part));
+	memset(&vcpu_ro, 0, sizeof(vcpu_ro));
+	memset(&mk_ro, 0, sizeof(mk_ro));
+	v->part = &part;
+	v->ro = &vcpu_ro;
+	v->vp = &vp;
+	vcpu_ro.gdt[2] = 0x00afbb000000ffff;	/* ring 1: code, data; ring 3: code32, data, code64 */
+	vcpu_ro.gdt[3] = DATA(1, 3);
+	vcpu_ro.gdt[4] = 0x00cffb000000ffff;
+	vcpu_ro.gdt[5] = DATA(3, 3);
+	vcpu_ro.gdt[6] = 0x00affb000000ffff;
+	vcpu_ro.gdt[MK_CS / 8] = 0x00af9b000000ffff;
+	vcpu_ro.gdt[MK_SS / 8] = DATA(0, 3);
+	vcpu_ro.gdt[MK_TSS / 8] = 0x0000890000000067;
+	cpu.current = v;
+	nfaults = 0;
+	return 0;
+}
+
+/* Would IRETQ in ring 0 load this SS for ring 3? */
+static bool iretq_takes_ss(uint64_t sel)
+{
+	uint64_t d;
+
+	if (sel > 0xffff || (sel & 4) || sel >> 3 >= MK_GDT_WORDS || (sel & 3) != 3 || sel < 4)
+		return false;
+	d = vcpu_ro.gdt[sel >> 3];
+	return (d >> 45 & 3) == 3 && (d >> 44 & 1) && !(d >> 43 & 1) && (d >> 41 & 1) && (d >> 47 & 1);
+}
+
+static bool iretq_takes(uint64_t cs, uint64_t rip, uint64_t ss)
+{
+	if (cs != KEEL_CS_USER && cs != KEEL_CS_USER32)	/* the list of rule 10 */
+		return false;
+	if (cs == KEEL_CS_USER32 ? rip >> 32 : !is_canonical(rip))
+		return false;
+	return iretq_takes_ss(ss);
+}
+
+static uint64_t some_desc(void)
+{
+	uint64_t d = unit_random(&seed);
+
+	return unit_below(&seed, 2) ? d | 0x0000f00000000000 : d;
+}
+
+static void only_data_segments_of_ring_3_get_into_the_gdt(void **state)
+{
+	unsigned int taken = 0;
+
+	(void)state;
+	for (unsigned int n = 0; n < 100000; n++) {
+		uint64_t index = unit_below(&seed, 24), d = some_desc(), got;
+		struct vcpu_ro before = vcpu_ro;
+		int err = vcpu_set_desc(v, index, d);
+
+		if (err) {
+			assert_memory_equal(&before, &vcpu_ro, sizeof(before));
+			continue;
+		}
+		assert_in_range(index, 12, 15);
+		got = vcpu_ro.gdt[index];
+		before.gdt[index] = got;
+		assert_memory_equal(&before, &vcpu_ro, sizeof(before));
+		if (got) {
+			assert_int_equal(got, d | 1UL << 40);
+			assert_int_equal(got >> 43 & 0x1f, 0x1e);	/* present, DPL 3, S, data */
+			taken++;
+		}
+		/* selector loads in the metakernel see the same (it once panicked there) */
+		assert_memory_equal(&mk_ro.gdt[12], &vcpu_ro.gdt[12], 32);
+	}
+	assert_true(taken > 100);
+	assert_int_equal(vcpu_set_desc(v, 1UL << 32 | 12, DATA(3, 3)), -KEEL_EINVAL);
+	assert_int_equal(vcpu_set_desc(v, UINT64_MAX, DATA(3, 3)), -KEEL_EINVAL);
+}
+
+static void another_vcpus_descriptors_are_not_shown(void **state)
+{
+	(void)state;
+	cpu.current = NULL;
+	assert_int_equal(vcpu_set_desc(v, 12, DATA(3, 3)), 0);
+	assert_int_equal(mk_ro.gdt[12], 0);
+}
+
+static uint64_t some_sel(void)
+{
+	static const uint64_t odd[] = { 0x1002b, 0x100000063, UINT64_MAX, 0x8000000000000033 };
+
+	return unit_below(&seed, 50) ? unit_below(&seed, 0x100) : odd[unit_below(&seed, NELEM(odd))];
+}
+
+static uint64_t some_rip(void)
+{
+	static const uint64_t rips[] = { 0x401000, 0xffffffff, 0x100000000, 0x7fffffffffff, 0x800000000000,
+					 0xffff7fffffffffff, 0xffff800000000000, UINT64_MAX, 0 };
+
+	return rips[unit_below(&seed, NELEM(rips))];
+}
+
+static void frames_to_ring_3_are_what_iretq_takes(void **state)
+{
+	unsigned int good = 0;
+
+	(void)state;
+	for (unsigned int n = 0; n < 500000; n++) {
+		struct keel_frame f = { some_rip(), some_sel(), unit_random(&seed), unit_random(&seed), some_sel() };
+
+		if (unit_below(&seed, 2))
+			f.cs = unit_below(&seed, 2) ? KEEL_CS_USER : KEEL_CS_USER32;
+		if (unit_below(&seed, 2))
+			f.ss = unit_below(&seed, 2) ? KEEL_SS_USER : 0x63 + 8 * unit_below(&seed, 4);
+		if (!unit_below(&seed, 10))
+			vcpu_set_desc(v, 12 + unit_below(&seed, 4), some_desc());
+		if (vcpu_user_frame_ok(v, &f)) {
+			assert_true(iretq_takes(f.cs, f.rip, f.ss));
+			good++;
+		} else {	/* the CPU number's entry is no stack, though IRETQ would take it */
+			assert_true(!iretq_takes(f.cs, f.rip, f.ss) || f.ss >> 3 == KEEL_GDT_CPUNODE);
+		}
+	}
+	assert_true(good > 1000);
+}
+
+static void nothing_leaves_unchecked(void **state)
+{
+	(void)state;
+	for (unsigned int n = 0; n < 500000; n++) {
+		struct regs r = { .rip = some_rip(), .cs = some_sel(), .rflags = unit_random(&seed),
+				  .rsp = unit_random(&seed), .ss = some_sel() };
+		bool user = (r.cs & 3) == 3, canonical = is_canonical(r.rip);
+		uint64_t flags = r.rflags;
+
+		if (!unit_below(&seed, 10))
+			vcpu_set_desc(v, 12 + unit_below(&seed, 4), some_desc());
+		nfaults = 0;
+		vcpu_sanitize(v, &r);
+		assert_int_equal(r.rflags & (RFLAGS_IF | RFLAGS_FIXED), RFLAGS_IF | RFLAGS_FIXED);
+		assert_int_equal(r.rflags & ~(RFLAGS_IF | RFLAGS_FIXED | 0x250dd5UL), 0);
+		assert_int_equal(r.rflags & 0x250dd5, flags & 0x250dd5);
+		if (user && r.cs == KEEL_CS_USER32)
+			canonical = true;	/* cut to 32 bits */
+		assert_int_equal(nfaults, !canonical);
+		if (nfaults)
+			continue;
+		if (user)
+			assert_true(iretq_takes(r.cs, r.rip, r.ss));
+		else	/* never ring 0, never ring 2 */
+			assert_true(r.cs == KEEL_CS_RING1 && (r.ss == KEEL_SS_RING1 || r.ss == 1));
+	}
+}
+
+static void load_gs_takes_what_a_load_takes(void **state)
+{
+	(void)state;
+	assert_int_equal(vcpu_set_desc(v, 12, DATA(3, 1)), 0);		/* read-only is fine here */
+	for (uint64_t sel = 0; sel < 0x200; sel++) {
+		bool ok = sel < 4 || sel == KEEL_SS_USER || sel == 0x63;
+		uint64_t base = vcpu_load_gs(v, sel | 0xabcd0000);
+
+		assert_int_equal(gs_loaded, ok ? sel : 0);
+		assert_int_equal(base, gs_loaded < 4 ? 0 : 0x5000);
+		assert_int_equal(vp.user_gs, base);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(only_data_segments_of_ring_3_get_into_the_gdt, start),
+		cmocka_unit_test_setup(another_vcpus_descriptors_are_not_shown, start),
+		cmocka_unit_test_setup(frames_to_ring_3_are_what_iretq_takes, start),
+		cmocka_unit_test_setup(nothing_leaves_unchecked, start),
+		cmocka_unit_test_setup(load_gs_takes_what_a_load_takes, start),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
