@@ -33,7 +33,19 @@ struct shadow_page {
 	uint32_t giant;		/* an L2 table with pieces of a 1 GiB guest page */
 };
 
+/*
+ * The way to the leaf table used last, as a CPU's paging-structure cache: guest table and shadow
+ * table for the 2 MiB around one address. Forgotten by every flush, CR3 load and freed table.
+ */
+struct shadow_last {
+	uint64_t tag;		/* va >> 21, or NO_TAG */
+	uint64_t *guest, *l1;
+	uint64_t upper_rights;
+};
+#define NO_TAG UINT64_MAX
+
 struct shadow_pool {
+	struct shadow_last last;
 	uint64_t (*page)[512];
 	struct shadow_page *meta;
 	uint32_t npages, nused, free_head;

@@ -400,6 +400,10 @@ void hcall_handle(struct vcpu *v, struct regs *r)
 	uint64_t n = r->rax;
 	unsigned int what;
 
+	if (n == KEEL_HC_FILL) {	/* by far the most frequent one */
+		r->rax = (uint64_t)hc_fill(v, r);
+		return;
+	}
 	what = n < KEEL_HC_NR ? counter[n] : 0;
 	if (what != KEEL_STAT_NR)
 		stat_inc(v, what ? what : KEEL_STAT_HC_OTHER);

@@ -139,6 +139,7 @@ static void table_free(struct shadow_pool *s, uint64_t *table)
 {
 	uint32_t i = page_index(s, table);
 
+	s->last.tag = NO_TAG;
 	table_clear(s, table);
 	s->meta[i].next_free = s->free_head;
 	s->free_head = i;
@@ -192,6 +193,7 @@ static int pool_init(struct shadow_pool *s, paddr_t pa, struct shadow_page *meta
 		meta[i].next_free = i + 1 < npages ? i + 1 : UINT32_MAX;
 	}
 	s->free_head = 0;
+	s->last.tag = NO_TAG;
 	return 0;
 }
 
@@ -245,6 +247,7 @@ void mmu_flush_all(struct vcpu *v)
 	struct shadow_pool *s = &v->part->pool;
 	unsigned int n;
 
+	s->last.tag = NO_TAG;
 	for (n = 0; n < NROOTS; n++) {
 		drop_user(v, &v->root[n]);
 		if (v->root[n].l4 && n != v->cur) {
@@ -374,17 +377,17 @@ static bool set_accessed(struct walk *w, bool write)
 	return true;
 }
 
-static bool access_allowed(const struct walk *w, uint64_t error)
+static bool access_allowed(uint64_t rights, uint64_t error)
 {
 	bool user = error & PF_U;
 
-	if (user && !(w->rights & PTE_U))
+	if (user && !(rights & PTE_U))
 		return false;
-	if ((error & PF_W) && !(w->rights & PTE_W))
+	if ((error & PF_W) && !(rights & PTE_W))
 		return false;
-	if ((error & PF_I) && (w->rights & PTE_NX))
+	if ((error & PF_I) && (rights & PTE_NX))
 		return false;
-	return !((error & PF_I) && !user && (w->rights & PTE_U));	/* SMEP */
+	return !((error & PF_I) && !user && (rights & PTE_U));	/* SMEP */
 }
 
 /* ---- Filling ------------------------------------------------------------------------------------ */
@@ -458,17 +461,17 @@ static uint64_t small_leaf(const struct partition *p, uint64_t e, uint64_t upper
 		leaf_flags(e, (upper & e & (PTE_W | PTE_U)) | ((upper | e) & PTE_NX)));
 }
 
-static void fill_around(struct vcpu *v, uint64_t *l1, unsigned int i1, const struct walk *w)
+static void fill_around(struct vcpu *v, uint64_t *l1, unsigned int i1, const uint64_t *guest,
+			uint64_t upper_rights)
 {
 	struct shadow_pool *s = &v->part->pool;
-	uint64_t *guest = w->ep[0] - i1;
 	unsigned int first = i1 & ~(FAULT_AROUND - 1U), i;
 
 	for (i = first; i < first + FAULT_AROUND; i++) {
 		if (l1[i] || i == i1)
 			continue;
 		l1[i] = small_leaf(v->part, __atomic_load_n(&guest[i], __ATOMIC_RELAXED),
-				   w->upper_rights);
+				   upper_rights);
 	}
 	s->meta[page_index(s, l1)].groups |= 3UL << (first >> 3);
 }
@@ -512,8 +515,38 @@ static bool install(struct vcpu *v, vaddr_t va, const struct walk *w, bool aroun
 	if (w->level)
 		l2[i2] |= SPLIT | (flags & GIANT);
 	entry_set(s, l1, i1, (w->pa & PTE_ADDR) | cache_checked(w->pa, flags & ~GIANT));
-	if (!w->level && around)
-		fill_around(v, l1, i1, w);
+	if (w->level || w->empty)
+		return true;
+	s->last = (struct shadow_last) { va >> 21, w->ep[0] - i1, l1, w->upper_rights };
+	if (around)
+		fill_around(v, l1, i1, s->last.guest, w->upper_rights);
+	return true;
+}
+
+/*
+ * Most faults come in the same 2 MiB as the one before: skip the walk. False: not that place, or
+ * anything out of the ordinary; the slow way decides. The guest table cannot have changed owner:
+ * that flushes.
+ */
+static bool fill_last(struct vcpu *v, vaddr_t va, uint64_t error)
+{
+	struct shadow_pool *s = &v->part->pool;
+	const struct shadow_last *last = &s->last;
+	unsigned int i1 = (va >> 12) & 511;
+	uint64_t e, rights;
+	paddr_t pa;
+
+	if (va >> 21 != last->tag)
+		return false;
+	e = __atomic_load_n(&last->guest[i1], __ATOMIC_RELAXED);
+	pa = e & PTE_ADDR;
+	rights = (last->upper_rights & e & (PTE_W | PTE_U)) | ((last->upper_rights | e) & PTE_NX);
+	if (!(e & PTE_P) || !access_allowed(rights, error) || !leaf_allowed(v->part, pa) ||
+	    !set_bits(&last->guest[i1], &e, error & PF_W ? PTE_A | PTE_D : PTE_A))
+		return false;
+	entry_set(s, last->l1, i1, pa | cache_checked(pa, (e & PTE_PS) | leaf_flags(e, rights)));
+	if (!(error & PF_W))
+		fill_around(v, last->l1, i1, last->guest, last->upper_rights);
 	return true;
 }
 
@@ -549,10 +582,12 @@ enum mmu_result mmu_fault(struct vcpu *v, vaddr_t va, uint64_t error, uint64_t *
 		*guest_error |= PF_P;
 		return MMU_GUEST;
 	}
+	if (fill_last(v, va, error))
+		return MMU_FILLED;
 	if (!guest_walk(v, va, &w))
 		return MMU_GUEST;
 	*guest_error |= PF_P;
-	if (!access_allowed(&w, error))
+	if (!access_allowed(w.rights, error))
 		return MMU_GUEST;
 	if (!leaf_allowed(v->part, w.pa) && !empty_bus(v->part, &w, error))
 		return MMU_FORBIDDEN;
@@ -566,7 +601,11 @@ int mmu_fill_hint(struct vcpu *v, vaddr_t va, uint64_t error)
 {
 	struct walk w;
 
-	if (va >> 47 || !guest_walk(v, va, &w) || !access_allowed(&w, error | PF_U) ||
+	if (va >> 47)
+		return -KEEL_EFAULT;
+	if (fill_last(v, va, error | PF_U))
+		return 0;
+	if (!guest_walk(v, va, &w) || !access_allowed(w.rights, error | PF_U) ||
 	    !leaf_allowed(v->part, w.pa))
 		return -KEEL_EFAULT;
 	if (set_accessed(&w, error & PF_W))
@@ -673,6 +712,7 @@ void mmu_flush_user(struct vcpu *v)
 {
 	struct shadow_root *r = &v->root[v->cur];
 
+	v->part->pool.last.tag = NO_TAG;
 	if (r->pgd == (v->cr3 & PTE_ADDR))
 		resync_user(v, r);
 	else
@@ -690,6 +730,7 @@ void mmu_load_cr3(struct vcpu *v, uint64_t value)
 	if (pcid >= NROOTS - 1)
 		flush = true;		/* the last slot is shared by all higher PCIDs */
 	value &= ~CR3_NOFLUSH;
+	v->part->pool.last.tag = NO_TAG;
 	v->cr3 = value;
 	v->vp->cr3 = value;
 	root_select(v, n);
@@ -751,6 +792,7 @@ static void flush_l2_entry(struct vcpu *v, uint64_t *l2, vaddr_t va)
 	}
 }
 
+/* As INVLPG: also forgets the cached way to any leaf table. */
 static void flush_page(struct vcpu *v, vaddr_t va)
 {
 	unsigned int i4 = (va >> 39) & 511, i3 = (va >> 30) & 511;
@@ -759,6 +801,7 @@ static void flush_page(struct vcpu *v, vaddr_t va)
 	/* An address that is not canonical has the indices of one that is, maybe of the hole. */
 	if (!is_canonical(va) || va >= KEEL_HOLE_BASE)
 		return;
+	v->part->pool.last.tag = NO_TAG;
 	if (i4 == 511 && i3 == 511) {
 		flush_l2_entry(v, v->kl2, va);
 		return;
