@@ -11,13 +11,15 @@
 #define PIT_CH2		0x42
 #define PIT_MODE	0x43
 #define PIT_CH2_MODE0	0xb0	/* channel 2, both bytes, mode 0: output rises at zero */
+#define PIT_CH2_LATCH	0x80
 #define PORT_B		0x61
 #define PORT_B_GATE2	0x01
 #define PORT_B_SPEAKER	0x02
 #define PORT_B_OUT2	0x20
 
-#define MEASURE_MS	10
-#define MEASURE_ROUNDS	3
+#define MEASURE_COUNTS	12000		/* 10 ms */
+#define MEASURE_ROUNDS	40
+#define GOOD_ERROR	512		/* of 2^20: 1 in 2000 */
 #define TSC_GIVE_UP	20000000000	/* ticks without an answer: there is no PIT */
 
 static uint64_t tsc_khz;
@@ -54,42 +56,86 @@ static uint64_t khz_from_cpuid(void)
 	return (uint64_t)r.ecx * r.ebx / r.eax / 1000;
 }
 
-/* TSC ticks while channel 2 counts down MEASURE_MS; 0 if it never ends. */
-static uint64_t pit_round(void)
+/* The PIT's count and the TSC at one moment, give or take half of `width` ticks. */
+struct reading {
+	uint64_t tsc, width;
+	uint16_t count;
+};
+
+static struct reading read_both(void)
 {
-	uint16_t count = PIT_HZ * MEASURE_MS / 1000;
+	struct reading r;
+
+	r.tsc = hal_rdtsc();
+	hal_outb(PIT_MODE, PIT_CH2_LATCH);
+	r.width = hal_rdtsc() - r.tsc;
+	r.tsc += r.width / 2;
+	r.count = hal_inb(PIT_CH2);
+	r.count |= (uint16_t)(hal_inb(PIT_CH2) << 8);
+	return r;
+}
+
+/*
+ * One countdown of 55 ms. Two readings of it give the rate, however long this CPU was away between
+ * them: what counts is that it was not away during a reading (we may be a thread of a busy host). Ends
+ * with the first pair of readings that is good enough. -> kHz, and in *error the uncertainty in parts
+ * of 2^20; 0 if there was no pair at all.
+ */
+static uint64_t pit_round(uint64_t *error)
+{
 	uint8_t portb = (uint8_t)(hal_inb(PORT_B) & ~(PORT_B_GATE2 | PORT_B_SPEAKER));
-	uint64_t t0, t1;
+	struct reading a, b;
+	uint64_t khz = 0;
 
 	hal_outb(PORT_B, portb);
 	hal_outb(PIT_MODE, PIT_CH2_MODE0);
-	hal_outb(PIT_CH2, (uint8_t)count);
-	hal_outb(PIT_CH2, (uint8_t)(count >> 8));
+	hal_outb(PIT_CH2, 0xff);
+	hal_outb(PIT_CH2, 0xff);
 	hal_outb(PORT_B, portb | PORT_B_GATE2);
-	t0 = hal_rdtsc();
+	*error = UINT64_MAX;
+	a = read_both();
+	for (unsigned int i = 0; i < 4; i++) {
+		b = read_both();
+		if (b.width < a.width)
+			a = b;
+	}
 	do {
-		t1 = hal_rdtsc();
-		if (t1 - t0 > TSC_GIVE_UP)
+		uint64_t ticks, counts, now;
+
+		b = read_both();
+		ticks = b.tsc - a.tsc;
+		counts = (uint16_t)(a.count - b.count);
+		if (hal_inb(PORT_B) & PORT_B_OUT2)
+			break;		/* over; the count starts again at its top */
+		if (ticks > TSC_GIVE_UP) {
+			*error = 0;	/* no use trying again */
 			return 0;
-	} while (!(hal_inb(PORT_B) & PORT_B_OUT2));
-	t1 = hal_rdtsc();
+		}
+		if (counts < MEASURE_COUNTS)
+			continue;
+		now = ((a.width + b.width) << 20) / ticks;
+		if (now < *error) {
+			*error = now;
+			khz = ticks * PIT_HZ / counts / 1000;
+		}
+	} while (*error > GOOD_ERROR);
 	hal_outb(PORT_B, portb);
-	return t1 - t0;
+	return khz;
 }
 
-/* The shortest of some rounds: interruptions only ever add. */
 static uint64_t khz_from_pit(void)
 {
-	uint64_t best = UINT64_MAX;
+	uint64_t khz = 0, best = UINT64_MAX;
 
-	for (unsigned int i = 0; i < MEASURE_ROUNDS; i++) {
-		uint64_t ticks = pit_round();
+	for (unsigned int i = 0; i < MEASURE_ROUNDS && best > GOOD_ERROR; i++) {
+		uint64_t error, measured = pit_round(&error);
 
-		if (!ticks)
-			return 0;
-		best = min_u64(best, ticks);
+		if (error < best) {
+			best = error;
+			khz = measured;
+		}
 	}
-	return best / MEASURE_MS;
+	return khz;
 }
 
 /* Base frequency in MHz if CPUID has it (leaf 0x16), else something sane. */
