@@ -60,13 +60,14 @@ class Machine:
         Whole lines of other partitions and of the metakernel ("[lua] ...") are left out. They can also
         come in the middle of a line, so a test that has a peer talking should ask for the status.
         """
-        self.process.send(f"{command}; echo \"@\"done $?\r")
+        # "@" in quotes, so that the echo of the command line is not taken for the marks.
+        self.process.send(f"echo \"@\"begin; {command}; echo \"@\"done $?\r")
+        self.process.expect(r"@begin\s*\n", timeout=timeout)
         self.process.expect(r"@done (\d+)\s*\n", timeout=timeout)
         self.status = int(self.process.match.group(1))
-        lines = self.process.before.replace("\r", "").replace("\x1b[6n", "").split("\n")
+        lines = self.process.before.replace("\r", "").split("\n")
         self.process.expect(PROMPT, timeout=timeout)
-        return "\n".join(line for line in lines
-                         if 'echo "@"done' not in line and not re.match(r"\[[a-z][a-z0-9-]*\] ", line)).strip()
+        return "\n".join(line for line in lines if not re.match(r"\[[a-z][a-z0-9-]*\] ", line)).strip()
 
     def wait_prompt(self, timeout=-1):
         return self.expect(PROMPT, timeout)
