@@ -59,6 +59,17 @@ static unsigned long huge_kilobytes(void)
 	return kilobytes;
 }
 
+/* Linux turns huge pages off on a small machine. */
+static void ask_for_huge_pages(void)
+{
+	FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "w");
+
+	if (file) {
+		fputs("always", file);
+		fclose(file);
+	}
+}
+
 int main(void)
 {
 	uint8_t *space = mmap(NULL, (2 * AREAS + 1) * HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -66,6 +77,7 @@ int main(void)
 	unsigned long most = 0;
 	uint64_t seed = 11;
 
+	ask_for_huge_pages();
 	NEED(space != MAP_FAILED);
 	space = (uint8_t *)(((uintptr_t)space + HUGE - 1) & ~(HUGE - 1));
 	stress_handle(SIGSEGV, refused, SA_NODEFER);

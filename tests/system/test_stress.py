@@ -23,8 +23,8 @@ SELFTESTS = ["/selftests/" + name for name in """sigreturn syscall_arg_fault sys
     corrupt_xstate_header nx_stack sigaltstack test_mremap_vdso ptrace_syscall syscall_numbering""".split()]
 # QEMU's far returns from ring 3 read the stack with supervisor rights, which SMAP then refuses.
 SELFTEST_OPTIONS = ["--cpu", "max,smap=off"]
-PROGRAM_SECONDS = 200
-MACHINE_SECONDS = 800
+PROGRAM_SECONDS = 400
+MACHINE_SECONDS = 1200
 NO_STATUS = "the machine ended while it ran"
 outcomes = {}
 
@@ -134,3 +134,58 @@ def test_disk(kind, program, large_disk, tmp_path):
 def test_swap(kind, program, large_disk):
     """A machine with too little memory for what it does, so that swap decides about the contents."""
     check_passed(run_programs(kind, "swap", [program], ["--disk", str(large_disk), "--mem", "192M"])[program])
+
+
+# ---- Linux under other conditions ------------------------------------------------------------------
+
+def check_on_keel(machine, bundle, dts, programs, files=None):
+    """Boot this manifest, run the programs, all must pass -> the serial output."""
+    linux = machine("--bundle", bundle(dts, files), timeout=MACHINE_SECONDS,
+                    append=f'quiet keel.run=/stress/run keel.args="{PROGRAM_SECONDS} {" ".join(programs)}"')
+    status = linux.wait_exit()
+    text = linux.log.read_text(errors="replace").replace("\r", "")
+    assert re.findall(r"STRESS-RUN (\S+) 0\n", text) == programs, text[-3000:]
+    assert status == 0
+    return text
+
+
+@pytest.mark.group("stress")
+@pytest.mark.limit(MACHINE_SECONDS)
+def test_keel_with_few_shadow_pages(machine, bundle):
+    """Shadows may be thrown away at any time: with the smallest pool that happens all the time."""
+    dts = (TOP / "images/linux-only.dts").read_text()
+    small = re.sub(r"shadow-pages = <\d+>", "shadow-pages = <64>", dts)
+    assert small != dts
+    check_on_keel(machine, bundle, small, [f"/stress/{name}" for name in (
+        "cow_isolates", "map_storm", "wide_tables", "many_processes", "huge_pages", "threads", "code_changes")])
+
+
+BUSY_PEER = """
+		%s {
+			kind = "unikernel"; image = "lua.elf"; memory = /bits/ 64 <0x200000>; priority = <8>;
+			shadow-pages = <64>; cmdline = "lua /boot/busy.lua"; modules = "busy.lua";
+		};
+"""
+# Floating point on purpose: its registers are switched with the partition.
+BUSY_SCRIPT = """
+local function work(x)
+	for i = 1, 200000 do x = x * 1.0000001 + i % 7 / 3; if x > 1e9 then x = x / 3 end end
+	return x
+end
+local want = work(1.5)
+print('busy')
+while true do if work(1.5) ~= want then print('a number changed') end end
+"""
+
+
+@pytest.mark.group("stress")
+@pytest.mark.limit(MACHINE_SECONDS)
+def test_keel_beside_busy_peers(machine, bundle, tmp_path):
+    """Two peers compute all the time: registers and time are Linux's own, and the peers' their own."""
+    script = tmp_path / "busy.lua"
+    script.write_text(BUSY_SCRIPT)
+    head, end = (TOP / "images/linux-only.dts").read_text().rsplit("\t};\n};", 1)
+    dts = head + BUSY_PEER % "a" + BUSY_PEER % "b" + "\t};\n};" + end
+    text = check_on_keel(machine, bundle, dts, [f"/stress/{name}" for name in (
+        "fpu_state", "segment_bases", "signals", "timers", "ptrace_steps", "faults_as_native")], {"busy.lua": script})
+    assert text.count("busy") >= 2 and "a number changed" not in text
