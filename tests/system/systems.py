@@ -9,11 +9,14 @@ import json
 import re
 import socket
 import subprocess
+import time
 from pathlib import Path
 
+import pexpect
 from conftest import IMAGES, LOGS, TOP, Machine
 
 MIB = 1 << 20
+NEVER = r"(?!)"		# matches nothing
 LINUX = """		linux {
 			kind = "linux"; image = "vmlinux"; initrd = "initramfs.cpio.gz"; cmdline = "console=hvc0 panic=-1";
 			memory-rest; priority = <8>; shadow-pages = <2048>; control; devices;
@@ -107,6 +110,20 @@ def start_shared(name, *options, append="", timeout=240):
 def log_text(machine):
     """All the machine has said on its serial port so far."""
     return machine.log.read_text(errors="replace").replace("\r", "")
+
+
+def wait_said(machine, pattern, times=1, timeout=120):
+    """Wait until the machine has said this, also if an expect() for something else has passed it -> bool."""
+    end = time.monotonic() + timeout
+    while len(re.findall(pattern, log_text(machine))) < times:
+        try:
+            machine.expect(NEVER, timeout=0.3)		# keeps reading; what comes stays for the next expect()
+        except pexpect.TIMEOUT:
+            if time.monotonic() > end:
+                return False
+        except pexpect.EOF:
+            return len(re.findall(pattern, log_text(machine))) >= times
+    return True
 
 
 class Monitor:

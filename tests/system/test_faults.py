@@ -12,7 +12,7 @@ import subprocess
 import pexpect
 import pytest
 from conftest import BUILD
-from systems import (LINUX, channel, copy_disk, log_text, make_bundle, partition, start_shared, system)
+from systems import (LINUX, channel, copy_disk, log_text, make_bundle, partition, start_shared, system, wait_said)
 
 pytestmark = pytest.mark.group("faults")
 
@@ -151,7 +151,7 @@ def killed(tmp_path_factory):
     made = make_bundle(folder, system(partition("lua", memory=8 << 20, cmdline="lua /boot/r.lua", modules="r.lua"), channel("lua")),
                        {"r.lua": READER}, {"killer": KILLER})
     linux = start_shared("faults-keeld", "--disk", str(copy_disk(folder)), "--bundle", made,
-                         append="quiet keel.run=/killer", timeout=80)
+                         append="quiet keel.run=/killer", timeout=200)
     try:
         status = linux.wait_exit()
     except pexpect.TIMEOUT:
@@ -204,12 +204,12 @@ def panicked(tmp_path_factory):
     folder = tmp_path_factory.mktemp("panicked")
     made = make_bundle(folder, system(partition("lua", cmdline="lua /boot/w.lua", modules="w.lua"), channel("lua")),
                        {"w.lua": WITNESS})
-    linux = start_shared("faults-panic", "--disk", str(copy_disk(folder)), "--bundle", made, timeout=80)
+    linux = start_shared("faults-panic", "--disk", str(copy_disk(folder)), "--bundle", made, timeout=200)
     try:
         linux.wait_prompt()
-        linux.expect(r"\[lua\] up\s+true", timeout=30)
+        assert wait_said(linux, r"\[lua\] up\s+true")
         linux.send("echo c >/proc/sysrq-trigger\r")
-        linux.expect([r"\[lua\] done", pexpect.EOF], timeout=30)
+        linux.expect([r"\[lua\] done", pexpect.EOF], timeout=120)
         status = linux.wait_exit()
     finally:
         linux.stop()
@@ -236,25 +236,25 @@ def test_machine_outlives_linux(panicked):
     assert panicked[0] not in (0, 123, 124, 125)
 
 
-@pytest.mark.limit(60)
+@pytest.mark.limit(150)
 def test_last_partition_crashed_is_not_success(machine, tmp_path):
     """When nothing is left and something crashed, the status says so."""
     made = make_bundle(tmp_path, system(peer("panic"), linux=""), {"peer.elf": PEER})
-    keel = machine("--bundle", made, "--mem", "128M", timeout=40)
+    keel = machine("--bundle", made, "--mem", "128M", timeout=120)
     keel.expect(r"\[keel\] panic: crashed: ")
     assert keel.wait_exit() not in (0, 123, 124, 125)
 
 
-@pytest.mark.limit(60)
+@pytest.mark.limit(150)
 def test_last_partition_status_comes_out(machine, tmp_path):
     """A machine of one peer ends with that peer's status."""
     made = make_bundle(tmp_path, system(peer("exit"), linux=""), {"peer.elf": PEER})
-    assert machine("--bundle", made, "--mem", "128M", timeout=40).wait_exit() == 5
+    assert machine("--bundle", made, "--mem", "128M", timeout=120).wait_exit() == 5
 
 
 # --- other priorities -------------------------------------------------------------------------------------------
 
-@pytest.mark.limit(120)
+@pytest.mark.limit(240)
 def test_spinning_peer_does_not_starve_linux(machine, tmp_path):
     """A peer that never stops, of the same priority, takes turns with Linux."""
     made = make_bundle(tmp_path, system(peer("spin"), linux=LINUX), {"peer.elf": PEER})

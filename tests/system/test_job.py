@@ -6,10 +6,9 @@ import re
 import shutil
 import subprocess
 
-import pexpect
 import pytest
 from conftest import IMAGES, TOP
-from systems import channel, copy_disk, log_text, make_bundle, partition, start_shared, system
+from systems import channel, copy_disk, log_text, make_bundle, partition, start_shared, system, wait_said
 
 pytestmark = pytest.mark.group("job")
 
@@ -44,23 +43,18 @@ class Demo:
         self.folder, self.disk = folder, copy_disk(folder)
         linux = self.linux = start_shared("job-system", "--disk", str(self.disk), "--bundle", str(IMAGES / "test.bundle"))
         linux.wait_prompt()
-        linux.send("\r")
-        try:
-            linux.expect(r"\[lua\] result\.txt[^\r\n]*", timeout=60)
-        except pexpect.TIMEOUT:
-            pass			# the tests below say what is missing
+        wait_said(linux, r"\[lua\] result\.txt")	# the tests below say what is missing
         linux.send("\r")
         linux.wait_prompt()
         self.ps, self.caps = linux.shell("keelctl ps"), linux.shell("keelctl caps")
-        self.answers = linux.shell("printf '6*7\\nx = \"kept\"\\nx\\nerror(\"oops\")\\n1 =\\n' | keelctl console lua")
-        self.again = linux.shell("echo 'string.rep(x, 2)' | keelctl console lua")
+        self.answers = linux.shell("printf '6*7\\nx = \"kept\"\\nx\\nerror(\"oops\")\\n1 =\\n' | keelctl console -t 3 lua")
+        self.again = linux.shell("echo 'string.rep(x, 2)' | keelctl console -t 3 lua")
         self.log = linux.shell("keelctl log | sed 's/^/: /'")
         self.dmesg = linux.shell("dmesg")
-        linux.shell("echo exit | keelctl console -t 2 lua")
+        linux.shell("echo exit | keelctl console -t 5 lua")
         self.ps_ended = linux.shell("keelctl ps")
         linux.shell("keelctl restart lua")
-        linux.send("\r")
-        self.restarted = bool(linux.expect([r"\[lua\] result\.txt written", pexpect.TIMEOUT], timeout=60) is not pexpect.TIMEOUT)
+        self.restarted = wait_said(linux, r"\[lua\] result\.txt written", 2)
         linux.send("\r")
         linux.wait_prompt()
         linux.send("exit 9\r")
@@ -176,7 +170,7 @@ def probe(tmp_path_factory):
     made = make_bundle(folder, system(partition("lua", cmdline="lua /boot/probe.lua", modules="probe.lua"), channel("lua")),
                        {"probe.lua": PROBE}, {"etc/keel/lua.policy": POLICY, "probe": init})
     disk = copy_disk(folder)
-    linux = start_shared("job-probe", "--disk", str(disk), "--bundle", made, append="quiet keel.run=/probe", timeout=60)
+    linux = start_shared("job-probe", "--disk", str(disk), "--bundle", made, append="quiet keel.run=/probe", timeout=200)
     try:
         status = linux.wait_exit()
     finally:

@@ -30,11 +30,11 @@ def test_machine(machine, cpu, memory, way):
     assert linux.wait_exit() == 3
 
 
-@pytest.mark.limit(60)
+@pytest.mark.limit(150)
 @pytest.mark.parametrize("feature, cpu", [("fsgsbase", "qemu64"), ("nx", "max,-nx"), ("cx16", "max,-cx16")],
                          ids=["cpu-without-fsgsbase", "cpu-without-nx", "cpu-without-cx16"])
 def test_refused(machine, feature, cpu):
     """A CPU that cannot carry Keel is refused by the feature's name, with status 121."""
-    keel = machine("--cpu", cpu, "--mem", "128M", timeout=40)
+    keel = machine("--cpu", cpu, "--mem", "128M", timeout=120)
     keel.expect(rf"\[keel\] this CPU lacks:[^\r\n]* {feature}\b")
     assert keel.wait_exit() == 121

@@ -10,7 +10,7 @@ import pytest
 from conftest import IMAGES
 from systems import LINUX, MIB, channel, compile_tree, partition, system, write_bundle
 
-pytestmark = [pytest.mark.group("refused"), pytest.mark.limit(60)]
+pytestmark = [pytest.mark.group("refused"), pytest.mark.limit(150)]
 
 LUA = partition("lua")
 
@@ -24,7 +24,7 @@ def files(dts=None, dtb=None, **more):
 
 
 def refused(machine, bundle, pattern, memory="128M"):
-    keel = machine("--bundle", str(bundle), "--mem", memory, timeout=40)
+    keel = machine("--bundle", str(bundle), "--mem", memory, timeout=120)
     keel.expect(r"\[keel\] refused: ([^\r\n]*)\r")
     line = keel.process.match.group(1)
     assert re.search(pattern, line), line
@@ -86,7 +86,7 @@ def test_tree(machine, tmp_path, case):
 
 def test_no_bundle_at_all(machine, tmp_path):
     """QEMU passes an empty module, or none: said so."""
-    keel = machine("--mem", "128M", "--bundle", str(IMAGES / "lua.elf"), "--", "-initrd", "/dev/null", timeout=40)
+    keel = machine("--mem", "128M", "--bundle", str(IMAGES / "lua.elf"), "--", "-initrd", "/dev/null", timeout=120)
     keel.expect(r"\[keel\] refused: ([^\r\n]*)\r")
     assert re.search(r"no bundle|module|archive", keel.process.match.group(1))
     assert keel.wait_exit() == 120
