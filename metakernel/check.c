@@ -10,6 +10,7 @@
  *             allow everything; the hole is exactly as built; a pool page is in one table or free.
  */
 #include <hal/cpu.h>
+#include <hal/ioapic.h>
 #include <hal/irq.h>
 #include "check.h"
 #include "frames.h"
@@ -331,6 +332,8 @@ int64_t check_hcall(struct vcpu *v, struct regs *r)
 		return (int64_t)overflow_stack(1000);
 	case 10:
 		return (int64_t)mmu_check(v);
+	case 14:
+		return hal_ioapic_read((unsigned int)r->rsi, (uint8_t)r->rdx);
 	case 11: case 12: case 13:
 		plant(v, r->rdi - 11);
 		return 0;

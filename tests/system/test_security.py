@@ -56,6 +56,14 @@ def test_fault_ends_only_its_partition(machine, boot):
     assert re.search(r"HOSTILE done [1-9]\d* ok, 0 failed", text)
 
 
+@pytest.mark.limit(330)
+def test_device_registers(machine):
+    """A partition that holds the devices: no APIC, HPET or flash; random IOAPIC entries arrive checked."""
+    status, text = run(machine, "hostile-devices", "--kernel", str(DEBUG), timeout=300)
+    no_failure(status, text)
+    assert "HOSTILE done 3 ok, 0 failed" in text
+
+
 @pytest.mark.parametrize("boot", ["hostile-fuzz", "hostile-lua"])
 @pytest.mark.limit(TIMEOUT + 30)
 def test_random_hypercalls(machine, boot):

@@ -118,7 +118,7 @@ static void spin_with(const struct all_regs *in, struct all_regs *out, uint64_t 
 		     "mov 32(%%rax),%%rdi; mov 40(%%rax),%%rbp; mov 48(%%rax),%%r8; mov 56(%%rax),%%r9\n"
 		     "mov 64(%%rax),%%r10; mov 72(%%rax),%%r11; mov 80(%%rax),%%r12; mov 88(%%rax),%%r13\n"
 		     "mov 96(%%rax),%%r14; mov 104(%%rax),%%r15\n"
-		     "1: pause; decq %[count]; jnz 1b\n"
+		     "1: decq %[count]; jnz 1b\n"
 		     "mov %[to], %%rax\n"
 		     "mov %%rbx,0(%%rax); mov %%rcx,8(%%rax); mov %%rdx,16(%%rax); mov %%rsi,24(%%rax)\n"
 		     "mov %%rdi,32(%%rax); mov %%rbp,40(%%rax); mov %%r8,48(%%rax); mov %%r9,56(%%rax)\n"

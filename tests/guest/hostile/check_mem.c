@@ -300,7 +300,7 @@ const char *check_table_garbage(void)
 	const uint64_t tables[] = { pa_of(pdpt), pa_of(pd), pa_of(pt), pa_of(data) };
 	unsigned int i;
 
-	for (i = 0; i < 30000; i++) {
+	for (i = 0; i < 10000; i++) {
 		uint64_t e = random64(), *t = random64() & 1 ? pt : random64() & 1 ? pd : pdpt;
 
 		if (random64() & 3)	/* mostly an own frame, else any address at all */
@@ -316,7 +316,7 @@ const char *check_table_garbage(void)
 			can_read(7UL << 39 | (random64() & 0x7fffffffff));
 		else
 			hcall(KEEL_HC_FILL, 7UL << 39 | (random64() & 0x7fffffffff), random64() & 31, 0);
-		if (i % 5000 == 0)
+		if (i % 2000 == 0)
 			EXPECT_SANE();
 	}
 	top()[7] = 0;

@@ -159,6 +159,9 @@ const char *check_calls_refuse(void);
 const char *check_handles(void);
 const char *check_ports(void);
 const char *check_entries(void);
+const char *check_device_windows(void);
+const char *check_ioapic(void);
+const char *check_device_ports(void);
 
 const char *check_external_vectors(void);	/* debug builds */
 const char *check_nmi(void);

@@ -3,6 +3,7 @@
  * main.c - what this hostile partition does: the first word of its command line says.
  *
  *   checks [NAME]     all checks, or those whose names begin so; with the word quick, no long ones
+ *   devices           the checks for a partition that holds the devices
  *   attack            the attack that the partition is named after
  *   fuzz=SEED,COUNT   random hypercalls
  *   watch[=SECONDS]   look how the others end (needs the control right), then switch off
@@ -60,18 +61,41 @@ static const struct {
 	{ "vcpu-page-garbage", check_vcpu_page_garbage, false },
 };
 
-void finish(unsigned int good, unsigned int bad)
+static const struct {
+	const char *name;
+	const char *(*fn)(void);
+} device_checks[] = {
+	{ "device-windows", check_device_windows },
+	{ "ioapic", check_ioapic },
+	{ "device-ports", check_device_ports },
+};
+
+void finish(unsigned int ngood, unsigned int nbad)
 {
-	say("HOSTILE done %u ok, %u failed\n", good, bad);
-	hcall(KEEL_HC_SHUTDOWN, KEEL_SHUTDOWN_EXIT, bad, 0);
+	say("HOSTILE done %u ok, %u failed\n", ngood, nbad);
+	hcall(KEEL_HC_SHUTDOWN, KEEL_SHUTDOWN_EXIT, nbad, 0);
 	for (;;)
 		asm volatile("ud2");
 }
 
+static unsigned int good, bad;
+
+static void run(const char *name, const char *(*fn)(void))
+{
+	const char *why = fn();
+
+	if (why)
+		say("HOSTILE %s FAIL %s\n", name, why);
+	else
+		say("HOSTILE %s ok\n", name);
+	good += !why;
+	bad += !!why;
+}
+
 static void run_checks(const char *only)
 {
-	unsigned int i, good = 0, bad = 0;
 	const char *why;
+	unsigned int i;
 
 	kernel_init();
 	sanity_init();
@@ -80,16 +104,14 @@ static void run_checks(const char *only)
 		say("HOSTILE start FAIL %s\n", why);
 		finish(0, 1);
 	}
+	for (i = 0; word("devices") && i < sizeof(device_checks) / sizeof(device_checks[0]); i++)
+		run(device_checks[i].name, device_checks[i].fn);
+	if (word("devices"))
+		finish(good, bad);
 	for (i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
 		if (!starts_with(checks[i].name, only) || (checks[i].slow && word("quick")))
 			continue;
-		why = checks[i].fn();
-		if (why)
-			say("HOSTILE %s FAIL %s\n", checks[i].name, why);
-		else
-			say("HOSTILE %s ok\n", checks[i].name);
-		good += !why;
-		bad += !!why;
+		run(checks[i].name, checks[i].fn);
 	}
 	finish(good, bad);
 }
@@ -99,6 +121,8 @@ void hostile_main(const struct keel_start_info *si)
 	const char *arg;
 
 	start_info = si;
+	if (word("devices"))
+		run_checks("");
 	if ((arg = word("checks")))
 		run_checks(*arg == ' ' && !starts_with(arg, " quick") ? arg + 1 : "");
 	if (word("attack"))
