@@ -449,16 +449,24 @@ static uint64_t cache_checked(paddr_t pa, uint64_t flags)
 	return flags;
 }
 
-/* What a 4 KiB guest entry may become without a fault: only if already accessed and its own. */
-static uint64_t small_leaf(const struct partition *p, uint64_t e, uint64_t upper)
+/* What decides where a leaf points and with which memory type; PAT stays where it is. */
+#define LEAF_PLACE	(PTE_ADDR | PTE_PWT | PTE_PCD | PTE_PS)
+
+/*
+ * What a 4 KiB guest entry may become without a fault: only if already accessed and its own. What
+ * `old`, the leaf there is, points to has been checked and has not changed owner since.
+ */
+static uint64_t small_leaf(const struct partition *p, uint64_t old, uint64_t e, uint64_t upper)
 {
 	paddr_t pa = e & PTE_ADDR;
+	uint64_t flags;
 
-	if ((e & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || !leaf_allowed(p, pa))
+	if ((e & (PTE_P | PTE_A)) != (PTE_P | PTE_A))
 		return 0;
-	/* PAT stays where it is */
-	return pa | cache_checked(pa, (e & PTE_PS) |
-		leaf_flags(e, (upper & e & (PTE_W | PTE_U)) | ((upper | e) & PTE_NX)));
+	flags = (e & PTE_PS) | leaf_flags(e, (upper & e & (PTE_W | PTE_U)) | ((upper | e) & PTE_NX));
+	if ((old & PTE_P) && !((old ^ e) & LEAF_PLACE))
+		return pa | flags;
+	return leaf_allowed(p, pa) ? pa | cache_checked(pa, flags) : 0;
 }
 
 static void fill_around(struct vcpu *v, uint64_t *l1, unsigned int i1, const uint64_t *guest,
@@ -470,7 +478,7 @@ static void fill_around(struct vcpu *v, uint64_t *l1, unsigned int i1, const uin
 	for (i = first; i < first + FAULT_AROUND; i++) {
 		if (l1[i] || i == i1)
 			continue;
-		l1[i] = small_leaf(v->part, __atomic_load_n(&guest[i], __ATOMIC_RELAXED),
+		l1[i] = small_leaf(v->part, 0, __atomic_load_n(&guest[i], __ATOMIC_RELAXED),
 				   upper_rights);
 	}
 	s->meta[page_index(s, l1)].groups |= 3UL << (first >> 3);
@@ -625,8 +633,8 @@ static void resync_l1(struct vcpu *v, uint64_t *l1, paddr_t guest_pa, uint64_t u
 
 	for_each_used(s, l1, i, g)
 		if (l1[i])
-			l1[i] = small_leaf(v->part, __atomic_load_n(&guest[i], __ATOMIC_RELAXED),
-					   upper);
+			l1[i] = small_leaf(v->part, l1[i],
+					   __atomic_load_n(&guest[i], __ATOMIC_RELAXED), upper);
 }
 
 /* Next guest level for a resync: 0 if it is absent, large, or not the partition's memory. */
