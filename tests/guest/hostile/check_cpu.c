@@ -821,6 +821,89 @@ const char *check_privileged_ring3(void)
 	return sanity();
 }
 
+/* Privileged opcodes with random prefixes and operands, up against the end of what is mapped. */
+static const uint8_t opcodes[] = {
+	0xe4, 0xe5, 0xe6, 0xe7, 0xec, 0xed, 0xee, 0xef, 0x6c, 0x6d, 0x6e, 0x6f, 0xfa, 0xfb, 0xf1, 0xcc,
+	/* from here on behind 0f */
+	0x00, 0x01, 0x01, 0x01, 0x06, 0x08, 0x09, 0x20, 0x21, 0x22, 0x23, 0x30, 0x32, 0x33, 0x34, 0x35, 0x05, 0x07,
+	0xaa, 0xc7, 0x78, 0x79, 0x37, 0x0b,
+};
+#define ONE_BYTE_OPCODES 16
+
+static unsigned int random_instruction(uint8_t *at)
+{
+	static const uint8_t prefixes[] = { 0x66, 0xf2, 0xf3, 0x64, 0x65, 0x2e, 0x36, 0x3e, 0x26, 0x67, 0xf0 };
+	unsigned int n = 0, k = (unsigned int)(random64() % sizeof(opcodes));
+	uint64_t r = random64();
+
+	while (n < 6 && random64() % 3 == 0)
+		at[n++] = prefixes[random64() % sizeof(prefixes)];
+	if (r & 1)
+		at[n++] = (uint8_t)(0x40 | (r >> 1 & 15));
+	if (k >= ONE_BYTE_OPCODES)
+		at[n++] = 0x0f;
+	at[n++] = opcodes[k];
+	if (k >= 4 && !(k >= ONE_BYTE_OPCODES && (opcodes[k] <= 1 || (opcodes[k] & 0xfc) == 0x20 ||
+						   opcodes[k] == 0xc7 || (opcodes[k] & 0xfe) == 0x78)))
+		return n;	/* neither immediate nor ModRM */
+	/* ModRM: no 32-bit displacement, which could reach its own memory; not MOV to CR3 */
+	r >>= 8;
+	if ((r & 0xc0) == 0x80 || (r & 0xc7) == 5 || (opcodes[k] == 0x22 && (r >> 3 & 7) == 3))
+		r = 0xc0;
+	at[n++] = (uint8_t)r;
+	return n;
+}
+
+static long do_random(uint64_t fn, uint64_t scratch, uint64_t c)
+{
+	(void)c;
+	asm volatile("push %%rbx; push %%rbp; mov %%rdi, %%rax; mov %%rdi, %%rbx; mov %%rdi, %%rsi; mov %%rdi, %%rbp\n"
+		     "mov %%rdi, %%r8; mov %%rdi, %%r9; mov %%rdi, %%r10; mov %%rdi, %%r11; mov %%rdi, %%r12\n"
+		     "mov %%rdi, %%r13; mov %%rdi, %%r14; mov %%rdi, %%r15; mov %%rcx, %%rdx; mov $1, %%ecx\n"
+		     "call *%%rdx; pop %%rbp; pop %%rbx"
+		     : : "c" (fn), "D" (scratch)
+		     : "rax", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc");
+	return 0;
+}
+
+const char *check_random_instructions(void)
+{
+	static uint8_t scratch[8192] __attribute__((aligned(64)));
+	uint8_t *code = page_alloc(1);
+	const uint64_t kernel = WINDOW_VA + 0x20000, user = WINDOW_VA + 0x30000;
+	struct user_regs u;
+	unsigned int i, j;
+
+	map(kernel, pa_of(code), PTE_P | PTE_A);
+	map(user, pa_of(code), PTE_P | PTE_U | PTE_A);
+	map(kernel + PAGE, 0, 0);
+	map(user + PAGE, 0, 0);
+	flush();
+	for (i = 0; i < 4000; i++) {
+		uint8_t insn[16] = { 0 };
+		unsigned int n = random_instruction(insn), at = (unsigned int)(PAGE - random64() % 20 - 1);
+
+		for (j = 0; j < PAGE - at; j++)
+			code[at + j] = j < n ? insn[j] : 0xc3;
+		attempt(do_random, kernel + at, (uint64_t)scratch + 4096, 0);
+		vcpu_page->flags = 0;
+		user_init(&u, u_syscall);
+		u.rip = user + at;
+		go_user(&u);
+		EXPECT(happened.how == HOW_USER || happened.how == HOW_SYSCALL, "%x %x %x %x: how %u", insn[0], insn[1],
+		       insn[2], insn[3], happened.how);
+		if (i % 8 == 0) {
+			const char *why = sanity();
+
+			EXPECT(!why, "after %x %x %x %x %x %x: %s", insn[0], insn[1], insn[2], insn[3], insn[4],
+			       insn[5], why);
+		}
+	}
+	hcall(KEEL_HC_SET_XCR0, 3, 0, 0);
+	load_data_selectors(0);
+	return sanity();
+}
+
 /* CR0 and CR4 are virtual; SMEP, WP and the rest of the real ones must not follow. */
 const char *check_control_registers(void)
 {

@@ -197,6 +197,8 @@ const char *check_table_in_window(void)
 	flush();
 	EXPECT(*(volatile uint64_t *)va == 0xda7a, "the tables do not work before");
 	EXPECT(hcall(KEEL_HC_CHAN_OFFER, (uint64_t)h, pa_of(w), 4) == 0, "the window is refused");
+	for (i = 0; i < 4 * 512; i++)
+		EXPECT(!w[i], "the window starts with %lx at entry %u", w[i], i);
 	for (round = 0; round < 3; round++) {
 		EXPECT(!can_read(va), "round %u: a table in a window is walked", round);
 		EXPECT(hcall(KEEL_HC_FILL, va, 4, 0) < 0, "round %u: a table in a window is filled from", round);

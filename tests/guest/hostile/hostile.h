@@ -141,6 +141,7 @@ const char *check_single_step(void);
 const char *check_control_registers(void);
 const char *check_privileged_ring1(void);
 const char *check_privileged_ring3(void);
+const char *check_random_instructions(void);
 const char *check_vcpu_page_garbage(void);
 
 const char *check_foreign_frames(void);

@@ -42,6 +42,7 @@ static const struct {
 	{ "control-registers", check_control_registers, false },
 	{ "privileged-ring1", check_privileged_ring1, false },
 	{ "privileged-ring3", check_privileged_ring3, false },
+	{ "random-instructions", check_random_instructions, true },
 	{ "foreign-frames", check_foreign_frames, true },
 	{ "huge-leaves", check_huge_leaves, true },
 	{ "global-bit", check_global_bit, false },
