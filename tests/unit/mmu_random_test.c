@@ -5,7 +5,9 @@
  * flush of that address; and a fault answers as those tables say.
  *
  * The model knows no shadow. For each address it notes every translation the guest's tables held since
- * the flush that last covered it, by a walker of its own, and forgets them at the flush.
+ * the flush that last covered it, by a walker of its own, and forgets them at the flush. As a CPU may
+ * remember the way to a leaf table (SDM vol. 3A, 4.10.3), it also notes what each such way since the
+ * last flush of anything leads to now.
  * Failure looks like: a shadow entry with no such translation, named with seed and step.
  */
 #include "machine.h"
@@ -39,6 +41,14 @@ struct notes {
 	struct note note[NOTES];
 };
 
+/* A way to a leaf table: where it is, and the rights on the way there. */
+struct way {
+	paddr_t table;
+	bool write, user, exec;
+};
+
+#define WAYS 300
+static struct { unsigned int n; struct way way[WAYS]; } ways[NVAS];
 static paddr_t pgds[NPGDS];
 static uint64_t *entry[NPGDS][NVAS][4];
 static paddr_t child[NPGDS][NVAS][4];		/* the table entry[][][level] leads to */
@@ -70,32 +80,106 @@ static bool empty_bus(paddr_t pa)
 	return part.ones_pa && frames_owner(pa >> 12) == FRAMES_NONE;
 }
 
+static void note_view(struct notes *all, const struct view *g)
+{
+	unsigned int i;
+	struct note n = {
+		.pa = g->pa & PTE_ADDR, .cache = g->cache, .level = g->level, .user = g->user,
+		.write = g->write && g->dirty, .exec = g->exec,
+	};
+
+	if (!g->present || !g->accessed || (!frame_ok(g->pa) && !empty_bus(g->pa)))
+		return;
+	if (!frame_ok(g->pa)) {
+		n.pa = part.ones_pa;
+		n.write = n.exec = false;
+	} else if (n.pa >= CHAN && n.pa < CHAN_OTHER) {
+		n.cache = 0;
+	}
+	for (i = 0; i < all->n && !same(&all->note[i], &n); i++)
+		;
+	if (i < all->n)
+		return;
+	assert_true(all->n < NOTES);
+	all->note[all->n++] = n;
+}
+
+/* The leaf that a way known for vas[v] leads to now. */
+static struct view way_view(size_t v, const struct way *w)
+{
+	uint64_t e = *pte_at(w->table, (vas[v] >> 12) & 511);
+
+	return (struct view) {
+		.present = e & PTE_P, .accessed = e & PTE_A, .dirty = e & PTE_D,
+		.write = w->write && (e & PTE_W), .user = w->user && (e & PTE_U),
+		.exec = w->exec && !(e & PTE_NX), .pa = e & PTE_ADDR,
+		.cache = e & (PTE_PWT | PTE_PCD | PTE_PS),
+	};
+}
+
+static void note_way(size_t v)
+{
+	paddr_t table = vcpu->cr3 & PTE_ADDR;
+	struct way w = { .write = true, .user = true, .exec = true };
+	unsigned int i;
+
+	for (unsigned int level = 3; level; level--) {
+		uint64_t e;
+
+		if (frames_owner(table >> 12) != OWNER)
+			return;
+		e = *pte_at(table, (vas[v] >> (12 + 9 * level)) & 511);
+		if (!(e & PTE_P) || (level < 3 && (e & PTE_PS)))
+			return;
+		w.write = w.write && (e & PTE_W);
+		w.user = w.user && (e & PTE_U);
+		w.exec = w.exec && !(e & PTE_NX);
+		table = e & PTE_ADDR;
+	}
+	if (frames_owner(table >> 12) != OWNER)
+		return;
+	w.table = table;
+	for (i = 0; i < ways[v].n; i++) {
+		const struct way *o = &ways[v].way[i];
+
+		if (o->table == w.table && o->write == w.write && o->user == w.user && o->exec == w.exec)
+			return;
+	}
+	assert_true(ways[v].n < WAYS);
+	ways[v].way[ways[v].n++] = w;
+}
+
+static void forget_ways(void)
+{
+	for (size_t v = 0; v < NVAS; v++)
+		ways[v].n = 0;
+}
+
+/* Would some remembered way allow it? */
+static bool way_allows(size_t v, uint64_t error)
+{
+	for (unsigned int i = 0; i < ways[v].n; i++) {
+		struct view w = way_view(v, &ways[v].way[i]);
+
+		if (view_allows(&w, error) && frame_ok(w.pa))
+			return true;
+	}
+	return false;
+}
+
 /* What the tables allow now, for all addresses, joins what they allowed before. */
 static void take_notes(void)
 {
 	for (size_t v = 0; v < NVAS; v++) {
 		struct view g = guest_view(vcpu->cr3 & PTE_ADDR, vas[v]);
-		struct notes *all = notes_of(v);
-		unsigned int i;
-		struct note n = {
-			.pa = g.pa & PTE_ADDR, .cache = g.cache, .level = g.level, .user = g.user,
-			.write = g.write && g.dirty, .exec = g.exec,
-		};
 
-		if (!g.present || !g.accessed || (!frame_ok(g.pa) && !empty_bus(g.pa)))
-			continue;
-		if (!frame_ok(g.pa)) {
-			n.pa = part.ones_pa;
-			n.write = n.exec = false;
-		} else if (n.pa >= CHAN && n.pa < CHAN_OTHER) {
-			n.cache = 0;
+		note_view(notes_of(v), &g);
+		note_way(v);
+		for (unsigned int i = 0; i < ways[v].n; i++) {
+			struct view w = way_view(v, &ways[v].way[i]);
+
+			note_view(notes_of(v), &w);
 		}
-		for (i = 0; i < all->n && !same(&all->note[i], &n); i++)
-			;
-		if (i < all->n)
-			continue;
-		assert_true(all->n < NOTES);
-		all->note[all->n++] = n;
 	}
 }
 
@@ -111,6 +195,7 @@ static void forget_all(void)
 		forget_lower(s);
 	for (size_t v = 0; v < NVAS; v++)
 		upper[v].n = 0;
+	forget_ways();
 }
 
 /* One INVLPG: the translation for va, with all of the page it belonged to. */
@@ -202,12 +287,14 @@ static void op_edit(void)
 static void op_access(void)
 {
 	static const uint64_t kinds[] = { 0, PF_W, PF_I, PF_U, PF_U | PF_W, PF_U | PF_I };
-	vaddr_t va = vas[unit_below(&seed, NVAS)] + unit_below(&seed, 4096);
+	size_t v = unit_below(&seed, NVAS);
+	vaddr_t va = vas[v] + unit_below(&seed, 4096);
 	uint64_t kind = kinds[unit_below(&seed, NELEM(kinds))], error = 0;
 	struct view s = shadow_view(va), g = guest_view(vcpu->cr3 & PTE_ADDR, va);
+	bool way = way_allows(v, kind);
 	enum mmu_result want, got = cpu_access(va, kind, &error);
 
-	if (view_allows(&s, kind))
+	if (view_allows(&s, kind) || (way && got == MMU_FILLED))
 		return;
 	want = !view_allows(&g, kind) ? MMU_GUEST :
 	       frame_ok(g.pa) || (empty_bus(g.pa) && !(kind & (PF_W | PF_I))) ? MMU_FILLED : MMU_FORBIDDEN;
@@ -216,14 +303,40 @@ static void op_access(void)
 		assert_int_equal(error, kind | (g.present ? PF_P : 0));
 }
 
+/* Change what lies above and beside a place just used: a remembered way to its leaf table is stale then. */
+static void op_stale_way(void)
+{
+	static const uint8_t neighbours[][2] = { { 0, 1 }, { 1, 2 }, { 2, 3 }, { 3, 0 }, { 4, 5 }, { 8, 9 },
+						 { 11, 12 }, { 14, 15 }, { 17, 18 } };
+	const uint8_t *n = neighbours[unit_below(&seed, NELEM(neighbours))];
+	unsigned int g = slot_pgd[slot] == pgds[0] ? 0 : slot_pgd[slot] == pgds[1] ? 1 : 2;
+	unsigned int level = 1 + unit_below(&seed, 3);
+
+	cpu_access(vas[n[0]], chance(50) ? PF_W : 0, NULL);
+	take_notes();
+	*entry[g][n[0]][level] = chance(20) ? 0 : chance(20) ? FOREIGN | URW :
+				 child[g][n[0]][level] | some_rights();
+	take_notes();
+	if (chance(80))
+		*entry[g][n[1]][0] = some_leaf(0);
+	take_notes();
+	if (chance(30))
+		mmu_fill_hint(vcpu, vas[n[1]], chance(50) ? PF_W : 0);
+	else
+		cpu_access(vas[n[1]], chance(50) ? PF_W : PF_U, NULL);
+}
+
 static void op_hint(void)
 {
 	size_t v = unit_below(&seed, NVAS);
 	uint64_t kind = chance(50) ? PF_W : 0;
 	struct view g = guest_view(vcpu->cr3 & PTE_ADDR, vas[v]);
 	bool ok = !is_upper(v) && view_allows(&g, kind | PF_U) && frame_ok(g.pa);
+	bool way = !is_upper(v) && way_allows(v, kind | PF_U);
+	int got = mmu_fill_hint(vcpu, vas[v], kind);
 
-	assert_int_equal(mmu_fill_hint(vcpu, vas[v], kind), ok ? 0 : -KEEL_EFAULT);
+	if (!way || got)
+		assert_int_equal(got, ok ? 0 : -KEEL_EFAULT);
 }
 
 static void op_flush_range(void)
@@ -234,8 +347,11 @@ static void op_flush_range(void)
 	if (chance(10))
 		va += 0x1000UL * unit_below(&seed, 512);
 	mmu_flush_range(vcpu, va, n);
-	for (unsigned int i = 0; i < n; i++)
-		forget_page(va + 0x1000UL * i);
+	for (unsigned int i = 0; i < n; i++, va += 0x1000)
+		if (is_canonical(va) && va < KEEL_HOLE_BASE) {	/* nothing of its own is mapped there */
+			forget_page(va);
+			forget_ways();
+		}
 }
 
 static void op_load_cr3(void)
@@ -248,6 +364,7 @@ static void op_load_cr3(void)
 	if (!keep || slot == NSLOTS - 1 || slot_pgd[slot] != pgds[g])
 		forget_lower(slot);
 	slot_pgd[slot] = pgds[g];
+	forget_ways();
 }
 
 static void op_change_owner(void)
@@ -269,8 +386,10 @@ static void one_step(unsigned int step)
 		op_edit();
 	else if (what < 800)
 		op_access();
-	else if (what < 840)
+	else if (what < 820)
 		op_hint();
+	else if (what < 850)
+		op_stale_way();
 	else if (what < 900)
 		op_flush_range();
 	else if (what < 950)
@@ -278,6 +397,7 @@ static void one_step(unsigned int step)
 	else if (what < 980) {
 		mmu_flush_user(vcpu);
 		forget_lower(slot);
+		forget_ways();
 	} else if (what < 990) {
 		mmu_flush_all(vcpu);
 		forget_all();
