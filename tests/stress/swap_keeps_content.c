@@ -80,11 +80,11 @@ static void use(volatile uint64_t *area, size_t pages, uint64_t tag, uint64_t se
 	for (size_t i = 0; i < pages; i++)
 		fill_page(area + i * 512, tag << 40 | i << 16);
 	/* Random writes among the reads: dirty pages must not be taken for clean ones. */
-	for (size_t i = 0; i < pages && !stress_failures; i++) {
+	for (size_t i = 0; i < pages / 3 && !stress_failures; i++) {
 		size_t k = stress_random(&seed) % pages;
 
 		CHECK(page_holds(area + k * 512, tag << 40 | k << 16));
-		if (i % 3 == 0)
+		if (i % 2 == 0)
 			area[k * 512 + 300] = tag + k;
 	}
 	for (size_t i = 0; i < pages && !stress_failures; i++) {
