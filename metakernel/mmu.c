@@ -469,12 +469,19 @@ static uint64_t small_leaf(const struct partition *p, uint64_t old, uint64_t e, 
 	return leaf_allowed(p, pa) ? pa | cache_checked(pa, flags) : 0;
 }
 
+/*
+ * Neighbours come along. After a write they are rarely there yet, and looking costs, unless Linux
+ * mapped several pages at one fault (multi-size THP): the one next door tells.
+ */
 static void fill_around(struct vcpu *v, uint64_t *l1, unsigned int i1, const uint64_t *guest,
-			uint64_t upper_rights)
+			uint64_t upper_rights, bool write)
 {
 	struct shadow_pool *s = &v->part->pool;
 	unsigned int first = i1 & ~(FAULT_AROUND - 1U), i;
 
+	if (write && (l1[i1 ^ 1] || (__atomic_load_n(&guest[i1 ^ 1], __ATOMIC_RELAXED) &
+				     (PTE_P | PTE_D)) != (PTE_P | PTE_D)))
+		return;
 	for (i = first; i < first + FAULT_AROUND; i++) {
 		if (l1[i] || i == i1)
 			continue;
@@ -484,8 +491,7 @@ static void fill_around(struct vcpu *v, uint64_t *l1, unsigned int i1, const uin
 	s->meta[page_index(s, l1)].groups |= 3UL << (first >> 3);
 }
 
-/* around: neighbours too. After a write they are rarely there yet, and looking costs. */
-static bool install(struct vcpu *v, vaddr_t va, const struct walk *w, bool around)
+static bool install(struct vcpu *v, vaddr_t va, const struct walk *w, bool write)
 {
 	struct shadow_pool *s = &v->part->pool;
 	const struct partition *p = v->part;
@@ -526,8 +532,7 @@ static bool install(struct vcpu *v, vaddr_t va, const struct walk *w, bool aroun
 	if (w->level || w->empty)
 		return true;
 	s->last = (struct shadow_last) { va >> 21, w->ep[0] - i1, l1, w->upper_rights };
-	if (around)
-		fill_around(v, l1, i1, s->last.guest, w->upper_rights);
+	fill_around(v, l1, i1, s->last.guest, w->upper_rights, write);
 	return true;
 }
 
@@ -553,17 +558,16 @@ static bool fill_last(struct vcpu *v, vaddr_t va, uint64_t error)
 	    !set_bits(&last->guest[i1], &e, error & PF_W ? PTE_A | PTE_D : PTE_A))
 		return false;
 	entry_set(s, last->l1, i1, pa | cache_checked(pa, (e & PTE_PS) | leaf_flags(e, rights)));
-	if (!(error & PF_W))
-		fill_around(v, last->l1, i1, last->guest, last->upper_rights);
+	fill_around(v, last->l1, i1, last->guest, last->upper_rights, error & PF_W);
 	return true;
 }
 
-static void install_sure(struct vcpu *v, vaddr_t va, const struct walk *w, bool around)
+static void install_sure(struct vcpu *v, vaddr_t va, const struct walk *w, bool write)
 {
-	if (install(v, va, w, around))
+	if (install(v, va, w, write))
 		return;
 	mmu_flush_all(v);	/* the pool holds at least 64 pages: one fill always fits now */
-	ASSERT(install(v, va, w, around));
+	ASSERT(install(v, va, w, write));
 }
 
 /*
@@ -601,7 +605,7 @@ enum mmu_result mmu_fault(struct vcpu *v, vaddr_t va, uint64_t error, uint64_t *
 		return MMU_FORBIDDEN;
 	if (!set_accessed(&w, error & PF_W))
 		return MMU_RETRY;
-	install_sure(v, va, &w, !(error & PF_W) && !w.empty);
+	install_sure(v, va, &w, error & PF_W);
 	return MMU_FILLED;
 }
 
@@ -617,7 +621,7 @@ int mmu_fill_hint(struct vcpu *v, vaddr_t va, uint64_t error)
 	    !leaf_allowed(v->part, w.pa))
 		return -KEEL_EFAULT;
 	if (set_accessed(&w, error & PF_W))
-		install_sure(v, va, &w, !(error & PF_W));
+		install_sure(v, va, &w, error & PF_W);
 	return 0;
 }
 

@@ -103,16 +103,30 @@ static void op_read_zero(unsigned int n)
 	close(fd);
 }
 
-static void op_page_fault(unsigned int n)
+static void touch_pages(unsigned int n, int advice)
 {
 	uint8_t *p = mmap(NULL, n * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	must(p != MAP_FAILED, "mmap");
+	if (advice >= 0)
+		must(madvise(p, n * PAGE, advice) == 0, "madvise");
 	begin();
 	for (unsigned int i = 0; i < n; i++)
 		((volatile uint8_t *)p)[i * PAGE] = 1;
 	end();
 	munmap(p, n * PAGE);
+}
+
+/* As the kernel is set up: with multi-size THP one fault brings several pages. */
+static void op_page_fault(unsigned int n)
+{
+	touch_pages(n, -1);
+}
+
+/* A fault for each page. */
+static void op_page_fault_4k(unsigned int n)
+{
+	touch_pages(n, MADV_NOHUGEPAGE);
 }
 
 static void wait_for(pid_t pid)
@@ -225,6 +239,7 @@ static const struct {
 	{ "getppid", op_getppid, 5000 },
 	{ "read_zero", op_read_zero, 5000 },
 	{ "page_fault", op_page_fault, 2000 },
+	{ "page_fault_4k", op_page_fault_4k, 2000 },
 	{ "fork_exit", op_fork_exit, 100 },
 	{ "fork_exec", op_fork_exec, 100 },
 	{ "ctx_switch", op_ctx_switch, 2000 },
