@@ -59,10 +59,15 @@ static void echo(struct partition *p, char c)
 		console_flush(p);
 }
 
+/* A call takes so much at most: the serial port is slow, and interrupts are off meanwhile (I5). */
+#define WRITE_MAX	256
+
 int console_write(struct partition *p, const char *buf, unsigned int len)
 {
 	unsigned int i;
 
+	if (len > WRITE_MAX)
+		len = WRITE_MAX;
 	for (i = 0; i < len; i++) {
 		char c = __atomic_load_n(&buf[i], __ATOMIC_RELAXED);
 

@@ -404,7 +404,8 @@ void hcall_handle(struct vcpu *v, struct regs *r)
 		r->rax = (uint64_t)hc_fill(v, r);
 		return;
 	}
-	what = n < KEEL_HC_NR ? counter[n] : 0;
+	/* the mask keeps a mispredicted branch inside the table (rule 27) */
+	what = n < KEEL_HC_NR ? counter[n & -(uint64_t)(n < KEEL_HC_NR)] : 0;
 	if (what != KEEL_STAT_NR)
 		stat_inc(v, what ? what : KEEL_STAT_HC_OTHER);
 	r->rax = (uint64_t)dispatch(v, r, n);

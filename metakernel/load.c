@@ -424,6 +424,12 @@ static void create_linux(struct partition *p, const struct boot_info *bi, const 
 	put32(bp, BP_CMDLINE_PTR, CMDLINE_PA);
 	memcpy(bp + BP_ACPI_RSDP, &bi->rsdp_pa, 8);
 	linux_cmdline(bi, p);
+	/* Everything that was needed of the bundle has been copied out of it. */
+	memset(pa_to_va(va_to_pa(bundle)), 0, len);
+	if (frames_claim(va_to_pa(bundle) >> PAGE_SHIFT, align_up(len, PAGE_SIZE) / PAGE_SIZE,
+			 FRAMES_MK, p->owner))
+		load_refuse("the bundle's memory is not as it should be");
+	p->mem_bytes = frames_count(p->owner) * PAGE_SIZE;
 	e820_fill(bp, bi, p);
 	vcpu_reset(&p->vcpu, elf.start.cr3_pa);
 	p->vcpu.regs.rip = elf.start.entry_va;

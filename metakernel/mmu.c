@@ -666,7 +666,7 @@ static unsigned int resync_l2(struct vcpu *v, uint64_t *l2, paddr_t guest_pa, ui
 
 		if (!(l2[i] & PTE_P))
 			continue;
-		next = l2[i] & (PTE_PS | SPLIT) ? 0 :
+		next = (l2[i] & (PTE_PS | SPLIT)) || n == RESYNC_TABLES ? 0 :
 		       guest_next(v, pa_to_va(guest_pa), i, &rights);
 		if (next) {
 			resync_l1(v, entry_table(l2[i]), next, rights);

@@ -102,6 +102,11 @@ static void trap_exception(struct vcpu *v, struct regs *r)
 	unsigned int vector = (unsigned int)r->vector;
 	bool has_error = vector < 32 && (HAS_ERROR >> vector & 1);
 
+	if (vector >= 16 && hal_apic_in_service((uint8_t)vector)) {
+		/* No exception: a device of a trusted partition was told to send this vector. */
+		hal_apic_eoi();
+		return;
+	}
 	if (vector == VEC_DB) {
 		v->dr6 |= (uint32_t)hal_read_dr6() & DR6_BS;
 		hal_write_dr6(DR6_INIT);
@@ -143,7 +148,7 @@ uint64_t trap_handle(struct regs *r)
 	case KEEL_HC_VECTOR:
 		if ((r->cs & 3) == 1)
 			hcall_handle(v, r);
-		else		/* an external interrupt with this vector ignores the DPL (rule 6) */
+		else if (part_log_ok(v->part))	/* such an interrupt ignores the DPL (rule 6) */
 			log_printf("interrupt on the hypercall vector dropped\n");
 		break;
 	case VEC_GP:

@@ -129,12 +129,17 @@ static void format(char *to, size_t room, const char *fmt, va_list ap)
 
 void vsay(const char *fmt, va_list ap)
 {
-	size_t n = 0;
+	size_t n = 0, at = 0;
+	long taken;
 
 	format((char *)out_page, 512, fmt, ap);
 	while (out_page[n])
 		n++;
-	hcall(KEEL_HC_CONSOLE_WRITE, pa_of(out_page), n, 0);
+	for (; at < n; at += (size_t)taken) {
+		taken = hcall(KEEL_HC_CONSOLE_WRITE, pa_of(out_page) + at, n - at, 0);
+		if (taken <= 0)
+			return;
+	}
 }
 
 void say(const char *fmt, ...)

@@ -49,12 +49,14 @@ static void keel_console_write(struct console *con, const char *s, unsigned int 
 {
 	while (len) {
 		unsigned int n = min_t(unsigned int, len, PAGE_SIZE);
+		long taken;
 
 		memcpy(keel_console_page, s, n);
-		if (keel_hypercall2(KEEL_HC_CONSOLE_WRITE, __pa_symbol(keel_console_page), n) < 0)
+		taken = keel_hypercall2(KEEL_HC_CONSOLE_WRITE, __pa_symbol(keel_console_page), n);
+		if (taken <= 0)
 			return;
-		s += n;
-		len -= n;
+		s += taken;
+		len -= taken;
 	}
 }
 
