@@ -331,6 +331,7 @@ int64_t check_hcall(struct vcpu *v, struct regs *r)
 	case 9:
 		return (int64_t)overflow_stack(1000);
 	case 10:
+		entry = r;
 		return (int64_t)mmu_check(v);
 	case 14:
 		return hal_ioapic_read((unsigned int)r->rsi, (uint8_t)r->rdx);

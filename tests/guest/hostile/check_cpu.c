@@ -165,11 +165,22 @@ const char *check_registers_kept(void)
 	return NULL;
 }
 
+/* A single step: the one event whose registers land on a stack that no other event overwrites. */
+static long step_with_markers(uint64_t value, uint64_t b, uint64_t c)
+{
+	(void)b, (void)c;
+	asm volatile("mov %0, %%r12; mov %0, %%r13; mov %0, %%r14; mov %0, %%r15; pushq $0x302; popfq; nop; nop"
+		     : : "r" (value) : "r12", "r13", "r14", "r15", "memory", "cc");
+	return 0;
+}
+
 /* A partition that lives in its registers, for the two checks above to look for. */
 void marker(void)
 {
 	regs_fill(MARKER + 0x100);
+	kernel_init();
 	for (;;) {
+		attempt(step_with_markers, MARKER + 0x200, 0, 0);
 		spin_with(&regs_in, &regs_out, 1000000);
 		hcall(KEEL_HC_ABI_VERSION, 0, 0, 0);
 		if (memcmp(&regs_in, &regs_out, sizeof(regs_in))) {
@@ -968,9 +979,11 @@ const char *check_external_vectors(void)
 			vcpu_page->iret.rflags = f.rflags;
 			vcpu_page->iret.rsp = f.rsp;
 			vcpu_page->iret.ss = f.ss;
-			vcpu_page->ret1 = KEEL_HC_ABI_VERSION;
+			vcpu_page->ret1 = KEEL_HC_TIMER;	/* a call that would show */
+			vcpu_page->events = 0;
 			/* raise the vector and go to ring 3 with it pending; without IRET: take it in ring 1 */
 			hc_iret(HC_DEBUG, j & 1 ? 2 : 1, vectors[i]);
+			EXPECT(!vcpu_page->events, "vector %u in ring 3 made a hypercall", vectors[i]);
 			if (happened.how == HOW_USER) {
 				EXPECT((vcpu_page->event.frame.cs == KEEL_CS_USER || vcpu_page->event.frame.cs == KEEL_CS_RING1) &&
 				       vcpu_page->event.frame.rip - USER_TEXT_VA < 0x10000, "vector %u: CS %lx RIP %lx",

@@ -132,6 +132,7 @@ const char *check_global_bit(void)
 	map((uint64_t)p, pa_of(a), DATA | PTE_G);
 	flush_va((uint64_t)p);
 	EXPECT(*p == 0xa, "reads %lx", *p);
+	hcall(HC_DEBUG, 10, 0, 0);
 	map((uint64_t)p, pa_of(b), DATA | PTE_G);
 	flush_va((uint64_t)p);
 	EXPECT(*p == 0xb, "after INVLPG it still reads %lx", *p);
@@ -226,6 +227,7 @@ const char *check_table_in_window(void)
 	flush();
 	w[7] = 0x77;
 	EXPECT(*(volatile uint64_t *)(WINDOW_VA + 0x4000 + 56) == 0x77, "window reads differ");
+	hcall(HC_DEBUG, 10, 0, 0);
 	top()[2] = 0;
 	flush();
 	return sanity();
