@@ -179,7 +179,8 @@ void mk_trap_handle(struct regs *r)
 {
 	if (r->vector == 2)
 		return;
-	if (r->vector >= 0x20 && this_cpu->idle) {
+	/* Below 0x20 it is an interrupt only if the APIC says so (a device can be told any vector). */
+	if (this_cpu->idle && (r->vector >= 0x20 || hal_apic_in_service((uint8_t)r->vector))) {
 		irq_handle((unsigned int)r->vector);
 		return;
 	}
