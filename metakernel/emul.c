@@ -26,7 +26,8 @@ struct insn {
 	uint8_t byte[INSN_MAX];
 	unsigned int len;	/* bytes fetched */
 	unsigned int pos;	/* next to decode */
-	uint8_t rex, segment;
+	unsigned int rex;
+	uint8_t segment;
 	bool operand16, rep, bad;
 };
 

@@ -54,8 +54,8 @@ $(O)/tests/fuzz/bundle.corpus/.made: $(O)/tests/fuzz/manifest.corpus/.made
 
 $(O)/tests/fuzz/elf.corpus/.made: tests/fuzz/seed.S
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -DNOTE -nostdlib -static -no-pie -Wl,-z,noseparate-code,--build-id=none -Iipc/include -o $(@D)/note $<
-	$(Q)$(CC) -nostdlib -static -no-pie -Wl,-s -Iipc/include -o $(@D)/plain $<
+	$(Q)$(CC) -DNOTE -nostdlib -static -Wl,-z,noseparate-code,--build-id=none -Iipc/include -o $(@D)/note $<
+	$(Q)$(CC) -nostdlib -static -Wl,-s -Iipc/include -o $(@D)/plain $<
 	$(Q)objcopy -S $(@D)/note
 	$(Q)touch $@
 
