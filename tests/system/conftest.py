@@ -134,7 +134,7 @@ def disk(tmp_path):
     copy = tmp_path / "demo.img"
     subprocess.run(["cp", "--sparse=always", IMAGES / "demo.img", copy], check=True)
     yield str(copy)
-    copy.unlink()
+    copy.unlink(missing_ok=True)
 
 
 @pytest.fixture
