@@ -63,8 +63,9 @@ all: image
 run:
 	$(Q)scripts/install-packages
 	$(Q)+$(MAKE) --no-print-directory run-built
+# ACCEL=kvm on a machine whose KVM uses VT-x or SVM.
 run-built: image $(O)/run/demo.img
-	$(Q)scripts/keel-run --disk $(O)/run/demo.img $(RUN)
+	$(Q)scripts/keel-run $(if $(ACCEL),--accel $(ACCEL)) --disk $(O)/run/demo.img $(RUN)
 .PHONY: run-built
 
 # TEST=pattern picks tests by name, e.g. `make test TEST='boot*'`.
@@ -90,7 +91,7 @@ clean:
 
 help:
 	@echo 'make            build everything, boot images included, into $(O)/'
-	@echo 'make run        install what is missing, build, boot in QEMU, give a shell (RUN="..." adds keel-run options)'
+	@echo 'make run        install what is missing, build, boot in QEMU, give a shell (ACCEL=kvm; RUN="..." adds keel-run options)'
 	@echo 'make test       build, then run all tests (TEST=pattern for some)'
 	@echo 'make image      the boot images only; prints where they are'
 	@echo 'make bench      measure (BENCH="..." adds options)'
