@@ -9,7 +9,7 @@
 #
 # A module that compiles manifest.c adds `-isystem $(LIBFDT_DIR)` and depends on $(LIBFDT_READY).
 
-LIBFDT_TARBALL	?= /usr/src/linux-source-6.12.tar.xz
+LIBFDT_TARBALL	?= $(or $(LINUX_TARBALL),/usr/src/linux-source-6.12.tar.xz)
 LIBFDT_DIR	:= $(O)/libfdt
 LIBFDT_READY	:= $(LIBFDT_DIR)/.ready
 LIBFDT_SRCS	:= fdt.c fdt_ro.c fdt_strerror.c
