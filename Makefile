@@ -65,7 +65,7 @@ run:
 	$(Q)+$(MAKE) --no-print-directory run-built
 # ACCEL=kvm on a machine whose KVM uses VT-x or SVM.
 run-built: image $(O)/run/demo.img
-	$(Q)scripts/keel-run $(if $(ACCEL),--accel $(ACCEL)) --disk $(O)/run/demo.img $(RUN)
+	$(Q)scripts/keel-run --disk $(O)/run/demo.img $(if $(ACCEL),--accel $(ACCEL)) $(RUN)
 .PHONY: run-built
 
 # TEST=pattern picks tests by name, e.g. `make test TEST='boot*'`.
