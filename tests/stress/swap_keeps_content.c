@@ -13,9 +13,9 @@
 
 #include "stress.h"
 
-#define BEYOND	(40ul << 20)	/* how much more than is free */
+#define BEYOND	(60ul << 20)	/* how much more than is free */
 #define TOO_MUCH (400ul << 20)
-#define FILE_MB	64u
+#define FILE_MB	96u
 
 static unsigned long vmstat(const char *name)
 {
