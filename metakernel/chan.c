@@ -99,13 +99,12 @@ int chan_offer(struct partition *p, uint64_t handle, paddr_t pa, uint64_t npages
 	if ((pa & PAGE_MASK) || !npages || npages > c->man->window / PAGE_SIZE)
 		return -KEEL_EINVAL;
 	/*
-	 * From here on the other side can reach the frames: no page table may lie in them that
-	 * shadows were made from with accessed bits still to be set (rule 20). Walks check the
-	 * owner, so old tables in here are simply no longer walked. Uncached mappings must go.
+	 * Mappings go before the owner changes (I3), uncached ones and the remembered leaf table among
+	 * them. A page table that lies in here is not walked again: walks check the owner (rule 20).
 	 */
+	mmu_flush_all(&p->vcpu);
 	if (frames_claim(pa >> PAGE_SHIFT, npages, p->owner, c->owner))
 		return -KEEL_EFAULT;
-	mmu_flush_all(&p->vcpu);
 	for (i = 0; i < npages; i++)
 		clean_frame(pa + i * PAGE_SIZE);
 	c->window_pa = pa;

@@ -22,7 +22,6 @@
 #define NROOTS		8	/* shadow roots of a vCPU: PCID values 0..7 (Linux uses 1..6) */
 #define CONS_BYTES	4096	/* console ring of a partition, each way; a power of two */
 #define SLICE_NS	10000000	/* round robin inside a priority */
-#define STATE_BYTES_MIN	4096	/* XSAVE area of a vCPU: whole pages, at least one */
 
 struct partition;
 

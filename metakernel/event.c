@@ -50,13 +50,13 @@ static uint64_t gate_handler(const struct vcpu *v, unsigned int vector)
  * Is ring 1 on its way back to ring 3, beyond the point where an event could still be told apart
  * from one in ring 3? Move RIP to the fix-up the partition registered for that point.
  */
-static bool tail_fix(const struct vcpu *v, struct regs *r)
+static void tail_fix(const struct vcpu *v, struct regs *r)
 {
 	const uint64_t *e = v->entry;
 
 	if (!e[KEEL_ENTRY_TAIL_IRET] || r->rip < e[KEEL_ENTRY_TAIL_TEST] ||
 	    r->rip > e[KEEL_ENTRY_TAIL_IRET])
-		return false;
+		return;
 	if (r->rip < e[KEEL_ENTRY_TAIL_POP])
 		r->rip = e[KEEL_ENTRY_TAIL_TEST];
 	else if (r->rip < e[KEEL_ENTRY_TAIL_SKIP])
@@ -65,7 +65,6 @@ static bool tail_fix(const struct vcpu *v, struct regs *r)
 		r->rip = e[KEEL_ENTRY_FIX_SKIP];
 	else
 		r->rip = e[KEEL_ENTRY_FIX_IRET];
-	return true;
 }
 
 static void inject(struct vcpu *v, struct regs *r, unsigned int vector, uint64_t error)

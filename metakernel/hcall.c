@@ -174,6 +174,8 @@ static int64_t hc_shutdown(struct vcpu *v, struct regs *r)
 	struct partition *p = v->part;
 	bool machine = p->man->control;
 
+	if (r->rdi > KEEL_SHUTDOWN_EXIT)
+		return -KEEL_EINVAL;
 	p->status = (int32_t)(r->rsi & 127);
 	switch (r->rdi) {
 	case KEEL_SHUTDOWN_POWEROFF:
@@ -353,7 +355,6 @@ static int64_t dispatch(struct vcpu *v, struct regs *r, uint64_t n)
 	case KEEL_HC_LOAD_IDT: return hc_load_idt(v, r);
 	case KEEL_HC_LOAD_CR3: return hc_load_cr3(v, r);
 	case KEEL_HC_FLUSH: return hc_flush(v, r);
-	case KEEL_HC_FILL: return hc_fill(v, r);
 	case KEEL_HC_LOAD_GS: return hc_load_gs(v, r);
 	case KEEL_HC_SET_DESC: return hc_set_desc(v, r);
 	case KEEL_HC_EOI: return hc_eoi(v, r);
@@ -387,7 +388,6 @@ static const uint8_t counter[KEEL_HC_NR] = {
 	[KEEL_HC_IRET] = KEEL_STAT_IRET,
 	[KEEL_HC_LOAD_CR3] = KEEL_STAT_NR,	/* counted by kind where it is done */
 	[KEEL_HC_FLUSH] = KEEL_STAT_NR,
-	[KEEL_HC_FILL] = KEEL_STAT_NR,
 	[KEEL_HC_FLUSH_FILL] = KEEL_STAT_NR,
 	[KEEL_HC_LOAD_GS] = KEEL_STAT_NR,
 	[KEEL_HC_SET_DESC] = KEEL_STAT_NR,
@@ -404,8 +404,7 @@ void hcall_handle(struct vcpu *v, struct regs *r)
 		r->rax = (uint64_t)hc_fill(v, r);
 		return;
 	}
-	/* the mask keeps a mispredicted branch inside the table (rule 27) */
-	what = n < KEEL_HC_NR ? counter[n & -(uint64_t)(n < KEEL_HC_NR)] : 0;
+	what = n < KEEL_HC_NR ? counter[frames_clamp(n, KEEL_HC_NR)] : 0;
 	if (what != KEEL_STAT_NR)
 		stat_inc(v, what ? what : KEEL_STAT_HC_OTHER);
 	r->rax = (uint64_t)dispatch(v, r, n);

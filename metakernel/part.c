@@ -82,8 +82,7 @@ const struct cap *part_cap(const struct partition *p, uint64_t handle, unsigned 
 
 	if (handle >= p->ncaps)
 		return NULL;
-	/* the mask keeps a mispredicted branch inside the table (rule 27) */
-	c = &p->caps[handle & (handle < KEEL_MAX_HANDLES ? UINT64_MAX : 0)];
+	c = &p->caps[frames_clamp(handle, p->ncaps)];
 	return type == KEEL_CAP_NONE || c->type == type ? c : NULL;
 }
 
