@@ -4,7 +4,7 @@
  * Failure looks like: a sanitizer report, or a trap in PROMISE().
  */
 #include "corpus.h"
-#include "bundle.h"
+#include "boot/bundle.h"
 
 #include <string.h>
 

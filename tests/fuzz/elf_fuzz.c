@@ -4,7 +4,7 @@
  * Failure looks like: a sanitizer report, or a trap in PROMISE().
  */
 #include "corpus.h"
-#include "elf.h"
+#include "boot/elf.h"
 
 static void check_segment(const struct elf_info *info, unsigned int i)
 {

@@ -4,7 +4,7 @@
  * Failure looks like: a sanitizer report, or a trap in PROMISE().
  */
 #include "corpus.h"
-#include "manifest.h"
+#include "boot/manifest.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
  */
 #include "unit.h"
 
-#include "bundle.h"
+#include "boot/bundle.h"
 #include "keel/abi.h"
 
 static struct parse_error e;

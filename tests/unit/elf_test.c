@@ -9,7 +9,7 @@
 #include <elf.h>
 #include <unistd.h>
 
-#include "metakernel/elf.h"
+#include "boot/elf.h"
 
 static struct parse_error e;
 static struct elf_info info;

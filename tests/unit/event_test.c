@@ -13,7 +13,7 @@ static uint64_t gs_loaded;
 
 #define hal_wrgsbase(v)	(gs_loaded = (v))
 #define hal_read_cr2()	0xc2UL
-#include "metakernel/event.c"
+#include "metakernel/run/event.c"
 
 #define IDT_PA		0x3000UL
 #define HANDLER(n)	(0xffffffff81000000UL + (n) * 16)

@@ -6,7 +6,7 @@
  */
 #include "unit.h"
 
-#include "frames.h"
+#include "mm/frames.h"
 #include "keel/abi.h"
 
 #define NPFNS	(16 * 512)

@@ -19,8 +19,13 @@
 
 #include "unit.h"
 
-#include "frames.h"
-#include "mmu.h"
+#include "mm/flush.h"
+#include "mm/frames.h"
+#include "mm/leaf.h"
+#include "mm/root.h"
+#include "mm/shadow.h"
+#include "mm/walk.h"
+#include "part/part.h"
 
 #define OWN		0x01000000UL
 #define OWN_END		0x05000000UL

@@ -12,7 +12,7 @@
 #include <libfdt.h>
 
 #include "dts.h"
-#include "manifest.h"
+#include "boot/manifest.h"
 
 static unsigned long count = 10000;
 static uint64_t seed = 0x4b65656c;

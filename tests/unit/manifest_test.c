@@ -10,7 +10,7 @@
 #include <libfdt.h>
 
 #include "dts.h"
-#include "manifest.h"
+#include "boot/manifest.h"
 
 static struct manifest m;
 static struct parse_error e;

@@ -23,14 +23,14 @@ UNIT_LIBFDT	:= $(LIBFDT_SRCS:%.c=$(UNIT_OBJ)/libfdt/%.o)
 UNIT_NAMES	:= $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c))
 UNIT_TESTS	:= $(UNIT_NAMES:%=$(O)/tests/unit/%)
 
-manifest_test-srcs		:= metakernel/manifest.c metakernel/parse.c tests/unit/dts.c
+manifest_test-srcs		:= $(addprefix metakernel/boot/,manifest.c manifest_tree.c manifest_value.c parse.c) tests/unit/dts.c
 manifest_test-objs		:= $(UNIT_LIBFDT)
-manifest_mutate_test-srcs	:= metakernel/manifest.c metakernel/parse.c tests/unit/dts.c
+manifest_mutate_test-srcs	:= $(addprefix metakernel/boot/,manifest.c manifest_tree.c manifest_value.c parse.c) tests/unit/dts.c
 manifest_mutate_test-objs	:= $(UNIT_LIBFDT)
-bundle_test-srcs		:= metakernel/bundle.c metakernel/parse.c
-elf_test-srcs			:= metakernel/elf.c metakernel/parse.c
-frames_test-srcs		:= metakernel/frames.c
-runq_test-srcs			:= metakernel/runq.c
+bundle_test-srcs		:= metakernel/boot/bundle.c metakernel/boot/parse.c
+elf_test-srcs			:= metakernel/boot/elf.c metakernel/boot/parse.c
+frames_test-srcs		:= metakernel/mm/frames.c
+runq_test-srcs			:= metakernel/run/runq.c
 
 -include $(filter-out tests/unit/module.mk,$(wildcard tests/unit/*.mk))
 

@@ -5,7 +5,7 @@
  */
 #include "unit.h"
 
-#include "runq.h"
+#include "run/runq.h"
 
 #define NNODES	40
 

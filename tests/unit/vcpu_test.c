@@ -8,7 +8,7 @@
 #include "unit.h"
 
 #include <hal/cpu.h>
-#include "core.h"
+#include "run/cpu.h"
 
 static struct cpu cpu;
 static struct vcpu_ro vcpu_ro, mk_ro;
@@ -24,7 +24,7 @@ static uint16_t gs_loaded;
 #define hal_write_gs(v)	(gs_loaded = (v))
 #define hal_rdgsbase()	0x5000UL
 #define hal_wrgsbase(v)	((void)(v))
-#include "metakernel/vcpu.c"
+#include "metakernel/run/vcpu.c"
 
 #define DATA(dpl, type)	(0x00cf90000000ffffUL | (uint64_t)(dpl) << 45 | (uint64_t)(type) << 40)
 

@@ -34,7 +34,7 @@
 #define USER_DATA_VA	0x40010000UL	/* 4 pages */
 #define USER_STACK	(USER_DATA_VA + 0x3f00)
 #define WINDOW_VA	0x50000000UL	/* for checks to map what they like, 512 KiB */
-#define HC_DEBUG	0x4b45454cUL	/* debug builds only; metakernel/check.h */
+#define HC_DEBUG	0x4b45454cUL	/* debug builds only; metakernel/mm/check.h */
 
 enum { VEC_DE = 0, VEC_DB = 1, VEC_BP = 3, VEC_OF = 4, VEC_UD = 6, VEC_TS = 10, VEC_NP = 11, VEC_SS = 12,
        VEC_GP = 13, VEC_PF = 14, VEC_AC = 17 };

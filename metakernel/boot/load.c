@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+/*
+ * load.c - from the bundle to partitions ready to run.
+ *
+ * The bundle was moved to the top of memory, out of the way of the addresses Linux is linked at. Images
+ * of peers are kept for a restart. Whatever is wrong with the bundle, the manifest or an image is refused
+ * by name and the machine stops with status 120 before any partition runs.
+ */
+#include <hal/boot.h>
+#include <hal/power.h>
+#include <stdarg.h>
+#include "boot/bundle.h"
+#include "boot/elf.h"
+#include "boot/load.h"
+#include "boot/manifest.h"
+#include "boot/parse.h"
+#include "mm/frames.h"
+#include "part/chan.h"
+#include "part/part.h"
+#include "part/peer.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "lib/printf.h"
+#include "lib/string.h"
+
+_Static_assert(PEER_MAX_SEGMENTS >= ELF_MAX_SEGMENTS, "a peer's segments");
+
+void load_refuse(const char *fmt, ...)
+{
+	char line[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	log_printf("refused: %s\n", line);
+	hal_exit(HAL_EXIT_MANIFEST);
+}
+
+static void refuse(const struct parse_error *e)
+{
+	if (e->prop[0])
+		load_refuse("%s: %s: %s", e->node, e->prop, e->msg);
+	load_refuse("%s: %s", e->node, e->msg);
+}
+
+struct bundle_file load_find(const void *bundle, size_t len, const char *name, const char *who,
+			     const char *prop)
+{
+	struct bundle_file f;
+
+	if (bundle_find(bundle, len, name, &f))
+		load_refuse("/partitions/%s: %s: \"%s\" is not in the bundle", who, prop, name);
+	return f;
+}
+
+static struct peer_file keep(struct bundle_file f)
+{
+	uint64_t npages = align_up(f.size, PAGE_SIZE) / PAGE_SIZE;
+	paddr_t pa = frames_alloc_mk(npages ? npages : 1);
+
+	if (!pa)
+		load_refuse("out of memory keeping \"%s\" (%zu bytes)", f.name, f.size);
+	return (struct peer_file) { memcpy(pa_to_va(pa), f.data, f.size), f.size };
+}
+
+/* Keep what peer_load() needs of an image, or refuse it. */
+static void keep_image(struct partition *p, struct bundle_file f)
+{
+	struct peer_image *img = &peer_images[p->index];
+	const struct manifest_part *man = p->man;
+	struct peer_file kept = keep(f);
+	struct parse_error e;
+	struct elf_info elf;
+	unsigned int i;
+
+	if (elf_open(kept.data, kept.size, &elf, &e) ||
+	    elf_check_peer(&elf, KEEL_PEER_VA, man->mem_bytes, &e))
+		load_refuse("/partitions/%s: image: %s: %s", man->name, man->image, e.msg);
+	img->data = elf.image;
+	img->entry = elf.entry;
+	img->vaddr_end = elf.vaddr_end;
+	img->nsegments = elf.nsegments;
+	for (i = 0; i < elf.nsegments; i++) {
+		const struct elf_segment *s = &elf.segments[i];
+
+		img->segments[i] = (struct peer_segment) {
+			.vaddr = s->vaddr, .memsz = s->memsz, .offset = s->offset, .filesz = s->filesz,
+			.write = s->flags & ELF_PF_W, .execute = s->flags & ELF_PF_X,
+		};
+	}
+}
+
+static void create_peer(struct partition *p, const void *bundle, size_t len)
+{
+	const struct manifest_part *man = p->man;
+	uint32_t i;
+
+	keep_image(p, load_find(bundle, len, man->image, man->name, "image"));
+	for (i = 0; i < man->nmodules; i++)
+		peer_images[p->index].modules[i] =
+			keep(load_find(bundle, len, man->modules[i], man->name, "modules"));
+	p->mem_bytes = man->mem_bytes;
+	p->mem_pa = frames_alloc(p->owner, p->mem_bytes / PAGE_SIZE);
+	if (!p->mem_pa)
+		load_refuse("/partitions/%s: memory: no %lu KiB in one piece are left", man->name,
+			    man->mem_bytes >> 10);
+	if (peer_load(p))
+		load_refuse("/partitions/%s: memory: %lu KiB do not hold image, page tables and modules",
+			    man->name, man->mem_bytes >> 10);
+}
+
+void load_all(const struct boot_info *bi, const void *bundle, size_t len)
+{
+	struct bundle_file dtb;
+	struct parse_error e;
+	unsigned int i;
+
+	if (bundle_check(bundle, len, &e))
+		refuse(&e);
+	if (bundle_find(bundle, len, "system.dtb", &dtb))
+		load_refuse("the bundle has no system.dtb");
+	if (manifest_parse(dtb.data, dtb.size, &manifest, &e) ||
+	    manifest_fits(&manifest, frames_count(FRAMES_FREE) * PAGE_SIZE, &e))
+		refuse(&e);
+	for (i = 0; i < manifest.nparts; i++)
+		if (!part_create(&manifest.parts[i]))
+			load_refuse("/partitions/%s: shadow-pages: not enough memory",
+				    manifest.parts[i].name);
+	chan_init();
+	for (i = 0; i < nparts; i++)
+		if (!manifest.parts[i].mem_rest)
+			create_peer(&parts[i], bundle, len);
+		else if (manifest.parts[i].kind != MANIFEST_LINUX)
+			load_refuse("/partitions/%s: memory-rest: only Linux can be loaded so",
+				    manifest.parts[i].name);
+	for (i = 0; i < nparts; i++)
+		if (manifest.parts[i].kind == MANIFEST_LINUX)
+			load_linux(&parts[i], bi, bundle, len);
+	for (i = 0; i < nparts; i++) {
+		/* Only now: as memory of its own it would be in the E820 map, and used. */
+		if (parts[i].ones_pa)
+			ASSERT(!frames_claim(parts[i].ones_pa >> PAGE_SHIFT, 1, FRAMES_MK,
+					     parts[i].owner));
+		parts[i].vcpu.state = VCPU_READY;
+		parts[i].state = KEEL_PART_RUNNING;
+	}
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+/*
+ * main.c - the metakernel's start: from boot information to the first partition instruction.
+ *
+ * Memory: the image and early allocations sit at 1 MiB. The frame table and a copy of the bundle go
+ * to the top of RAM, whatever else the metakernel needs is allocated downwards from there, and
+ * Linux gets the rest.
+ */
+#include <hal/acpi.h>
+#include <hal/boot.h>
+#include <hal/console.h>
+#include <hal/cpu.h>
+#include <hal/hooks.h>
+#include <hal/ioapic.h>
+#include <hal/irq.h>
+#include <hal/power.h>
+#include <hal/rtc.h>
+#include "boot/bundle.h"
+#include "boot/load.h"
+#include "boot/windows.h"
+#include "entry/emul.h"
+#include "mm/frames.h"
+#include "mm/leaf.h"
+#include "mm/pte.h"
+#include "part/console.h"
+#include "part/manifest.h"
+#include "part/part.h"
+#include "run/cpu.h"
+#include "run/irq.h"
+#include "run/sched.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "lib/string.h"
+
+#define LOW_1M		0x100000UL
+
+uint64_t boot_wall_ns, boot_wall_tsc;
+static struct acpi_info acpi;
+static struct boot_info *boot;
+
+/* The top `bytes` of the highest RAM region that holds them and does not touch [busy, busy_end). */
+static paddr_t carve_top(struct boot_info *bi, uint64_t bytes, paddr_t busy, paddr_t busy_end)
+{
+	unsigned int i;
+
+	bytes = align_up(bytes, PAGE_SIZE);
+	for (i = bi->nregions; i-- > 0; ) {
+		const struct boot_region *r = &bi->region[i];
+		paddr_t end = align_down(r->base + r->bytes, PAGE_SIZE);
+
+		if (r->type != BOOT_RAM || r->bytes < bytes + PAGE_SIZE || end - bytes < busy_end)
+			continue;
+		if (end - bytes < busy || end - bytes >= busy_end)
+			return end - bytes;
+	}
+	load_refuse("not enough memory for %lu KiB of tables", bytes >> 10);
+}
+
+static void add_ram(const struct boot_info *bi)
+{
+	unsigned int i;
+
+	for (i = 0; i < bi->nregions; i++) {
+		paddr_t first = align_up(bi->region[i].base, PAGE_SIZE) >> PAGE_SHIFT;
+		paddr_t end = (bi->region[i].base + bi->region[i].bytes) >> PAGE_SHIFT;
+
+		if (bi->region[i].type == BOOT_RAM && end > first)
+			frames_add_ram(first, end - first);
+	}
+}
+
+static void claim_mk(paddr_t base, paddr_t end)
+{
+	paddr_t pfn;
+
+	for (pfn = base >> PAGE_SHIFT; pfn < align_up(end, PAGE_SIZE) >> PAGE_SHIFT; pfn++)
+		if (frames_owner(pfn) == FRAMES_FREE)
+			ASSERT(!frames_claim(pfn, 1, FRAMES_FREE, FRAMES_MK));
+}
+
+static uint64_t hole_pt[512] __aligned(4096);
+static uint64_t hole_l2[512] __aligned(4096);
+static uint8_t mk_stack[16384] __aligned(4096);
+static uint8_t cpu_page[4096] __aligned(4096);
+static uint8_t stack_page[4096] __aligned(4096);
+
+/* Hang the last 2 MiB into the metakernel's own tables and move to the per-CPU addresses. */
+static void cpu_bring_up(void)
+{
+	uint64_t *l4 = pa_to_va(hal_boot_cr3() & PTE_ADDR), *l3;
+	unsigned int i;
+
+	l3 = pa_to_va(l4[511] & PTE_ADDR);
+	ASSERT(!(l3[511] & PTE_P));
+	hole_l2[511] = va_to_pa(hole_pt) | PTE_P | PTE_W;
+	l3[511] = va_to_pa(hole_l2) | PTE_P | PTE_W;
+	for (i = 0; i < sizeof(mk_stack) / PAGE_SIZE; i++)
+		hole_pt[((MK_STACK_VA >> PAGE_SHIFT) & 511) + i] =
+			(va_to_pa(mk_stack) + i * PAGE_SIZE) | PTE_P | PTE_W | PTE_NX;
+	entry_init_cpu(hole_pt, va_to_pa(cpu_page), va_to_pa(stack_page));
+	hal_write_dr7(0x400);
+	this_cpu->mk_cr3 = hal_boot_cr3();
+	this_cpu->stack_pa = va_to_pa(stack_page);
+}
+
+/* Who gets what is typed on the serial port: Linux, else the first partition. */
+static struct partition *focus_partition(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nparts; i++)
+		if (parts[i].man->kind == MANIFEST_LINUX)
+			return &parts[i];
+	return &parts[0];
+}
+
+/*
+ * CR0 and CR4 for as long as the machine runs: an allow-list (rule 15). What a partition writes to
+ * its CR4 is virtual. SMEP protects ring 1 from its ring 3; SMAP stays off (STAC is #UD in ring 1),
+ * and so does everything the list does not name.
+ */
+static void cpu_control(void)
+{
+	const struct hal_cpu *c = hal_cpu();
+	uint64_t cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE;
+
+	if (c->xsave)
+		cr4 |= CR4_OSXSAVE;
+	if (c->smep)
+		cr4 |= CR4_SMEP;
+	hal_write_cr4(cr4);
+	hal_write_cr0(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG);
+	hal_wrmsr(MSR_EFER, EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE);
+}
+
+static void say_trust(void)
+{
+	/* No IOMMU driver yet, so the statement does not depend on what the machine has (rule 23). */
+	log_printf("devices: no IOMMU in use; a partition with devices is trusted (DMA, MSI)\n");
+}
+
+/* The rest of the start, on the metakernel's own stack. */
+static void __noreturn main_on_stack(void)
+{
+	static paddr_t table_pa, bundle_pa;
+	struct boot_info *bi = boot;
+	uint64_t npfns = align_up(bi->ram_end, PAGE_SIZE) >> PAGE_SHIFT;
+	uint64_t table_bytes = frames_bytes(npfns);
+
+	if (!bi->module_bytes)
+		load_refuse("no bundle: the boot loader passed no module");
+	table_pa = carve_top(bi, table_bytes + align_up(bi->module_bytes, PAGE_SIZE),
+			     bi->module_pa, bi->module_pa + bi->module_bytes);
+	bundle_pa = table_pa + align_up(table_bytes, PAGE_SIZE);
+	memmove(pa_to_va(bundle_pa), pa_to_va(bi->module_pa), bi->module_bytes);
+	frames_init(pa_to_va(table_pa), npfns);
+	add_ram(bi);
+	/* The module has been moved; its old place is free again. */
+	claim_mk(LOW_1M, min_u64(bi->early_end, bi->module_pa));
+	if (bi->early_end > bi->module_pa + bi->module_bytes)
+		claim_mk(bi->module_pa + bi->module_bytes, bi->early_end);
+	claim_mk(table_pa, bundle_pa + bi->module_bytes);
+	windows_allow(bi, &acpi);
+	load_all(bi, pa_to_va(bundle_pa), bi->module_bytes);
+	irq_init();
+	console_init(focus_partition());
+	sched_start();
+}
+
+void keel_main(struct boot_info *bi)
+{
+	boot = bi;
+	hal_console_init();
+	log_printf("Keel, build %s, %s\n", hal_build_id(), bi->protocol);
+	hal_cpu_check();
+	cpu_control();
+	hal_pic_disable();
+	acpi_parse(&acpi, bi->rsdp_pa);
+	emul_port_power((uint16_t)acpi.pm1a_cnt);
+	cpu_bring_up();
+	hal_apic_init(acpi.lapic_pa, VEC_TIMER);
+	hal_ioapic_init(&acpi);
+	this_cpu->apic_id = hal_apic_id();
+	boot_wall_ns = hal_rtc_unix_seconds() * 1000000000UL;
+	boot_wall_tsc = hal_rdtsc();
+	log_printf("%lu MiB of memory, TSC %lu kHz (%s), command line \"%s\"\n",
+		   bi->ram_end >> 20, hal_tsc_khz(), hal_tsc_source(), bi->cmdline);
+	say_trust();
+	sched_init();
+	asm volatile("movq %0, %%rsp; xorl %%ebp, %%ebp; call %P1" : : "r" (MK_STACK_TOP),
+		     "i" (main_on_stack));
+	__builtin_unreachable();
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+/*
+ * trap.c - every entry into the metakernel ends here and leaves from here.
+ *
+ * Context: interrupts off, on this CPU's metakernel stack; the partition's registers are in
+ *          *ENTRY_REGS. "Where did it come from" is answered by where the frame lies first (rule 9):
+ *          at the top of the ring-0 stack only rings 1 and 3 can have put it.
+ */
+#include <hal/cpu.h>
+#include <hal/irq.h>
+#include "entry/emul.h"
+#include "entry/hcall.h"
+#include "entry/trap.h"
+#include "mm/check.h"
+#include "mm/root.h"
+#include "mm/shadow.h"
+#include "part/part.h"
+#include "run/cpu.h"
+#include "run/event.h"
+#include "run/irq.h"
+#include "run/sched.h"
+#include "run/vcpu.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "lib/string.h"
+
+enum {
+	VEC_DB = 1, VEC_BP = 3, VEC_DF = 8, VEC_TS = 10, VEC_GP = 13, VEC_PF = 14, VEC_AC = 17,
+	VEC_MC = 18, VEC_CP = 21, VEC_VC = 29, VEC_SX = 30,
+};
+/* Exceptions with an error code, SDM vol. 3A, table 6-1. */
+#define HAS_ERROR (1U << VEC_DF | 0xfU << VEC_TS | 1U << VEC_PF | 1U << VEC_AC | \
+		   1U << VEC_CP | 1U << VEC_VC | 1U << VEC_SX)
+
+static void trap_pf(struct vcpu *v, struct regs *r)
+{
+	uint64_t va = hal_read_cr2(), error;
+
+	switch (mmu_fault(v, va, r->error, &error)) {
+	case MMU_FILLED:
+		stat_inc(v, KEEL_STAT_PF_FILL);
+		return;
+	case MMU_RETRY:
+		return;
+	case MMU_FORBIDDEN:
+		if (part_log_ok(v->part))
+			log_printf("%s: access to a frame it does not own, va %#lx, rip %#lx\n",
+				   v->part->man->name, va, r->rip);
+		if (!v->entry[KEEL_ENTRY_EVENT_KERNEL]) {
+			part_fault(v->part, r, va, "access to memory that is not its own");
+			return;
+		}
+		break;
+	case MMU_GUEST:
+		if (!v->entry[KEEL_ENTRY_EVENT_KERNEL]) {
+			part_fault(v->part, r, va, "page fault");
+			return;
+		}
+		break;
+	}
+	v->vp->cr2 = va;
+	event_exception(v, r, VEC_PF, error);
+}
+
+static struct panic_regs panic_frame(const struct regs *r)
+{
+	return (struct panic_regs) {
+		.rax = r->rax, .rbx = r->rbx, .rcx = r->rcx, .rdx = r->rdx, .rsi = r->rsi,
+		.rdi = r->rdi, .rbp = r->rbp, .rsp = r->rsp, .r8 = r->r8, .r9 = r->r9,
+		.r10 = r->r10, .r11 = r->r11, .r12 = r->r12, .r13 = r->r13, .r14 = r->r14,
+		.r15 = r->r15, .rip = r->rip, .rflags = r->rflags, .cs = r->cs, .ss = r->ss,
+		.cr2 = hal_read_cr2(), .vector = r->vector, .error = r->error,
+	};
+}
+
+static void __noreturn trap_panic(const struct regs *r, const char *where)
+{
+	struct panic_regs pr = panic_frame(r);
+
+	panic_regs(&pr, "vector %lu, error %#lx in %s", r->vector, r->error, where);
+}
+
+/*
+ * The frame of an event in a partition, whatever its CS says: QEMU's emulator lets ring 3 enter
+ * virtual-8086 mode by IRET, with any CS it likes, ring 0's or ring 1's among them (rule 9).
+ */
+static void normalise(struct regs *r)
+{
+	if (!(r->rflags & RFLAGS_VM) && (r->cs & 3))
+		return;
+	r->rflags &= ~(uint64_t)RFLAGS_VM;
+	r->cs = KEEL_CS_USER;
+	r->ss = KEEL_SS_USER;
+}
+
+/* Frames on an IST stack: #DB is moved to the usual place, the others end the machine. */
+static struct regs *trap_ist(struct regs *r)
+{
+	if (r->vector == VEC_DB) {
+		/* in the trampoline: nothing to see, go on (rule 13) */
+		if (r->cs == MK_CS && !(r->rflags & RFLAGS_VM) && entry_in_tramp(r->rip))
+			mk_resume_db(r, mmu_root_pa(this_cpu->current));
+		*ENTRY_REGS = *r;
+		return ENTRY_REGS;
+	}
+	trap_panic(r, "ring 0 under a partition's page tables");
+}
+
+static void trap_exception(struct vcpu *v, struct regs *r)
+{
+	unsigned int vector = (unsigned int)r->vector;
+	bool has_error = vector < 32 && (HAS_ERROR >> vector & 1);
+
+	if (vector >= 16 && hal_apic_in_service((uint8_t)vector)) {
+		/* No exception: a device of a trusted partition was told to send this vector. */
+		hal_apic_eoi();
+		return;
+	}
+	if (vector == VEC_DB) {
+		v->dr6 |= (uint32_t)hal_read_dr6() & DR6_BS;
+		hal_write_dr6(DR6_INIT);
+	}
+	if (!v->entry[KEEL_ENTRY_EVENT_KERNEL]) {
+		static const char *const names[] = {
+			"divide error", "debug exception", "NMI", "breakpoint", "overflow",
+			"bound range exceeded", "invalid opcode", "no FPU", "double fault", "vector 9",
+			"invalid TSS", "segment not present", "stack fault", "general protection",
+			"page fault", "vector 15", "x87 error", "alignment check", "machine check",
+			"SIMD error",
+		};
+
+		part_fault(v->part, r, 0, vector < 20 ? names[vector] : "exception");
+		return;
+	}
+	event_exception(v, r, vector, has_error ? r->error : EV_NO_ERROR);
+}
+
+static void trap_gp(struct vcpu *v, struct regs *r)
+{
+	if (!from_user(r) && emul_gp(v, r))
+		return;
+	trap_exception(v, r);
+}
+
+uint64_t trap_handle(struct regs *r)
+{
+	struct vcpu *v = this_cpu->current;
+
+	if (r != ENTRY_REGS)
+		r = trap_ist(r);
+	normalise(r);
+	stat_inc(v, KEEL_STAT_TOTAL);
+	switch (r->vector) {
+	case VEC_PF:
+		trap_pf(v, r);
+		break;
+	case KEEL_HC_VECTOR:
+		if ((r->cs & 3) == 1)
+			hcall_handle(v, r);
+		else if (part_log_ok(v->part))	/* such an interrupt ignores the DPL (rule 6) */
+			log_printf("interrupt on the hypercall vector dropped\n");
+		break;
+	case VEC_GP:
+		trap_gp(v, r);
+		break;
+	default:
+		if (r->vector >= 0x20) {
+			stat_inc(v, KEEL_STAT_IRQ);
+			irq_handle((unsigned int)r->vector);
+		} else {
+			trap_exception(v, r);
+		}
+	}
+	for (;;) {
+		if (this_cpu->resched)
+			sched_leave();
+		v = this_cpu->current;
+		event_deliver(v, ENTRY_REGS);
+		vcpu_sanitize(v, ENTRY_REGS);
+		check_entry(v, ENTRY_REGS);
+		if (!this_cpu->resched)
+			return mmu_root_pa(v);
+	}
+}
+
+/* A trap while the metakernel itself runs. */
+void mk_trap_handle(struct regs *r)
+{
+	if (r->vector == 2)
+		return;
+	/* Below 0x20 it is an interrupt only if the APIC says so (a device can be told any vector). */
+	if (this_cpu->idle && (r->vector >= 0x20 || hal_apic_in_service((uint8_t)r->vector))) {
+		irq_handle((unsigned int)r->vector);
+		return;
+	}
+	trap_panic(r, "the metakernel");
+}

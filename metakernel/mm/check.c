@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: MIT
+/*
+ * check.c - debug builds: does every shadow table still say only what it may?
+ *
+ * A second opinion on mmu.c: it walks all tables of a vCPU and judges each entry by the frame table,
+ * the channels and the manifest alone, sharing no code with what wrote the entry. Whatever is wrong
+ * is our bug: panic, naming the entry into the metakernel it was found in.
+ *
+ * Invariants: I2 for each leaf; no G bit (rule 16); absent entries are zero (rule 19); upper levels
+ *             allow everything; the hole is exactly as built; a pool page is in one table or free.
+ */
+#include <hal/cpu.h>
+#include <hal/ioapic.h>
+#include <hal/irq.h>
+#include "mm/check.h"
+#include "mm/flush.h"
+#include "mm/frames.h"
+#include "mm/leaf.h"
+#include "mm/pool.h"
+#include "mm/pte.h"
+#include "mm/root.h"
+#include "part/chan.h"
+#include "part/manifest.h"
+#include "part/part.h"
+#include "run/cpu.h"
+#include "run/event.h"
+#include "run/vcpu.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "lib/string.h"
+
+#define CHECK_EVERY	1009	/* entries: a prime, so that no loop of a partition hides from it */
+#define FREE_EVERY	8	/* every so many checks: are free pages zero? */
+#define PTE_G		(1UL << 8)
+#define PTE_SOFT	(7UL << 9)
+#define UPPER		(PTE_P | PTE_W | PTE_U)
+#define LEAF_BITS	(PTE_P | PTE_W | PTE_U | PTE_PWT | PTE_PCD | PTE_A | PTE_D | PTE_NX)
+#define LARGE_BYTES	0x200000UL
+
+static const struct regs *entry;	/* being checked, for the report */
+static uint64_t nentries, nchecks;
+static uint64_t seen[MANIFEST_MAX_SHADOW / 64];
+static uint32_t nseen;
+static uint64_t expected_hole[512] __aligned(4096);
+
+#define REQUIRE(cond, v, va, e) do { if (!(cond)) bad((v), (va), (e), #cond); } while (0)
+
+static void __noreturn bad(const struct vcpu *v, vaddr_t va, uint64_t e, const char *what)
+{
+	panic("%s: shadow entry %#lx for %#lx: expected %s; found in entry %lu: vector %lu rip %#lx rax %#lx",
+	      v->part->man->name, e, va, what, nentries, entry ? entry->vector : 0,
+	      entry ? entry->rip : 0, entry ? entry->rax : 0);
+}
+
+/* A table page of the pool, met for the first time. */
+static uint32_t visit(const struct vcpu *v, const uint64_t *table, vaddr_t va)
+{
+	const struct shadow_pool *s = &v->part->pool;
+	uint64_t at = (uint64_t)table, base = (uint64_t)s->page, i = (at - base) / PAGE_SIZE;
+
+	REQUIRE(at >= base && i < s->npages && !(at & PAGE_MASK), v, va, at);
+	REQUIRE(!(seen[i / 64] & 1UL << (i % 64)), v, va, at);
+	seen[i / 64] |= 1UL << (i % 64);
+	nseen++;
+	return (uint32_t)i;
+}
+
+static void check_groups(const struct vcpu *v, uint32_t page, unsigned int i, vaddr_t va, uint64_t e)
+{
+	/* an entry outside the noted lines would survive the table's next use */
+	REQUIRE(!e || (v->part->pool.meta[page].groups & 1UL << (i / 8)), v, va, e);
+}
+
+static void check_frame(const struct vcpu *v, vaddr_t va, uint64_t e, paddr_t pa)
+{
+	const struct partition *p = v->part;
+	uint16_t owner = frames_owner(pa >> PAGE_SHIFT);
+
+	if (owner == p->owner) {
+		REQUIRE(pa != p->ones_pa || !p->ones_pa || !(e & PTE_W), v, va, e);
+		return;
+	}
+	if (owner & FRAMES_CHANNEL) {
+		const struct chan *c = &chans[owner & (MAX_CHANS - 1)];
+
+		REQUIRE(c->side[0] == p || c->side[1] == p, v, va, e);
+		/* the same memory type for both sides (rule 21) */
+		REQUIRE(!(e & (PTE_PWT | PTE_PCD)), v, va, e);
+		return;
+	}
+	REQUIRE(owner == FRAMES_NONE && p->man->devices && leaf_mmio_allowed(pa), v, va, e);
+}
+
+static uint64_t check_l1(const struct vcpu *v, const uint64_t *l1, vaddr_t base)
+{
+	uint32_t page = visit(v, l1, base);
+	uint64_t leaves = 0;
+	unsigned int i;
+
+	for (i = 0; i < 512; i++) {
+		uint64_t e = l1[i];
+		vaddr_t va = base | (vaddr_t)i << 12;
+
+		check_groups(v, page, i, va, e);
+		if (!e)
+			continue;
+		REQUIRE(e & PTE_P, v, va, e);
+		REQUIRE(!(e & ~(LEAF_BITS | PTE_PS | PTE_ADDR)), v, va, e);	/* PTE_PS is PAT here */
+		check_frame(v, va, e, e & PTE_ADDR);
+		leaves++;
+	}
+	return leaves;
+}
+
+static void check_large(const struct vcpu *v, vaddr_t va, uint64_t e)
+{
+	paddr_t pa = e & PTE_ADDR & ~(LARGE_BYTES - 1), at;
+
+	REQUIRE(!(e & ~(LEAF_BITS | PTE_PS | PTE_PAT_LARGE | PTE_SOFT) & ~pa), v, va, e);
+	for (at = pa; at < pa + LARGE_BYTES; at += PAGE_SIZE)
+		check_frame(v, va, e, at);
+}
+
+static void check_upper(const struct vcpu *v, vaddr_t va, uint64_t e, uint64_t soft)
+{
+	REQUIRE((e & ~(PTE_ADDR | PTE_A | soft)) == UPPER, v, va, e);
+}
+
+/* last: how many entries to look at; 511 for the table that also leads to the hole. */
+static uint64_t check_l2(const struct vcpu *v, const uint64_t *l2, vaddr_t base, unsigned int last)
+{
+	uint32_t page = visit(v, l2, base);
+	uint64_t leaves = 0;
+	unsigned int i;
+
+	for (i = 0; i < last; i++) {
+		uint64_t e = l2[i];
+		vaddr_t va = base | (vaddr_t)i << 21;
+
+		check_groups(v, page, i, va, e);
+		if (!e)
+			continue;
+		REQUIRE(e & PTE_P, v, va, e);
+		if (e & PTE_PS) {
+			check_large(v, va, e);
+			leaves++;
+			continue;
+		}
+		check_upper(v, va, e, PTE_SOFT);
+		leaves += check_l1(v, pa_to_va(e & PTE_ADDR), va);
+	}
+	return leaves;
+}
+
+static uint64_t check_l3(const struct vcpu *v, const uint64_t *l3, vaddr_t base, unsigned int last)
+{
+	uint32_t page = visit(v, l3, base);
+	uint64_t leaves = 0;
+	unsigned int i;
+
+	for (i = 0; i < last; i++) {
+		uint64_t e = l3[i];
+		vaddr_t va = base | (vaddr_t)i << 30;
+
+		check_groups(v, page, i, va, e);
+		if (!e)
+			continue;
+		check_upper(v, va, e, 0);
+		leaves += check_l2(v, pa_to_va(e & PTE_ADDR), va, 512);
+	}
+	return leaves;
+}
+
+static vaddr_t upper_va(unsigned int i4)
+{
+	return (vaddr_t)i4 << 39 | (i4 >= 256 ? 0xffffUL << 48 : 0);
+}
+
+static uint64_t check_root(const struct vcpu *v, const uint64_t *l4)
+{
+	uint32_t page = visit(v, l4, 0);
+	uint64_t leaves = 0;
+	unsigned int i;
+
+	for (i = 0; i < 512; i++) {
+		uint64_t e = l4[i];
+
+		check_groups(v, page, i, upper_va(i), e);
+		if (i >= 256) {
+			REQUIRE((e | PTE_A) == (v->kl4[i] | PTE_A), v, upper_va(i), e);
+			continue;
+		}
+		if (!e)
+			continue;
+		check_upper(v, upper_va(i), e, 0);
+		leaves += check_l3(v, pa_to_va(e & PTE_ADDR), upper_va(i), 512);
+	}
+	return leaves;
+}
+
+/* The way to the last 2 MiB and what is there: exactly what entry.c builds. */
+static void check_hole(const struct vcpu *v)
+{
+	unsigned int i;
+
+	REQUIRE((v->kl4[511] & ~PTE_A) == (va_to_pa(v->kl3) | UPPER), v, KEEL_HOLE_BASE, v->kl4[511]);
+	REQUIRE((v->kl3[511] & ~PTE_A) == (va_to_pa(v->kl2) | UPPER), v, KEEL_HOLE_BASE, v->kl3[511]);
+	REQUIRE((v->kl2[511] & ~PTE_A) == (va_to_pa(v->hole_pt) | UPPER), v, KEEL_HOLE_BASE, v->kl2[511]);
+	memset(expected_hole, 0, sizeof(expected_hole));
+	entry_init_hole(expected_hole, va_to_pa(v->ro), va_to_pa(v->vp), this_cpu->stack_pa);
+	for (i = 0; i < 512; i++) {
+		uint64_t e = v->hole_pt[i] & ~(PTE_A | PTE_D);
+		vaddr_t va = KEEL_HOLE_BASE | (vaddr_t)i << 12;
+
+		REQUIRE(e == (expected_hole[i] & ~(PTE_A | PTE_D)), v, va, v->hole_pt[i]);
+		REQUIRE(!e || frames_owner((e & PTE_ADDR) >> PAGE_SHIFT) == FRAMES_MK, v, va, e);
+	}
+}
+
+static uint64_t check_kernel_half(const struct vcpu *v)
+{
+	uint64_t leaves = 0;
+	unsigned int i;
+
+	visit(v, v->kl4, 0);
+	for (i = 0; i < 511; i++) {
+		uint64_t e = v->kl4[i];
+
+		REQUIRE(i >= 256 || !e, v, upper_va(i), e);
+		if (!e)
+			continue;
+		check_upper(v, upper_va(i), e, 0);
+		leaves += check_l3(v, pa_to_va(e & PTE_ADDR), upper_va(i), 512);
+	}
+	leaves += check_l3(v, v->kl3, upper_va(511), 511);
+	return leaves + check_l2(v, v->kl2, upper_va(511) | 511UL << 30, 511);
+}
+
+static void check_pool(const struct vcpu *v)
+{
+	const struct shadow_pool *s = &v->part->pool;
+	uint32_t i, n = 0;
+	unsigned int j;
+
+	REQUIRE(nseen == s->nused, v, 0, (uint64_t)nseen << 32 | s->nused);
+	for (i = s->free_head; i != UINT32_MAX; i = s->meta[i].next_free) {
+		REQUIRE(i < s->npages, v, 0, i);
+		REQUIRE(!(seen[i / 64] & 1UL << (i % 64)), v, 0, i);
+		REQUIRE(n < s->npages, v, 0, n);
+		n++;
+		for (j = 0; nchecks % FREE_EVERY == 0 && j < 512; j++)
+			REQUIRE(!s->page[i][j], v, (vaddr_t)j, s->page[i][j]);
+	}
+	REQUIRE(n + s->nused == s->npages, v, 0, n);
+}
+
+uint64_t mmu_check(const struct vcpu *v)
+{
+	uint64_t leaves;
+	unsigned int n;
+
+	memset(seen, 0, sizeof(seen));
+	nseen = 0;
+	nchecks++;
+	check_hole(v);
+	leaves = check_kernel_half(v);
+	for (n = 0; n < NROOTS; n++)
+		if (v->root[n].l4)
+			leaves += check_root(v, v->root[n].l4);
+	REQUIRE(v->root[v->cur].l4, v, 0, v->cur);
+	check_pool(v);
+	return leaves;
+}
+
+void check_entry(const struct vcpu *v, const struct regs *r)
+{
+	if (++nentries % CHECK_EVERY)
+		return;
+	entry = r;
+	mmu_check(v);
+}
+
+/* ---- Faults of our own making, for the tests -------------------------------------------------------- */
+
+static uint64_t overflow_stack(uint64_t depth)
+{
+	volatile char frame[512];
+
+	frame[0] = (char)depth;
+	return depth ? overflow_stack(depth - 1) + (uint64_t)frame[0] : 0;
+}
+
+/* Put something into the tables that must not be there: the next check has to find it. */
+static void plant(struct vcpu *v, uint64_t what)
+{
+	switch (what) {
+	case 0:		/* a writable leaf on a frame of the metakernel */
+		mmu_flush_all(v);
+		v->kl2[0] = 0x200000 | LEAF_BITS | PTE_PS;
+		v->part->pool.meta[((uint64_t)v->kl2 - (uint64_t)v->part->pool.page) / PAGE_SIZE].groups |= 1;
+		break;
+	case 1:		/* a global hole */
+		v->hole_pt[(KEEL_VCPU_VA >> PAGE_SHIFT) & 511] |= PTE_G;
+		break;
+	case 2:		/* a writable trampoline */
+		v->hole_pt[0] |= PTE_W;
+		break;
+	}
+	mmu_check(v);
+}
+
+int64_t check_hcall(struct vcpu *v, struct regs *r)
+{
+	switch (r->rdi) {
+	case 0:
+		return 1;
+	case 1:
+		hal_apic_ipi_self((uint8_t)r->rsi);
+		return 0;
+	case 2:
+		hal_apic_ipi_self((uint8_t)r->rsi);
+		event_iret(v, r);
+		return (int64_t)r->rax;
+	case 3:
+		hal_apic_nmi_self();
+		return 0;
+	case 4:
+		asm volatile("ud2");
+		return 0;
+	case 5:
+		asm volatile("divl %0" : : "r" (0), "a" (1), "d" (0));
+		return 0;
+	case 6:
+		return *(volatile int64_t *)0x7fff00001000;
+	case 7:
+		*(volatile uint8_t *)KEEL_TRAMP_VA = 0;
+		return 0;
+	case 8:
+		asm volatile("jmpq *%0" : : "r" (0x7fff00001000));
+		return 0;
+	case 9:
+		return (int64_t)overflow_stack(1000);
+	case 10:
+		entry = r;
+		return (int64_t)mmu_check(v);
+	case 14:
+		return hal_ioapic_read((unsigned int)r->rsi, (uint8_t)r->rdx);
+	case 11: case 12: case 13:
+		plant(v, r->rdi - 11);
+		return 0;
+	}
+	return -KEEL_ENOSYS;
+}

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT
+/*
+ * frames.c - the frame ownership table.
+ *
+ *   table     | frame 0 | frame 1 | ... one struct frame each
+ *   summary   | 0 .. 511: owner or MIXED | 512 .. 1023 | ...
+ *   counts      frames of each owner
+ *
+ * Invariants: summary[b] is o if and only if all frames of block b have owner o; counts[o] is the number
+ *             of frames of o. set_range() keeps both, and is the only place that changes an owner.
+ * Bounds:     a claim reads and writes its range once, and at most 1024 frames beside it.
+ */
+#include "mm/frames.h"
+
+#include <string.h>
+
+#include "keel/abi.h"
+
+#define PAGE_SHIFT	12
+#define NCOUNTS		(FRAMES_FREE + 1 + FRAMES_MAX_CHANNELS)
+
+struct frames frames_state;
+static uint64_t counts[NCOUNTS];
+
+/* Index into counts, or NCOUNTS if there is no such owner. */
+static unsigned int count_index(uint16_t owner)
+{
+	unsigned int channel = owner & ~(unsigned int)FRAMES_CHANNEL;
+
+	if (!(owner & FRAMES_CHANNEL))
+		return owner <= FRAMES_FREE ? owner : NCOUNTS;
+	return channel < FRAMES_MAX_CHANNELS ? FRAMES_FREE + 1 + channel : NCOUNTS;
+}
+
+static uint64_t round_up_2m(uint64_t pfn)
+{
+	return (pfn + FRAMES_PER_2M - 1) & ~(uint64_t)(FRAMES_PER_2M - 1);
+}
+
+size_t frames_bytes(uint64_t npfns)
+{
+	uint64_t n = round_up_2m(npfns);
+
+	return n * sizeof(struct frame) + n / FRAMES_PER_2M * sizeof(uint16_t);
+}
+
+void frames_init(void *memory, uint64_t npfns)
+{
+	struct frames *f = &frames_state;
+
+	f->npfns = round_up_2m(npfns);
+	f->table = memory;
+	f->summary = (uint16_t *)(f->table + f->npfns);
+	memset(memory, 0, frames_bytes(npfns));	/* FRAMES_NONE everywhere, summaries too */
+	memset(counts, 0, sizeof(counts));
+	counts[FRAMES_NONE] = f->npfns;
+}
+
+/* Bring the summary of one block up to date after some of its frames went to `owner`. */
+static void update_summary(uint64_t block, uint16_t owner)
+{
+	struct frames *f = &frames_state;
+	const struct frame *frame = &f->table[block * FRAMES_PER_2M];
+	uint16_t all = owner;
+
+	/* A block that fills from one end shows it at the other: no scan for each frame of it. */
+	if (frame[FRAMES_PER_2M - 1].owner != owner)
+		all = FRAMES_MIXED;
+	for (unsigned int i = 0; i < FRAMES_PER_2M && all == owner; i++)
+		if (frame[i].owner != owner)
+			all = FRAMES_MIXED;
+	__atomic_store_n(&f->summary[block], all, __ATOMIC_RELAXED);
+}
+
+/*
+ * The range has one owner, `from`, and lies in the table. A block's summary turns MIXED before its first
+ * frame changes, and names the new owner only after its last one has, so that a reader without the lock
+ * never takes a block for more than it is.
+ */
+static void set_range(uint64_t pfn, uint64_t n, uint16_t from, uint16_t to)
+{
+	struct frames *f = &frames_state;
+	uint64_t end = pfn + n, at = pfn;
+
+	while (at < end) {
+		uint64_t block = at / FRAMES_PER_2M;
+		uint64_t stop = (block + 1) * FRAMES_PER_2M;
+
+		if (stop > end)
+			stop = end;
+		__atomic_store_n(&f->summary[block], FRAMES_MIXED, __ATOMIC_RELEASE);
+		for (; at < stop; at++)
+			__atomic_store_n(&f->table[at].owner, to, __ATOMIC_RELAXED);
+		__atomic_thread_fence(__ATOMIC_RELEASE);
+		update_summary(block, to);
+	}
+	counts[count_index(from)] -= n;
+	counts[count_index(to)] += n;
+}
+
+static bool in_table(uint64_t pfn, uint64_t n)
+{
+	return pfn < frames_state.npfns && n <= frames_state.npfns - pfn;
+}
+
+/* How many frames from `pfn` on have this owner, at most `max`; whole blocks by their summary. */
+static uint64_t run_length(uint64_t pfn, uint64_t max, uint16_t owner)
+{
+	const struct frames *f = &frames_state;
+	uint64_t at = pfn, end = max < f->npfns - pfn ? pfn + max : f->npfns;
+
+	while (at < end) {
+		if (f->summary[at / FRAMES_PER_2M] == owner) {
+			at = (at / FRAMES_PER_2M + 1) * FRAMES_PER_2M;
+			continue;
+		}
+		if (f->table[at].owner != owner)
+			return at - pfn;
+		at++;
+	}
+	return end - pfn;
+}
+
+int frames_claim(uint64_t pfn, uint64_t n, uint16_t from, uint16_t to)
+{
+	if (!n || count_index(from) == NCOUNTS || count_index(to) == NCOUNTS)
+		return -KEEL_EINVAL;
+	if (!in_table(pfn, n) || run_length(pfn, n, from) != n)
+		return -KEEL_EPERM;
+	if (from != to)
+		set_range(pfn, n, from, to);
+	return 0;
+}
+
+bool frames_next_run(uint16_t owner, uint64_t *pfn, uint64_t *n)
+{
+	const struct frames *f = &frames_state;
+	uint64_t at = *pfn;
+
+	while (at < f->npfns) {
+		uint16_t summary = f->summary[at / FRAMES_PER_2M];
+
+		if (summary != owner && summary != FRAMES_MIXED) {
+			at = (at / FRAMES_PER_2M + 1) * FRAMES_PER_2M;
+		} else if (f->table[at].owner != owner) {
+			at++;
+		} else {
+			*pfn = at;
+			*n = run_length(at, f->npfns - at, owner);
+			return true;
+		}
+	}
+	return false;
+}
+
+uint64_t frames_claim_all(uint16_t from, uint16_t to)
+{
+	uint64_t pfn, n, total = 0;
+
+	if (from == to)
+		return frames_count(from);
+	for (pfn = 0; frames_next_run(from, &pfn, &n); pfn += n) {
+		if (frames_claim(pfn, n, from, to))
+			break;		/* no such owner */
+		total += n;
+	}
+	return total;
+}
+
+uint64_t frames_add_ram(uint64_t pfn, uint64_t n)
+{
+	uint64_t end, run, total = 0;
+
+	if (pfn >= frames_state.npfns)
+		return 0;
+	end = n < frames_state.npfns - pfn ? pfn + n : frames_state.npfns;
+	while (frames_next_run(FRAMES_NONE, &pfn, &run) && pfn < end) {
+		if (run > end - pfn)
+			run = end - pfn;
+		set_range(pfn, run, FRAMES_NONE, FRAMES_FREE);
+		total += run;
+		pfn += run;
+	}
+	return total;
+}
+
+/* First frame of the highest free range of n < 512 frames, or 0. */
+static uint64_t find_small(uint64_t n)
+{
+	const struct frames *f = &frames_state;
+	uint64_t at = f->npfns, run = 0;
+
+	while (at > FRAMES_LOWEST_ALLOC) {
+		uint16_t summary = f->summary[(at - 1) / FRAMES_PER_2M];
+
+		if (summary != FRAMES_FREE && summary != FRAMES_MIXED) {
+			at = (at - 1) / FRAMES_PER_2M * FRAMES_PER_2M;
+			run = 0;
+			continue;
+		}
+		at--;
+		run = f->table[at].owner == FRAMES_FREE ? run + 1 : 0;
+		if (run == n)
+			return at;
+	}
+	return 0;
+}
+
+/* First frame of the highest free range of n >= 512 frames that is aligned to 2 MiB, or 0. */
+static uint64_t find_large(uint64_t n)
+{
+	const struct frames *f = &frames_state;
+	uint64_t at;
+
+	if (n > f->npfns)
+		return 0;
+	at = (f->npfns - n) / FRAMES_PER_2M * FRAMES_PER_2M;
+	for (; at >= FRAMES_PER_2M; at -= FRAMES_PER_2M)
+		if (run_length(at, n, FRAMES_FREE) == n)
+			return at;
+	return 0;
+}
+
+uint64_t frames_alloc(uint16_t owner, uint64_t npages)
+{
+	uint64_t pfn;
+
+	if (!npages || count_index(owner) == NCOUNTS)
+		return 0;
+	pfn = npages < FRAMES_PER_2M ? find_small(npages) : find_large(npages);
+	if (!pfn || frames_claim(pfn, npages, FRAMES_FREE, owner))
+		return 0;
+	return pfn << PAGE_SHIFT;
+}
+
+uint64_t frames_count(uint16_t owner)
+{
+	unsigned int i = count_index(owner);
+
+	return i < NCOUNTS ? counts[i] : 0;
+}
+
+void frames_note_uncached(uint64_t pfn, uint64_t n)
+{
+	const struct frames *f = &frames_state;
+
+	for (; n && pfn < f->npfns; n--, pfn++)
+		f->table[pfn].uncached = 1;
+}
+
+bool frames_take_uncached(uint64_t pfn)
+{
+	const struct frames *f = &frames_state;
+	bool was;
+
+	if (pfn >= f->npfns)
+		return false;
+	was = f->table[pfn].uncached;
+	f->table[pfn].uncached = 0;
+	return was;
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+/*
+ * leaf.c - the device windows.
+ *
+ * Owns:    the list of windows, filled at boot, read-only after.
+ */
+#include "mm/leaf.h"
+#include "lib/log.h"
+
+static struct { paddr_t base, end; } mmio[64];
+static unsigned int nmmio;
+
+void leaf_allow_mmio(paddr_t base, uint64_t bytes)
+{
+	if (nmmio == ARRAY_SIZE(mmio)) {
+		log_printf("too many MMIO windows: none at %#lx\n", base);
+		return;
+	}
+	mmio[nmmio].base = base;
+	mmio[nmmio++].end = base + bytes;
+}
+
+bool leaf_mmio_window(paddr_t pa, uint64_t bytes)
+{
+	unsigned int i;
+
+	for (i = 0; i < nmmio; i++)
+		if (pa >= mmio[i].base && pa < mmio[i].end && bytes <= mmio[i].end - pa)
+			return true;
+	return false;
+}
+
+bool leaf_mmio_allowed(paddr_t pa)
+{
+	return leaf_mmio_window(pa, 1);
+}

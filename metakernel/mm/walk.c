@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+/*
+ * walk.c - see walk.h.
+ */
+#include "part/part.h"
+#include "mm/frames.h"
+#include "mm/walk.h"
+#include "lib/string.h"
+
+bool guest_walk(const struct vcpu *v, vaddr_t va, struct walk *w)
+{
+	const struct partition *p = v->part;
+	paddr_t table = v->cr3 & PTE_ADDR;
+	uint64_t rights = PTE_W | PTE_U, nx = 0;
+	unsigned int level;
+
+	for (level = 3; ; level--) {
+		uint64_t *ep, e;
+
+		if (frames_owner(table >> PAGE_SHIFT) != p->owner)
+			return false;	/* no such memory: as absent as an all-ones bus is invalid */
+		ep = (uint64_t *)pa_to_va(table) + ((va >> (12 + 9 * level)) & 511);
+		e = __atomic_load_n(ep, __ATOMIC_RELAXED);
+		w->ep[level] = ep;
+		w->ev[level] = e;
+		if (!(e & PTE_P))
+			return false;
+		if (level == 0 || (level < 3 && (e & PTE_PS))) {
+			uint64_t mask = (1UL << (12 + 9 * level)) - 1;
+
+			w->level = level;
+			w->empty = false;
+			w->leaf = e;
+			w->pa = (e & PTE_ADDR & ~mask) | (va & mask);
+			w->upper_rights = rights | nx;
+			w->rights = (rights & e) | ((nx | e) & PTE_NX);
+			return true;
+		}
+		rights &= e;
+		nx |= e & PTE_NX;
+		table = e & PTE_ADDR;
+	}
+}
+
+bool walk_set_accessed(struct walk *w, bool write)
+{
+	unsigned int level;
+
+	for (level = 3; level > w->level; level--)
+		if (!walk_set_bits(w->ep[level], &w->ev[level], PTE_A))
+			return false;
+	if (!walk_set_bits(w->ep[level], &w->ev[level], write ? PTE_A | PTE_D : PTE_A))
+		return false;
+	w->leaf = w->ev[level];
+	return true;
+}
+
+/* ---- Reading and writing guest memory for emulation --------------------------------------------- */
+
+static void *guest_ptr(struct vcpu *v, vaddr_t va, bool write)
+{
+	struct walk w;
+
+	if (!is_canonical(va) || va >= KEEL_HOLE_BASE || !guest_walk(v, va, &w) ||
+	    (write && !(w.rights & PTE_W)))
+		return NULL;
+	/* RAM of its own only: never touch a device for an emulated instruction. */
+	if (frames_owner(w.pa >> PAGE_SHIFT) != v->part->owner || !walk_set_accessed(&w, write))
+		return NULL;
+	return pa_to_va(w.pa);
+}
+
+int mmu_read_guest(struct vcpu *v, vaddr_t va, void *buf, unsigned int len)
+{
+	unsigned int n;
+
+	for (; len; len -= n, va += n, buf = (char *)buf + n) {
+		unsigned int room = (unsigned int)(PAGE_SIZE - (va & (PAGE_SIZE - 1)));
+		const void *from = guest_ptr(v, va, false);
+
+		n = len < room ? len : room;
+		if (!from)
+			return -KEEL_EFAULT;
+		memcpy(buf, from, n);
+	}
+	return 0;
+}
+
+int mmu_write_guest(struct vcpu *v, vaddr_t va, const void *buf, unsigned int len)
+{
+	unsigned int n;
+
+	for (; len; len -= n, va += n, buf = (const char *)buf + n) {
+		unsigned int room = (unsigned int)(PAGE_SIZE - (va & (PAGE_SIZE - 1)));
+		void *to = guest_ptr(v, va, true);
+
+		n = len < room ? len : room;
+		if (!to)
+			return -KEEL_EFAULT;
+		memcpy(to, buf, n);
+	}
+	return 0;
+}

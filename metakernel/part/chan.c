@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+/*
+ * chan.c - channels: a window of shared frames and a doorbell each way.
+ *
+ * The server gives the window out of its own memory, once; from then on the frames belong to the
+ * channel (I1) and stay its own when the server dies, so a client that is in the middle of a load
+ * never faults. Either side may then go up and down; each change counts the generation and rings
+ * the other side.
+ *
+ * Invariants: both sides are fixed by the manifest. A frame enters the window zeroed (I3); the
+ *             server's existing mappings of it stay legal because it is attached.
+ */
+#include <hal/cpu.h>
+#include "mm/flush.h"
+#include "mm/frames.h"
+#include "part/chan.h"
+#include "part/part.h"
+#include "run/event.h"
+#include "run/vcpu.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "lib/string.h"
+
+struct chan chans[MAX_CHANS];
+unsigned int nchans;
+
+void chan_init(void)
+{
+	unsigned int i;
+
+	nchans = manifest.nchans;
+	for (i = 0; i < nchans; i++) {
+		struct chan *c = &chans[i];
+
+		c->man = &manifest.chans[i];
+		c->owner = (uint16_t)(FRAMES_CHANNEL | i);
+		c->side[0] = &parts[c->man->server];
+		c->side[1] = &parts[c->man->client];
+	}
+}
+
+bool chan_attached(uint16_t owner, const struct partition *p)
+{
+	const struct chan *c = &chans[owner & ~FRAMES_CHANNEL];
+
+	return c->side[0] == p || c->side[1] == p;
+}
+
+static struct chan *chan_of(const struct partition *p, uint64_t handle, unsigned int *side)
+{
+	const struct cap *cap = part_cap(p, handle, KEEL_CAP_CHANNEL);
+
+	if (!cap)
+		return NULL;
+	*side = cap->rights & KEEL_RIGHT_SERVE ? 0 : 1;
+	return &chans[cap->index];
+}
+
+static void ring_side(struct chan *c, unsigned int side)
+{
+	struct vcpu *v = &c->side[side]->vcpu;
+
+	if (v->state != VCPU_OFF)
+		event_raise(v, c->handle[side]);
+}
+
+static void set_state(struct chan *c, unsigned int side, bool up)
+{
+	uint32_t bit = side ? KEEL_CHAN_CLIENT_UP : KEEL_CHAN_SERVER_UP;
+
+	c->state = up ? c->state | bit : c->state & ~bit;
+	c->generation++;
+	ring_side(c, !side);
+}
+
+/* Zero a frame for its next owner, in memory too if it was ever mapped uncached (rule 21). */
+static void clean_frame(paddr_t pa)
+{
+	const char *line = memset(pa_to_va(pa), 0, PAGE_SIZE);
+	unsigned int i;
+
+	if (!frames_take_uncached(pa >> PAGE_SHIFT))
+		return;
+	for (i = 0; i < PAGE_SIZE; i += 64)
+		hal_clflush(line + i);
+	hal_mfence();
+}
+
+int chan_offer(struct partition *p, uint64_t handle, paddr_t pa, uint64_t npages)
+{
+	unsigned int side;
+	struct chan *c = chan_of(p, handle, &side);
+	uint64_t i;
+
+	if (!c)
+		return -KEEL_EBADF;
+	if (side != 0)
+		return -KEEL_EPERM;
+	if (c->state & KEEL_CHAN_WINDOW)
+		return -KEEL_EBUSY;
+	/* the manifest's bound also bounds the zeroing below (I5) */
+	if ((pa & PAGE_MASK) || !npages || npages > c->man->window / PAGE_SIZE)
+		return -KEEL_EINVAL;
+	/*
+	 * Mappings go before the owner changes (I3), uncached ones and the remembered leaf table among
+	 * them. A page table that lies in here is not walked again: walks check the owner (rule 20).
+	 */
+	mmu_flush_all(&p->vcpu);
+	if (frames_claim(pa >> PAGE_SHIFT, npages, p->owner, c->owner))
+		return -KEEL_EFAULT;
+	for (i = 0; i < npages; i++)
+		clean_frame(pa + i * PAGE_SIZE);
+	c->window_pa = pa;
+	c->window_bytes = npages * PAGE_SIZE;
+	c->state |= KEEL_CHAN_WINDOW;
+	c->generation++;
+	return 0;
+}
+
+int chan_set_state(struct partition *p, uint64_t handle, uint64_t up)
+{
+	unsigned int side;
+	struct chan *c = chan_of(p, handle, &side);
+
+	if (!c)
+		return -KEEL_EBADF;
+	if (up > 1)
+		return -KEEL_EINVAL;
+	if (up && !(c->state & KEEL_CHAN_WINDOW))
+		return -KEEL_EAGAIN;
+	set_state(c, side, up);
+	return 0;
+}
+
+int chan_info(struct partition *p, uint64_t handle, struct keel_chan_info *info)
+{
+	unsigned int side;
+	const struct chan *c = chan_of(p, handle, &side);
+
+	if (!c)
+		return -KEEL_EBADF;
+	memset(info, 0, sizeof(*info));
+	info->state = c->state;
+	info->generation = c->generation;
+	info->window_pa = c->window_pa;
+	info->window_bytes = c->window_bytes;
+	info->max_bytes = c->man->window;
+	strlcpy(info->name, c->man->name, sizeof(info->name));
+	return 0;
+}
+
+int chan_kick(struct partition *p, uint64_t handle)
+{
+	unsigned int side;
+	struct chan *c = chan_of(p, handle, &side);
+
+	if (!c)
+		return -KEEL_EBADF;
+	if (c->side[!side]->vcpu.state == VCPU_OFF)
+		return -KEEL_EPIPE;
+	ring_side(c, !side);
+	return 0;
+}
+
+void chan_part_died(struct partition *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < nchans; i++)
+		if (chans[i].side[0] == p || chans[i].side[1] == p)
+			set_state(&chans[i], chans[i].side[1] == p, false);
+}

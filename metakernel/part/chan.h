@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * chan.h - channels: a window of shared frames and a doorbell each way.
+ */
+#ifndef METAKERNEL_PART_CHAN_H
+#define METAKERNEL_PART_CHAN_H
+
+#include "part/manifest.h"
+#include "part/part.h"
+
+#define MAX_CHANS	MANIFEST_MAX_CHANS
+
+struct chan {
+	const struct manifest_chan *man;
+	uint16_t owner;		/* in the frame table */
+	uint32_t state, generation;
+	paddr_t window_pa;
+	uint64_t window_bytes;
+	struct partition *side[2];	/* 0 server, 1 client */
+	uint8_t handle[2];		/* of this channel in the side's caps[] */
+};
+
+extern struct chan chans[MAX_CHANS];
+extern unsigned int nchans;
+
+void chan_init(void);
+int chan_offer(struct partition *p, uint64_t handle, paddr_t pa, uint64_t npages);
+int chan_set_state(struct partition *p, uint64_t handle, uint64_t up);
+int chan_info(struct partition *p, uint64_t handle, struct keel_chan_info *info);
+int chan_kick(struct partition *p, uint64_t handle);
+void chan_part_died(struct partition *p);
+bool chan_attached(uint16_t owner, const struct partition *p);
+
+#endif

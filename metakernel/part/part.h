@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * part.h - a partition: what it owns, what it may do, what became of it.
+ *
+ * Everything here lives in memory the metakernel owns; a partition's share of it comes out of its
+ * quota when it is created (I4). Partitions reach objects only through the handles in caps[].
+ */
+#ifndef METAKERNEL_PART_PART_H
+#define METAKERNEL_PART_PART_H
+
+#include "mm/pool.h"
+#include "part/console.h"
+#include "part/manifest.h"
+#include "run/vcpu.h"
+
+#define MAX_PARTS	MANIFEST_MAX_PARTS
+
+struct cap {
+	uint8_t type, rights;
+	uint8_t index;		/* partition or channel */
+};
+
+struct partition {
+	unsigned int index;
+	uint16_t owner;		/* its id in the frame table */
+	uint32_t state;		/* KEEL_PART_* */
+	const struct manifest_part *man;
+	struct vcpu vcpu;	/* one in this version */
+	struct shadow_pool pool;
+	struct cap caps[KEEL_MAX_HANDLES];
+	unsigned int ncaps;
+
+	paddr_t ones_pa;	/* devices: page of all ones, stands in for what it may not map */
+	paddr_t mem_pa;		/* peers: contiguous memory */
+	uint64_t mem_bytes;
+
+	int32_t status;
+	uint32_t fault_vector;
+	uint64_t fault_error, fault_rip, fault_rsp, fault_cr2;
+	char reason[64];
+
+	struct cons_ring cons_out, cons_in;
+	char line[120];		/* partial line for the echo on the serial port */
+	unsigned int line_len;
+	uint32_t log_budget;	/* lines this partition may still cause in this second */
+	uint64_t log_second;
+
+	uint64_t stats[KEEL_STAT_NR];
+};
+
+extern struct partition parts[MAX_PARTS];
+extern unsigned int nparts;
+extern struct manifest manifest;
+
+static inline void stat_inc(struct vcpu *v, unsigned int what)
+{
+	v->part->stats[what]++;
+}
+
+struct partition *part_create(const struct manifest_part *man);
+void part_end(struct partition *p, uint32_t state, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void part_fault(struct partition *p, const struct regs *r, uint64_t cr2, const char *why);
+int part_restart(struct partition *p);
+const struct cap *part_cap(const struct partition *p, uint64_t handle, unsigned int type);
+void part_fill_info(const struct partition *p, struct keel_part_info *info);
+bool part_log_ok(struct partition *p);	/* may p cause a log line now? (rate limit) */
+void *part_buffer(const struct partition *p, paddr_t pa, uint64_t len); /* NULL if not p's own */
+
+#endif

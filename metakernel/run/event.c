@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+/*
+ * event.c - delivering exceptions and interrupts to ring 1.
+ *
+ * The metakernel never writes a partition's stack: it puts the interrupted frame into the vCPU page
+ * and resumes at an entry point the partition registered, which pushes the frame where it wants it
+ * (so a missing stack page is an ordinary fault of ordinary guest code).
+ *
+ * Invariants: vif is 0 whenever ring 3 runs, and 0 on arrival at every entry point.
+ * Trusts:     vcpu_page.flags is loaded once and only bit 9 is used; gates are loaded once from the
+ *             partition's own frame, and only the handler address is taken, checked canonical.
+ */
+#include <hal/cpu.h>
+#include "mm/frames.h"
+#include "part/part.h"
+#include "run/event.h"
+#include "run/sched.h"
+#include "run/vcpu.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+
+#define ENTRY_RFLAGS	0x202UL		/* IF and the bit that is always 1 */
+/* Cleared on entry: TF, DF, NT, RF, AC. IOPL and VM are never set. */
+#define RFLAGS_ENTRY_CLEAR (0x100UL | 0x400 | 0x4000 | 0x10000 | 0x40000 | 0x3000 | 0x20000)
+#define GATE_PRESENT	(1UL << 47)
+#define VEC_GP		13
+#define STUB_BYTES	64	/* an entry stub is no longer than this */
+
+static bool vif_set(const struct vcpu *v)
+{
+	return __atomic_load_n(&v->vp->flags, __ATOMIC_RELAXED) & RFLAGS_IF;
+}
+
+/* Handler from the partition's IDT; 0 when there is none. */
+static uint64_t gate_handler(const struct vcpu *v, unsigned int vector)
+{
+	paddr_t pa = v->idt_pa;
+	const uint64_t *gate;
+	uint64_t low, high, handler;
+
+	if (!pa || vector * 16 + 15 > v->idt_limit ||
+	    frames_owner(pa >> PAGE_SHIFT) != v->part->owner)
+		return 0;
+	gate = (const uint64_t *)pa_to_va(pa) + 2 * vector;
+	low = __atomic_load_n(&gate[0], __ATOMIC_RELAXED);
+	high = __atomic_load_n(&gate[1], __ATOMIC_RELAXED);
+	handler = (low & 0xffff) | ((low >> 48) << 16) | high << 32;
+	return (low & GATE_PRESENT) && is_canonical(handler) ? handler : 0;
+}
+
+/*
+ * Is ring 1 on its way back to ring 3, beyond the point where an event could still be told apart
+ * from one in ring 3? Move RIP to the fix-up the partition registered for that point.
+ */
+static void tail_fix(const struct vcpu *v, struct regs *r)
+{
+	const uint64_t *e = v->entry;
+
+	if (!e[KEEL_ENTRY_TAIL_IRET] || r->rip < e[KEEL_ENTRY_TAIL_TEST] ||
+	    r->rip > e[KEEL_ENTRY_TAIL_IRET])
+		return;
+	if (r->rip < e[KEEL_ENTRY_TAIL_POP])
+		r->rip = e[KEEL_ENTRY_TAIL_TEST];
+	else if (r->rip < e[KEEL_ENTRY_TAIL_SKIP])
+		r->rip = e[KEEL_ENTRY_FIX_POP];
+	else if (r->rip < e[KEEL_ENTRY_TAIL_IRET])
+		r->rip = e[KEEL_ENTRY_FIX_SKIP];
+	else
+		r->rip = e[KEEL_ENTRY_FIX_IRET];
+}
+
+static void inject(struct vcpu *v, struct regs *r, unsigned int vector, uint64_t error)
+{
+	struct keel_vcpu_page *vp = v->vp;
+	bool user = from_user(r);
+	uint64_t entry = v->entry[user ? KEEL_ENTRY_EVENT_USER : KEEL_ENTRY_EVENT_KERNEL];
+	uint64_t handler = gate_handler(v, vector);
+
+	if (!entry || !handler) {
+		part_fault(v->part, r, hal_read_cr2(), "exception without a handler");
+		return;
+	}
+	if (!user && r->rip - entry < STUB_BYTES) {
+		/* The stub faulted pushing the last event: its stack is gone. */
+		part_fault(v->part, r, hal_read_cr2(), "kernel stack overflow");
+		return;
+	}
+	vp->event.handler = handler;
+	vp->event.frame.rip = r->rip;
+	vp->event.frame.cs = r->cs;
+	vp->event.frame.rflags = user || vif_set(v) ? r->rflags | RFLAGS_IF : r->rflags & ~(uint64_t)RFLAGS_IF;
+	vp->event.frame.rsp = r->rsp;
+	vp->event.frame.ss = r->ss;
+	vp->event.error = error == EV_NO_ERROR ? 0 : error;
+	vp->event.vector = vector | (error == EV_NO_ERROR ? 0 : KEEL_EV_HAS_ERROR);
+	vp->flags = 0;
+	r->rip = entry;
+	r->cs = KEEL_CS_RING1;
+	r->ss = KEEL_SS_RING1;
+	r->rsp = user ? KEEL_VCPU_VA + KEEL_VP_SIZE : r->rsp & ~15UL;
+	r->rflags = (r->rflags & ~RFLAGS_ENTRY_CLEAR) | ENTRY_RFLAGS;
+}
+
+/* Ring 1's IRETQ to ring 3 met a frame the user had made bad: deliver the fault as "from user". */
+static void bad_iret(struct vcpu *v, struct regs *r, unsigned int vector, uint64_t error)
+{
+	uint64_t entry = v->entry[KEEL_ENTRY_BAD_IRET], handler = gate_handler(v, vector);
+
+	if (!entry || !handler) {
+		part_fault(v->part, r, hal_read_cr2(), "bad return to ring 3");
+		return;
+	}
+	v->vp->event.handler = handler;
+	v->vp->event.vector = vector | (error == EV_NO_ERROR ? 0 : KEEL_EV_HAS_ERROR);
+	v->vp->event.error = error == EV_NO_ERROR ? 0 : error;
+	r->rip = entry;
+}
+
+void event_exception(struct vcpu *v, struct regs *r, unsigned int vector, uint64_t error)
+{
+	stat_inc(v, vector == 14 ? KEEL_STAT_PF_GUEST : KEEL_STAT_EXC);
+	if (!from_user(r) && r->rip == v->entry[KEEL_ENTRY_TAIL_IRET])
+		bad_iret(v, r, vector, error);
+	else
+		inject(v, r, vector, error);
+}
+
+/* ---- Interrupts --------------------------------------------------------------------------------- */
+
+static bool irr_any(const struct vcpu *v)
+{
+	return v->irr[0] | v->irr[1] | v->irr[2] | v->irr[3];
+}
+
+bool event_waiting(const struct vcpu *v)
+{
+	return irr_any(v) || __atomic_load_n(&v->vp->events, __ATOMIC_RELAXED);
+}
+
+void event_vector(struct vcpu *v, unsigned int vector)
+{
+	v->irr[vector >> 6] |= 1UL << (vector & 63);
+	sched_wake(v);
+}
+
+void event_raise(struct vcpu *v, unsigned int bit)
+{
+	/* atomic: ring 1 clears with xchg; release pairs with that xchg */
+	__atomic_fetch_or(&v->vp->events, 1UL << bit, __ATOMIC_RELEASE);
+	if (v->entry[KEEL_ENTRY_EVENT_KERNEL])
+		event_vector(v, KEEL_EVENT_VECTOR);
+	else
+		sched_wake(v);
+}
+
+static unsigned int irr_highest(const struct vcpu *v)
+{
+	int w;
+
+	for (w = 3; w > 0 && !v->irr[w]; w--)
+		;
+	return (unsigned int)(w * 64 + 63 - __builtin_clzl(v->irr[w]));
+}
+
+void event_deliver(struct vcpu *v, struct regs *r)
+{
+	unsigned int vector;
+	bool user = from_user(r);
+
+	if (!irr_any(v)) {
+		if (v->vp->pending)
+			v->vp->pending = 0;
+		return;
+	}
+	if (!user && !vif_set(v)) {
+		v->vp->pending = 1;
+		/* Past its last look at `pending`: send it back, or the wake-up is lost. */
+		tail_fix(v, r);
+		return;
+	}
+	vector = irr_highest(v);
+	v->irr[vector >> 6] &= ~(1UL << (vector & 63));
+	if (v->level_isr[vector >> 6] & (1UL << (vector & 63)))
+		v->vp->level_isr++;
+	v->vp->pending = irr_any(v);
+	inject(v, r, vector, EV_NO_ERROR);
+}
+
+void event_iret(struct vcpu *v, struct regs *r)
+{
+	struct keel_frame f = v->vp->iret;	/* copied once, then checked by vcpu_sanitize() */
+	uint64_t gs = __atomic_load_n(&v->vp->user_gs, __ATOMIC_RELAXED);
+
+	r->rax = __atomic_load_n(&v->vp->ret1, __ATOMIC_RELAXED);
+	if (!vcpu_user_frame_ok(v, &f)) {
+		/* What its own IRETQ would have met: a frame the user made bad (sigreturn). */
+		bad_iret(v, r, VEC_GP, 0);
+		return;
+	}
+	r->rip = f.rip;
+	r->cs = f.cs;
+	r->rflags = f.rflags;
+	r->rsp = f.rsp;
+	r->ss = f.ss;
+	v->vp->flags = 0;
+	hal_wrgsbase(is_canonical(gs) ? gs : 0);
+}

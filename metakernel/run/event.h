@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * event.h - exceptions and interrupts into ring 1.
+ */
+#ifndef METAKERNEL_RUN_EVENT_H
+#define METAKERNEL_RUN_EVENT_H
+
+#include "run/vcpu.h"
+
+#define EV_NO_ERROR	UINT64_MAX
+void event_exception(struct vcpu *v, struct regs *r, unsigned int vector, uint64_t error);
+void event_vector(struct vcpu *v, unsigned int vector);		/* make pending, wake */
+void event_raise(struct vcpu *v, unsigned int bit);		/* vcpu_page.events bit, wake */
+void event_deliver(struct vcpu *v, struct regs *r);		/* on the way out */
+void event_iret(struct vcpu *v, struct regs *r);		/* KEEL_HC_IRET */
+bool event_waiting(const struct vcpu *v);
+
+#endif

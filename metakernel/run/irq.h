@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * irq.h - IOAPIC entries and physical interrupts.
+ */
+#ifndef METAKERNEL_RUN_IRQ_H
+#define METAKERNEL_RUN_IRQ_H
+
+#include "run/vcpu.h"
+
+void irq_init(void);
+void irq_handle(unsigned int vector);
+int64_t irq_ioapic_read(struct vcpu *v, uint64_t index, uint64_t reg);
+int irq_ioapic_write(struct vcpu *v, uint64_t index, uint64_t reg, uint64_t value);
+int irq_eoi(struct vcpu *v);
+void irq_part_died(struct partition *p);
+
+#endif

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+/*
+ * runq.c - ready queue with fixed priorities.
+ *
+ * Invariants: bit p of ready is set if and only if head[p] is; all nodes of a ring have its priority.
+ */
+#include "run/runq.h"
+
+#include <string.h>
+
+void runq_init(struct runq *q)
+{
+	memset(q, 0, sizeof(*q));
+}
+
+static void insert(struct runq *q, struct runq_node *n, bool front)
+{
+	unsigned int p = n->priority % RUNQ_PRIORITIES;
+	struct runq_node *head = q->head[p];
+
+	if (!head) {
+		n->next = n->prev = n;
+		q->head[p] = n;
+		q->ready |= 1u << p;
+		return;
+	}
+	/* A ring: before the head is also behind the last. */
+	n->next = head;
+	n->prev = head->prev;
+	head->prev->next = n;
+	head->prev = n;
+	if (front)
+		q->head[p] = n;
+}
+
+void runq_push(struct runq *q, struct runq_node *n)
+{
+	insert(q, n, false);
+}
+
+void runq_push_front(struct runq *q, struct runq_node *n)
+{
+	insert(q, n, true);
+}
+
+void runq_remove(struct runq *q, struct runq_node *n)
+{
+	unsigned int p = n->priority % RUNQ_PRIORITIES;
+
+	if (n->next == n) {
+		q->head[p] = NULL;
+		q->ready &= ~(1u << p);
+	} else {
+		n->next->prev = n->prev;
+		n->prev->next = n->next;
+		if (q->head[p] == n)
+			q->head[p] = n->next;
+	}
+	n->next = n->prev = NULL;
+}
+
+struct runq_node *runq_pop(struct runq *q)
+{
+	struct runq_node *n = runq_peek(q);
+
+	if (n)
+		runq_remove(q, n);
+	return n;
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+/*
+ * sched.c - fixed-priority preemptive scheduling of vCPUs, and the one physical timer behind all
+ * deadlines.
+ *
+ * The highest-priority ready vCPU runs; equal priorities take turns of SLICE_NS. A switch happens
+ * only on the way out of the metakernel (sched_leave), never inside it.
+ *
+ * Context: interrupts off, except in idle(), which waits with `sti; hlt` and takes its interrupts
+ *          through the metakernel's own IDT.
+ */
+#include <hal/cpu.h>
+#include <hal/irq.h>
+#include <hal/power.h>
+#include "mm/flush.h"
+#include "mm/root.h"
+#include "part/part.h"
+#include "run/cpu.h"
+#include "run/event.h"
+#include "run/runq.h"
+#include "run/sched.h"
+#include "run/vcpu.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+
+#define AGE_MS	4000
+#define GUEST_STATUS_MAX 119UL	/* 120 and above mean something else */
+
+static uint64_t age_tsc;	/* when shadows are next aged */
+static uint64_t slice_tsc;	/* SLICE_NS in TSC ticks */
+
+static bool vcpu_alive(const struct vcpu *v)
+{
+	return v->state != VCPU_OFF;
+}
+
+/* Arm the physical timer for the earliest of all deadlines. */
+static void timer_arm(void)
+{
+	uint64_t next = UINT64_MAX;
+	unsigned int i;
+
+	for (i = 0; i < nparts; i++) {
+		const struct vcpu *v = &parts[i].vcpu;
+
+		if (!vcpu_alive(v))
+			continue;
+		if (v->timer_tsc && v->timer_tsc < next)
+			next = v->timer_tsc;
+		if (v->wake_tsc && v->wake_tsc < next)
+			next = v->wake_tsc;
+	}
+	if (this_cpu->slice_tsc && this_cpu->slice_tsc < next)
+		next = this_cpu->slice_tsc;
+	if (next != UINT64_MAX)
+		hal_timer_arm_tsc(next);
+	else
+		hal_timer_arm_tsc(0);
+}
+
+void sched_init(void)
+{
+	runq_init(&this_cpu->runq);
+	slice_tsc = hal_tsc_khz() * (SLICE_NS / 1000000);
+}
+
+void sched_wake(struct vcpu *v)
+{
+	struct vcpu *cur = this_cpu->current;
+
+	if (v->state != VCPU_BLOCKED)
+		return;
+	v->state = VCPU_READY;
+	v->wake_tsc = 0;
+	v->part->state = KEEL_PART_RUNNING;
+	runq_push(&this_cpu->runq, &v->node);
+	if (!cur || v->node.priority > cur->node.priority)
+		this_cpu->resched = true;
+	else if (v->node.priority == cur->node.priority && !this_cpu->slice_tsc) {
+		this_cpu->slice_tsc = hal_rdtsc() + slice_tsc;
+		timer_arm();
+	}
+}
+
+void sched_block(struct vcpu *v)
+{
+	v->state = VCPU_BLOCKED;
+	v->part->state = KEEL_PART_BLOCKED;
+	this_cpu->resched = true;
+}
+
+void sched_remove(struct vcpu *v)
+{
+	if (v->state == VCPU_READY)
+		runq_remove(&this_cpu->runq, &v->node);
+	v->state = VCPU_OFF;
+	v->timer_tsc = v->wake_tsc = 0;
+	this_cpu->resched = true;
+}
+
+void sched_set_timer(struct vcpu *v, uint64_t deadline_tsc)
+{
+	v->timer_tsc = deadline_tsc;
+	timer_arm();
+}
+
+void sched_tick(void)
+{
+	uint64_t now = hal_rdtsc();
+	unsigned int i;
+
+	for (i = 0; i < nparts; i++) {
+		struct vcpu *v = &parts[i].vcpu;
+
+		if (!vcpu_alive(v))
+			continue;
+		if (v->timer_tsc && v->timer_tsc <= now) {
+			v->timer_tsc = 0;
+			event_raise(v, KEEL_EV_TIMER);
+		}
+		if (v->wake_tsc && v->wake_tsc <= now)
+			sched_wake(v);
+	}
+	if (now >= age_tsc) {
+		/*
+		 * Linux clears accessed bits without a flush and expects a TLB to forget by itself.
+		 * Forget now and then, or hot pages would look idle for ever and be reclaimed.
+		 */
+		age_tsc = now + hal_tsc_khz() * AGE_MS;
+		for (i = 0; i < nparts; i++)
+			if (vcpu_alive(&parts[i].vcpu))
+				mmu_age(&parts[i].vcpu);
+	}
+	if (this_cpu->slice_tsc && this_cpu->slice_tsc <= now) {
+		this_cpu->slice_tsc = 0;
+		this_cpu->resched = true;
+	}
+	timer_arm();
+}
+
+/* Nothing to run: wait with interrupts on until something became ready. */
+static struct vcpu *idle(void)
+{
+	struct runq_node *n;
+
+	timer_arm();
+	this_cpu->idle = true;
+	while (!(n = runq_pop(&this_cpu->runq)))
+		hal_sti_hlt_cli();
+	this_cpu->idle = false;
+	return (struct vcpu *)n;
+}
+
+static bool anyone_alive(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nparts; i++)
+		if (vcpu_alive(&parts[i].vcpu))
+			return true;
+	return false;
+}
+
+/* With nobody left: the first status in the manifest's order that is not 0; a crash is one too. */
+static uint8_t final_status(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nparts; i++) {
+		if (parts[i].state == KEEL_PART_FAULTED || parts[i].state == KEEL_PART_CRASHED)
+			return GUEST_STATUS_MAX;
+		if (parts[i].state == KEEL_PART_EXITED && parts[i].status)
+			return (uint8_t)min_u64((uint64_t)parts[i].status, GUEST_STATUS_MAX);
+	}
+	return 0;
+}
+
+void sched_leave(void)
+{
+	struct vcpu *cur = this_cpu->current;
+	struct runq_node *top;
+	struct vcpu *next;
+
+	this_cpu->resched = false;
+	top = runq_peek(&this_cpu->runq);
+	if (cur && cur->state == VCPU_RUNNING) {
+		if (!top || top->priority < cur->node.priority ||
+		    (top->priority == cur->node.priority && this_cpu->slice_tsc))
+			return;
+		cur->state = VCPU_READY;
+		vcpu_save(cur);
+		runq_push(&this_cpu->runq, &cur->node);
+	} else if (cur) {
+		vcpu_save(cur);
+	}
+	if (!anyone_alive()) {
+		log_printf("no partition is left, stopping\n");
+		hal_exit(final_status());
+	}
+	next = (struct vcpu *)runq_pop(&this_cpu->runq);
+	if (!next)
+		next = idle();
+	next->state = VCPU_RUNNING;
+	next->part->state = KEEL_PART_RUNNING;
+	top = runq_peek(&this_cpu->runq);
+	this_cpu->slice_tsc = top && top->priority == next->node.priority ? hal_rdtsc() + slice_tsc : 0;
+	timer_arm();
+	this_cpu->resched = false;
+	vcpu_load(next);
+}
+
+void sched_start(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nparts; i++)
+		if (parts[i].vcpu.state == VCPU_READY)
+			runq_push(&this_cpu->runq, &parts[i].vcpu.node);
+	sched_leave();
+	vcpu_sanitize(this_cpu->current, ENTRY_REGS);
+	entry_start(mmu_root_pa(this_cpu->current));
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: MIT
+/*
+ * vcpu.c - a virtual CPU: its pages, its register state in and out of the machine, its descriptors.
+ *
+ * Owns:       the vCPU page, the read-only page (GDT, TSS, IRETQ frames) and the hole page table:
+ *             per vCPU, so that a switch inside the SYSCALL stub cannot mix two users (rule 3).
+ * Invariants: after vcpu_sanitize() the frame on its way out holds one of the listed CS and SS,
+ *             IF=1, IOPL=VM=NT=0 and a canonical RIP (rule 10).
+ * Trusts:     nothing a partition passes: bases are checked canonical before they reach an MSR.
+ */
+#include <hal/cpu.h>
+#include <hal/irq.h>
+#include "mm/frames.h"
+#include "mm/root.h"
+#include "part/manifest.h"
+#include "part/part.h"
+#include "run/cpu.h"
+#include "run/vcpu.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "lib/string.h"
+
+#define RFLAGS_USER_MASK 0x250dd5UL	/* CF PF AF ZF SF TF DF OF RF AC ID */
+#define DESC_S		(1UL << 44)
+#define DESC_CODE	(1UL << 43)
+#define DESC_CONFORM	(1UL << 42)	/* code: conforming */
+#define DESC_A		(1UL << 40)
+#define DESC_WRITE	(1UL << 41)	/* data: writable */
+#define DESC_PRESENT	(1UL << 47)
+#define DESC_DPL(d)	((d) >> 45 & 3)
+#define MSR_TSC_AUX	0xc0000103
+#define MSR_FS_BASE	0xc0000100
+
+static void *page_zeroed(void)
+{
+	paddr_t pa = frames_alloc_mk(1);
+
+	return pa ? memset(pa_to_va(pa), 0, PAGE_SIZE) : NULL;
+}
+
+int vcpu_init(struct vcpu *v, struct partition *p)
+{
+	uint64_t state_bytes = hal_cpu()->xsave_size;
+	uint64_t npages = (state_bytes + PAGE_SIZE - 1) / PAGE_SIZE;
+	paddr_t state_pa = frames_alloc_mk(npages ? npages : 1);
+
+	v->part = p;
+	v->vp = page_zeroed();
+	v->ro = page_zeroed();
+	v->hole_pt = page_zeroed();
+	if (!v->vp || !v->ro || !v->hole_pt || !state_pa)
+		return -KEEL_ENOMEM;
+	v->xstate = pa_to_va(state_pa);
+	memset(v->xstate, 0, npages * PAGE_SIZE);
+	entry_init_vcpu_ro(v->ro, this_cpu->mk_cr3);
+	entry_init_hole(v->hole_pt, va_to_pa(v->ro), va_to_pa(v->vp), this_cpu->stack_pa);
+	return mmu_init_vcpu(v);
+}
+
+void vcpu_reset(struct vcpu *v, paddr_t cr3)
+{
+	struct partition *p = v->part;
+	uint64_t npages = (hal_cpu()->xsave_size + PAGE_SIZE - 1) / PAGE_SIZE;
+
+	memset(v->vp, 0, sizeof(*v->vp));
+	memset(v->entry, 0, sizeof(v->entry));
+	memset(v->irr, 0, sizeof(v->irr));
+	memset(v->level_isr, 0, sizeof(v->level_isr));
+	memset(v->xstate, 0, npages * PAGE_SIZE);
+	/* FCW and MXCSR at their reset values (SDM vol. 1, 13.5.1 and 10.5.1). */
+	((uint16_t *)v->xstate)[0] = 0x37f;
+	((uint32_t *)v->xstate)[6] = 0x1f80;
+	v->ro->syscall.rip = v->ro->pf.rip = 0;
+	v->ro->pf_direct = 0;
+	memset(&v->ro->gdt[KEEL_GDT_TLS_MIN], 0, 4 * sizeof(uint64_t));
+	memset(v->msr_syscall, 0, sizeof(v->msr_syscall));
+	v->dr6 = 0;
+	v->idt_pa = 0;
+	v->cr0 = 0x80050033;
+	v->cr4 = 0x20 | 0x200 | 0x400 | 0x10000;	/* PAE OSFXSR OSXMMEXCPT FSGSBASE */
+	if (hal_cpu()->xsave)
+		v->cr4 |= 0x40000;
+	v->xcr0 = hal_cpu()->xsave ? hal_cpu()->xcr0_mask & 7 : 0;
+	if (p->man->kind == MANIFEST_LINUX)
+		v->xcr0 &= 1;		/* Linux sets its own */
+	v->timer_tsc = v->wake_tsc = 0;
+	v->ds = v->es = v->fs = v->gs = 0;
+	v->fs_base = v->gs_base = 0;
+	v->tsc_aux = 0;
+	v->vp->cr4 = v->cr4;
+	v->vp->tsc_khz = hal_tsc_khz();
+	v->vp->apic_id = this_cpu->apic_id;
+	v->vp->wall_ns = boot_wall_ns;
+	v->vp->wall_tsc = boot_wall_tsc;
+	mmu_load_cr3(v, cr3);
+	memset(&v->regs, 0, sizeof(v->regs));
+	v->regs.cs = KEEL_CS_RING1;
+	v->regs.ss = KEEL_SS_RING1;
+	v->regs.rflags = 0x202;
+}
+
+/* ---- Descriptors and selectors ---------------------------------------------------------------- */
+
+/* May ring 3 or the way to it use this selector? Only what the metakernel put into the GDT. */
+static bool user_selector_ok(const struct vcpu *v, uint64_t sel)
+{
+	uint64_t i = sel >> 3;
+
+	if (sel < 4)
+		return true;
+	if ((sel & 7) != 3)
+		return false;
+	if (i == KEEL_SS_USER >> 3)
+		return true;
+	return i >= KEEL_GDT_TLS_MIN && i < KEEL_GDT_CPUNODE && (v->ro->gdt[i] & DESC_PRESENT);
+}
+
+/* For the IRETQ in ring 0: SS must be writable there, or the fault is the metakernel's. */
+static bool user_stack_ok(const struct vcpu *v, uint64_t sel)
+{
+	return sel == KEEL_SS_USER ||
+	       (sel >= 4 && user_selector_ok(v, sel) && (v->ro->gdt[sel >> 3] & DESC_WRITE));
+}
+
+/* The metakernel's GDT, which selector loads in here use, shows the TLS entries of the current vCPU. */
+static void show_tls(const struct vcpu *v)
+{
+	memcpy(&((struct vcpu_ro *)KEEL_VCPU_RO_VA)->gdt[KEEL_GDT_TLS_MIN],
+	       &v->ro->gdt[KEEL_GDT_TLS_MIN], 4 * sizeof(uint64_t));
+}
+
+int vcpu_set_desc(struct vcpu *v, uint64_t index, uint64_t desc)
+{
+	if (index < KEEL_GDT_TLS_MIN || index > KEEL_GDT_CPUNODE)
+		return -KEEL_EINVAL;
+	if (!(desc & DESC_PRESENT))
+		desc = 0;
+	/* Data segments of ring 3 only: no code, no system descriptor, no other DPL (rule 10). */
+	if (desc && (!(desc & DESC_S) || (desc & DESC_CODE) || DESC_DPL(desc) != 3))
+		return -KEEL_EPERM;
+	v->ro->gdt[index] = desc ? desc | DESC_A : 0;
+	if (v == this_cpu->current)
+		show_tls(v);
+	return 0;
+}
+
+uint64_t vcpu_load_gs(struct vcpu *v, uint64_t sel)
+{
+	uint64_t kernel_gs = hal_rdgsbase(), base;
+
+	sel &= 0xffff;
+	if (!user_selector_ok(v, sel))
+		sel = 0;
+	hal_write_gs((uint16_t)sel);
+	base = sel < 4 ? 0 : hal_rdgsbase();
+	hal_wrgsbase(kernel_gs);
+	v->vp->user_gs = base;
+	return base;
+}
+
+/* ---- Extended state ----------------------------------------------------------------------------- */
+
+int vcpu_set_xcr0(struct vcpu *v, uint64_t value)
+{
+	uint64_t mask = hal_cpu()->xcr0_mask;
+
+	/* SDM vol. 1, 13.3: x87 always; AVX needs SSE, AVX-512 needs AVX; some go only together. */
+	if (!hal_cpu()->xsave || !(value & XCR0_X87) || (value & ~mask) ||
+	    ((value & XCR0_AVX) && !(value & XCR0_SSE)) ||
+	    ((value & XCR0_MPX) && (value & XCR0_MPX) != XCR0_MPX) ||
+	    ((value & XCR0_AVX512) && ((value & XCR0_AVX512) != XCR0_AVX512 || !(value & XCR0_AVX))))
+		return -KEEL_EINVAL;
+	v->xcr0 = value;
+	hal_xsetbv(0, value);
+	return 0;
+}
+
+static void xstate_save(struct vcpu *v)
+{
+	if (!hal_cpu()->xsave) {
+		hal_fxsave(v->xstate);
+		return;
+	}
+	hal_xsetbv(0, hal_cpu()->xcr0_mask);
+	hal_xsave(v->xstate, UINT64_MAX);
+}
+
+static void xstate_load(struct vcpu *v)
+{
+	if (!hal_cpu()->xsave) {
+		hal_fxrstor(v->xstate);
+		return;
+	}
+	/* With every component enabled, those not in the area become initial: nothing leaks. */
+	hal_xsetbv(0, hal_cpu()->xcr0_mask);
+	hal_xrstor(v->xstate, UINT64_MAX);
+	hal_xsetbv(0, v->xcr0);
+}
+
+/* ---- Switching ---------------------------------------------------------------------------------- */
+
+void vcpu_save(struct vcpu *v)
+{
+	v->regs = *ENTRY_REGS;
+	v->fs_base = hal_rdfsbase();
+	v->gs_base = hal_rdgsbase();
+	v->ds = hal_read_ds();
+	v->es = hal_read_es();
+	v->fs = hal_read_fs();
+	v->gs = hal_read_gs();
+	xstate_save(v);
+	v->run_tsc += hal_rdtsc() - v->run_since;
+	this_cpu->current = NULL;
+}
+
+static uint16_t selector_or_null(const struct vcpu *v, uint16_t sel)
+{
+	/* Ring 1's own data selector is fine too; anything else that went stale becomes null. */
+	return sel == KEEL_SS_RING1 || user_selector_ok(v, sel) ? sel : 0;
+}
+
+void vcpu_load(struct vcpu *v)
+{
+	if (this_cpu->stack_user != v->part) {
+		/* The page still holds the last partition's registers (rule 2). */
+		memset((void *)KEEL_STACK_VA, 0, PAGE_SIZE);
+		this_cpu->stack_user = v->part;
+	}
+	/*
+	 * The metakernel's GDT has no TLS entries: load the selectors from a copy of the vCPU's.
+	 * The cached descriptors stay when CR3, and with it the GDT behind the address, changes.
+	 */
+	show_tls(v);
+	hal_write_ds(selector_or_null(v, v->ds));
+	hal_write_es(selector_or_null(v, v->es));
+	hal_write_fs(selector_or_null(v, v->fs));
+	hal_write_gs(selector_or_null(v, v->gs));
+	hal_wrfsbase(v->fs_base);
+	hal_wrgsbase(v->gs_base);
+	if (hal_cpu()->rdtscp)
+		hal_wrmsr(MSR_TSC_AUX, v->tsc_aux);
+	xstate_load(v);
+	entry_set_stack(v->hole_pt, this_cpu->stack_pa);
+	*ENTRY_REGS = v->regs;
+	v->run_since = hal_rdtsc();
+	this_cpu->current = v;
+}
+
+bool vcpu_user_frame_ok(const struct vcpu *v, const struct keel_frame *f)
+{
+	if (f->cs == KEEL_CS_USER32 ? f->rip >> 32 : f->cs != KEEL_CS_USER)
+		return false;
+	return is_canonical(f->rip) && user_stack_ok(v, f->ss);
+}
+
+void vcpu_sanitize(struct vcpu *v, struct regs *r)
+{
+	bool user = from_user(r);
+
+	if (user) {
+		if (r->cs != KEEL_CS_USER && r->cs != KEEL_CS_USER32)
+			r->cs = KEEL_CS_USER;
+		if (r->cs == KEEL_CS_USER32)
+			r->rip = (uint32_t)r->rip;	/* beyond the segment's limit IRETQ faults */
+		if (!user_stack_ok(v, r->ss))
+			r->ss = KEEL_SS_USER;
+	} else {
+		r->cs = KEEL_CS_RING1;
+		if (r->ss != 1)		/* null with RPL 1: what a gate to ring 1 leaves */
+			r->ss = KEEL_SS_RING1;
+	}
+	r->rflags = (r->rflags & RFLAGS_USER_MASK) | 0x202;
+	if (!is_canonical(r->rip))
+		part_fault(v->part, r, 0, "resuming at a non-canonical address");
+}

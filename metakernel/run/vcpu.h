@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vcpu.h - a virtual CPU: its pages, its virtual control state, its shadow roots, its registers.
+ */
+#ifndef METAKERNEL_RUN_VCPU_H
+#define METAKERNEL_RUN_VCPU_H
+
+#include <keel/abi.h>
+#include <hal/entry.h>
+#include "mm/root.h"
+#include "run/runq.h"
+
+struct partition;
+
+enum vcpu_state { VCPU_OFF, VCPU_READY, VCPU_RUNNING, VCPU_BLOCKED };
+
+struct vcpu {
+	struct runq_node node;	/* first: runq links */
+	struct partition *part;
+	enum vcpu_state state;
+	unsigned int id;
+
+	/* Pages the trampoline and ring 1 see; all metakernel-owned. */
+	struct keel_vcpu_page *vp;
+	struct vcpu_ro *ro;
+	uint64_t *hole_pt;
+
+	/* Virtual control state. */
+	uint64_t cr0, cr3, cr4, xcr0;
+	paddr_t idt_pa;
+	uint32_t idt_limit;
+	uint32_t dr6;		/* bits of the last #DB, until ring 1 clears them */
+	uint64_t entry[KEEL_ENTRY_NR];
+	uint64_t msr_syscall[7];	/* STAR..SFMASK, SYSENTER_*: kept for reading back only */
+
+	/* Shadow MMU. */
+	struct shadow_root root[NROOTS];
+	unsigned int cur;	/* loaded root */
+	uint64_t *kl4;		/* upper half shared by all roots (entries 256..510) */
+	uint64_t *kl3, *kl2;	/* the way to the last 2 MiB: entry 511 each */
+
+	/* Interrupts waiting: bit per vector; and level-triggered ones in service. */
+	uint64_t irr[4], level_isr[4];
+	uint64_t timer_tsc;	/* deadline of KEEL_HC_TIMER, 0 off */
+	uint64_t wake_tsc;	/* deadline of KEEL_HC_BLOCK, 0 none */
+
+	/* State while not loaded. */
+	struct regs regs;
+	uint64_t fs_base, gs_base;
+	uint16_t ds, es, fs, gs;
+	uint32_t tsc_aux;
+	void *xstate;
+
+	uint64_t run_tsc, run_since;	/* TSC ticks run, and since when */
+};
+
+static inline bool from_user(const struct regs *r)
+{
+	return (r->cs & 3) == 3;
+}
+
+int vcpu_init(struct vcpu *v, struct partition *p);
+void vcpu_reset(struct vcpu *v, paddr_t cr3);	/* state at the start of a partition */
+void vcpu_load(struct vcpu *v);		/* make it current: registers, FPU, segments */
+void vcpu_save(struct vcpu *v);
+/* Could IRETQ go to ring 3 by this frame without a fault? */
+bool vcpu_user_frame_ok(const struct vcpu *v, const struct keel_frame *f);
+void vcpu_sanitize(struct vcpu *v, struct regs *r);
+int vcpu_set_desc(struct vcpu *v, uint64_t index, uint64_t desc);
+uint64_t vcpu_load_gs(struct vcpu *v, uint64_t sel);
+int vcpu_set_xcr0(struct vcpu *v, uint64_t value);
+
+#endif
