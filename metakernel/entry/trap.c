@@ -25,7 +25,7 @@
 #include "lib/string.h"
 
 enum {
-	VEC_DB = 1, VEC_BP = 3, VEC_DF = 8, VEC_TS = 10, VEC_GP = 13, VEC_PF = 14, VEC_AC = 17,
+	VEC_DB = 1, VEC_BP = 3, VEC_DF = 8, VEC_TS = 10, VEC_PF = 14, VEC_AC = 17,
 	VEC_MC = 18, VEC_CP = 21, VEC_VC = 29, VEC_SX = 30,
 };
 /* Exceptions with an error code, SDM vol. 3A, table 6-1. */
@@ -171,16 +171,7 @@ uint64_t trap_handle(struct regs *r)
 			trap_exception(v, r);
 		}
 	}
-	for (;;) {
-		if (this_cpu->resched)
-			sched_leave();
-		v = this_cpu->current;
-		event_deliver(v, ENTRY_REGS);
-		vcpu_sanitize(v, ENTRY_REGS);
-		check_entry(v, ENTRY_REGS);
-		if (!this_cpu->resched)
-			return mmu_root_pa(v);
-	}
+	return sched_exit();
 }
 
 /* A trap while the metakernel itself runs. */

@@ -23,7 +23,6 @@
 /* Cleared on entry: TF, DF, NT, RF, AC. IOPL and VM are never set. */
 #define RFLAGS_ENTRY_CLEAR (0x100UL | 0x400 | 0x4000 | 0x10000 | 0x40000 | 0x3000 | 0x20000)
 #define GATE_PRESENT	(1UL << 47)
-#define VEC_GP		13
 #define STUB_BYTES	64	/* an entry stub is no longer than this */
 
 static bool vif_set(const struct vcpu *v)
@@ -127,19 +126,44 @@ void event_exception(struct vcpu *v, struct regs *r, unsigned int vector, uint64
 
 /* ---- Interrupts --------------------------------------------------------------------------------- */
 
-static bool irr_any(const struct vcpu *v)
+static bool any(const uint64_t *set)
 {
-	return v->irr[0] | v->irr[1] | v->irr[2] | v->irr[3];
+	return set[0] | set[1] | set[2] | set[3];
+}
+
+/* The highest vector of a set that is not empty. */
+static unsigned int highest(const uint64_t *set)
+{
+	int w;
+
+	for (w = 3; w > 0 && !set[w]; w--)
+		;
+	return (unsigned int)(w * 64 + 63 - __builtin_clzl(set[w]));
+}
+
+static bool in(const uint64_t *set, unsigned int vector)
+{
+	return set[vector >> 6] >> (vector & 63) & 1;
+}
+
+static void put(uint64_t *set, unsigned int vector)
+{
+	set[vector >> 6] |= 1UL << (vector & 63);
+}
+
+static void take(uint64_t *set, unsigned int vector)
+{
+	set[vector >> 6] &= ~(1UL << (vector & 63));
 }
 
 bool event_waiting(const struct vcpu *v)
 {
-	return irr_any(v) || __atomic_load_n(&v->vp->events, __ATOMIC_RELAXED);
+	return any(v->irr) || __atomic_load_n(&v->vp->events, __ATOMIC_RELAXED);
 }
 
 void event_vector(struct vcpu *v, unsigned int vector)
 {
-	v->irr[vector >> 6] |= 1UL << (vector & 63);
+	put(v->irr, vector);
 	sched_wake(v);
 }
 
@@ -153,13 +177,39 @@ void event_raise(struct vcpu *v, unsigned int bit)
 		sched_wake(v);
 }
 
-static unsigned int irr_highest(const struct vcpu *v)
+void event_hold(struct vcpu *v, unsigned int vector)
 {
-	int w;
+	put(v->held, vector);
+}
 
-	for (w = 3; w > 0 && !v->irr[w]; w--)
-		;
-	return (unsigned int)(w * 64 + 63 - __builtin_clzl(v->irr[w]));
+/*
+ * As the APIC's in-service register: an EOI is for the highest vector in service. Ring 1 asks for one only
+ * while level_isr is not 0, that is from the delivery of a level-triggered vector on; what interrupts its
+ * handler has to be told from it, what went before need not be.
+ */
+static void in_service(struct vcpu *v, unsigned int vector)
+{
+	if (!in(v->held, vector) && !any(v->isr))
+		return;
+	put(v->isr, vector);
+	v->vp->level_isr = 1;
+}
+
+unsigned int event_eoi(struct vcpu *v)
+{
+	unsigned int vector;
+
+	if (!any(v->isr)) {
+		v->vp->level_isr = 0;
+		return 0;
+	}
+	vector = highest(v->isr);
+	take(v->isr, vector);
+	v->vp->level_isr = any(v->isr);
+	if (!in(v->held, vector))
+		return 0;
+	take(v->held, vector);
+	return vector;
 }
 
 void event_deliver(struct vcpu *v, struct regs *r)
@@ -167,7 +217,7 @@ void event_deliver(struct vcpu *v, struct regs *r)
 	unsigned int vector;
 	bool user = from_user(r);
 
-	if (!irr_any(v)) {
+	if (!any(v->irr)) {
 		if (v->vp->pending)
 			v->vp->pending = 0;
 		return;
@@ -178,11 +228,10 @@ void event_deliver(struct vcpu *v, struct regs *r)
 		tail_fix(v, r);
 		return;
 	}
-	vector = irr_highest(v);
-	v->irr[vector >> 6] &= ~(1UL << (vector & 63));
-	if (v->level_isr[vector >> 6] & (1UL << (vector & 63)))
-		v->vp->level_isr++;
-	v->vp->pending = irr_any(v);
+	vector = highest(v->irr);
+	take(v->irr, vector);
+	in_service(v, vector);
+	v->vp->pending = any(v->irr);
 	inject(v, r, vector, EV_NO_ERROR);
 }
 

@@ -151,23 +151,10 @@ static void hold(unsigned int vector, bool held)
 
 int irq_eoi(struct vcpu *v)
 {
-	int w;
+	unsigned int vector = event_eoi(v);
 
-	for (w = 3; w >= 0; w--) {
-		unsigned int vector;
-
-		if (!v->level_isr[w])
-			continue;
-		vector = (unsigned int)(w * 64 + 63 - __builtin_clzl(v->level_isr[w]));
-		if (v->irr[vector >> 6] & (1UL << (vector & 63)))
-			continue;	/* not delivered yet: this EOI is for another one */
-		v->level_isr[w] &= ~(1UL << (vector & 63));
-		if (v->vp->level_isr)
-			v->vp->level_isr--;
+	if (vector)
 		hold(vector, false);
-		return 0;
-	}
-	v->vp->level_isr = 0;
 	return 0;
 }
 
@@ -192,7 +179,7 @@ void irq_handle(unsigned int vector)
 	}
 	if (level_vectors[vector >> 6] & (1UL << (vector & 63))) {
 		hold(vector, true);
-		holder->vcpu.level_isr[vector >> 6] |= 1UL << (vector & 63);
+		event_hold(&holder->vcpu, vector);
 	}
 	hal_apic_eoi();
 	event_vector(&holder->vcpu, vector);

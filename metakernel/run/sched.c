@@ -12,6 +12,7 @@
 #include <hal/cpu.h>
 #include <hal/irq.h>
 #include <hal/power.h>
+#include "mm/check.h"
 #include "mm/flush.h"
 #include "mm/root.h"
 #include "part/part.h"
@@ -209,6 +210,31 @@ void sched_leave(void)
 	vcpu_load(next);
 }
 
+uint64_t sched_exit(void)
+{
+	struct regs *r = ENTRY_REGS;
+
+	for (;;) {
+		struct vcpu *v;
+
+		if (this_cpu->resched)
+			sched_leave();
+		v = this_cpu->current;
+		event_deliver(v, r);
+		/*
+		 * Where it would go on is no address: AMD's IRETQ, and QEMU's, get there before they fault, and an
+		 * interrupt may come between. Deliver the fault that the next fetch would have been.
+		 */
+		if (!vcpu_sanitize(v, r)) {
+			event_exception(v, r, VEC_GP, 0);
+			continue;
+		}
+		check_entry(v, r);
+		if (!this_cpu->resched)
+			return mmu_root_pa(v);
+	}
+}
+
 void sched_start(void)
 {
 	unsigned int i;
@@ -217,6 +243,5 @@ void sched_start(void)
 		if (parts[i].vcpu.state == VCPU_READY)
 			runq_push(&this_cpu->runq, &parts[i].vcpu.node);
 	sched_leave();
-	vcpu_sanitize(this_cpu->current, ENTRY_REGS);
-	entry_start(mmu_root_pa(this_cpu->current));
+	entry_start(sched_exit());
 }

@@ -4,8 +4,8 @@
  *
  * Owns:       the vCPU page, the read-only page (GDT, TSS, IRETQ frames) and the hole page table:
  *             per vCPU, so that a switch inside the SYSCALL stub cannot mix two users (rule 3).
- * Invariants: after vcpu_sanitize() the frame on its way out holds one of the listed CS and SS,
- *             IF=1, IOPL=VM=NT=0 and a canonical RIP (rule 10).
+ * Invariants: after vcpu_sanitize() the frame on its way out holds one of the listed CS and SS, and
+ *             IF=1, IOPL=VM=NT=0 (rule 10); it tells whether RIP is canonical, without which nothing leaves.
  * Trusts:     nothing a partition passes: bases are checked canonical before they reach an MSR.
  */
 #include <hal/cpu.h>
@@ -65,7 +65,8 @@ void vcpu_reset(struct vcpu *v, paddr_t cr3)
 	memset(v->vp, 0, sizeof(*v->vp));
 	memset(v->entry, 0, sizeof(v->entry));
 	memset(v->irr, 0, sizeof(v->irr));
-	memset(v->level_isr, 0, sizeof(v->level_isr));
+	memset(v->held, 0, sizeof(v->held));
+	memset(v->isr, 0, sizeof(v->isr));
 	memset(v->xstate, 0, npages * PAGE_SIZE);
 	/* FCW and MXCSR at their reset values (SDM vol. 1, 13.5.1 and 10.5.1). */
 	((uint16_t *)v->xstate)[0] = 0x37f;
@@ -253,7 +254,7 @@ bool vcpu_user_frame_ok(const struct vcpu *v, const struct keel_frame *f)
 	return is_canonical(f->rip) && user_stack_ok(v, f->ss);
 }
 
-void vcpu_sanitize(struct vcpu *v, struct regs *r)
+bool vcpu_sanitize(struct vcpu *v, struct regs *r)
 {
 	bool user = from_user(r);
 
@@ -270,6 +271,5 @@ void vcpu_sanitize(struct vcpu *v, struct regs *r)
 			r->ss = KEEL_SS_RING1;
 	}
 	r->rflags = (r->rflags & RFLAGS_USER_MASK) | 0x202;
-	if (!is_canonical(r->rip))
-		part_fault(v->part, r, 0, "resuming at a non-canonical address");
+	return is_canonical(r->rip);
 }

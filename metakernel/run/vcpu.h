@@ -39,8 +39,11 @@ struct vcpu {
 	uint64_t *kl4;		/* upper half shared by all roots (entries 256..510) */
 	uint64_t *kl3, *kl2;	/* the way to the last 2 MiB: entry 511 each */
 
-	/* Interrupts waiting: bit per vector; and level-triggered ones in service. */
-	uint64_t irr[4], level_isr[4];
+	/*
+	 * Interrupts, a bit a vector: waiting; of a line that is held (masked) until its EOI; and delivered
+	 * but not at their EOI yet. The last are only kept while one of them is level-triggered (event.c).
+	 */
+	uint64_t irr[4], held[4], isr[4];
 	uint64_t timer_tsc;	/* deadline of KEEL_HC_TIMER, 0 off */
 	uint64_t wake_tsc;	/* deadline of KEEL_HC_BLOCK, 0 none */
 
@@ -65,7 +68,8 @@ void vcpu_load(struct vcpu *v);		/* make it current: registers, FPU, segments */
 void vcpu_save(struct vcpu *v);
 /* Could IRETQ go to ring 3 by this frame without a fault? */
 bool vcpu_user_frame_ok(const struct vcpu *v, const struct keel_frame *f);
-void vcpu_sanitize(struct vcpu *v, struct regs *r);
+/* Make the frame one that IRETQ in ring 0 takes. False: its RIP is not canonical, deliver #GP instead. */
+bool vcpu_sanitize(struct vcpu *v, struct regs *r);
 int vcpu_set_desc(struct vcpu *v, uint64_t index, uint64_t desc);
 uint64_t vcpu_load_gs(struct vcpu *v, uint64_t sel);
 int vcpu_set_xcr0(struct vcpu *v, uint64_t value);

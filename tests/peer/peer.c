@@ -9,6 +9,7 @@
  *   panic        says itself that it cannot go on
  *   exit         ends in order, with status 5
  *   spin         runs for ever
+ *   tick         wakes up ten thousand times a second
  *
  * It says "peer: ready WORD" first. tests/system/test_faults.py looks at what comes of it.
  */
@@ -35,6 +36,14 @@ static void say(const char *text)
 		n++;
 	}
 	hcall(KEEL_HC_CONSOLE_WRITE, info->mem_pa + ((uint64_t)line - KEEL_PEER_VA), n);
+}
+
+static uint64_t now_tsc(void)
+{
+	uint32_t low, high;
+
+	asm volatile("rdtsc" : "=a" (low), "=d" (high));
+	return (uint64_t)high << 32 | low;
 }
 
 static bool asked(const char *word)
@@ -94,6 +103,9 @@ void peer_main(const struct keel_start_info *si)
 	if (asked("spin"))
 		for (;;)
 			asm volatile("pause");
+	if (asked("tick"))
+		for (;;)
+			hcall(KEEL_HC_BLOCK, 0, now_tsc() + si->tsc_khz / 10);
 	say("peer: still alive\n");
 	for (;;)
 		hcall(KEEL_HC_BLOCK, 0, 0);

@@ -20,8 +20,8 @@ PEER = BUILD / "tests" / "peer" / "peer.elf"
 KIB = 1 << 10
 
 
-def peer(name):
-    return partition(name, "peer.elf", 512 * KIB, cmdline=name)
+def peer(name, priority=8):
+    return partition(name, "peer.elf", 512 * KIB, cmdline=name, priority=priority)
 
 
 # --- peers that misbehave beside Linux -----------------------------------------------------------------
@@ -261,3 +261,12 @@ def test_spinning_peer_does_not_starve_linux(machine, tmp_path):
     linux = machine("--bundle", made, append="quiet keel.run=/bin/keelctl keel.args=ps")
     linux.expect(r"spin +running ")
     assert linux.wait_exit() == 0
+
+
+@pytest.mark.limit(90)
+@pytest.mark.parametrize("cpu", ["max", "EPYC", "Skylake-Client"], ids=lambda cpu: f"rip_without_an_address-{cpu}")
+def test_rip(machine, tmp_path, cpu):
+    """A process that goes on at no address gets a signal, and Linux lives, also when a peer's tick comes just then."""
+    path = make_bundle(tmp_path, system(peer("tick", priority=9)), {"peer.elf": PEER}, initramfs="initramfs-test.cpio.gz")
+    m = machine("--bundle", path, "--cpu", cpu, append="keel.run=/tests/rip_without_an_address", timeout=80)
+    assert m.wait_exit() == 0
