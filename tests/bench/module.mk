@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
 #
-# tests/bench/linux_bench.c becomes /bench/linux_bench in the tests' initramfs; scripts/bench runs it.
+# tests/bench/linux_bench.c and the operations become /bench/linux_bench in the tests' initramfs; scripts/bench runs it.
 
 bench_out	:= $(O)/tests/rootfs/bench
 bench_cflags	:= -std=gnu11 -O2 -g0 $(WARN) $(REPRO) -D_GNU_SOURCE -Iipc/include -static -s
+bench_linux	:= $(addprefix tests/bench/,linux_bench.c ops_io.c ops_memory.c ops_process.c)
 
-$(bench_out)/linux_bench: tests/bench/linux_bench.c ipc/include/keel/abi.h ipc/include/keel/ioctl.h $(O)/flags
+$(bench_out)/linux_bench: $(bench_linux) tests/bench/linux_bench.h ipc/include/keel/abi.h ipc/include/keel/ioctl.h $(O)/flags
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(bench_cflags) -o $@ $<
+	$(Q)$(CC) $(bench_cflags) -pthread -o $@ $(bench_linux)
 
 $(bench_out)/nothing: tests/bench/nothing.c $(O)/flags
 	$(call say,CC,$@)
