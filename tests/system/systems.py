@@ -18,7 +18,7 @@ from conftest import IMAGES, LOGS, TOP, Machine
 MIB = 1 << 20
 NEVER = r"(?!)"		# matches nothing
 LINUX = """		linux {
-			kind = "linux"; image = "vmlinux"; initrd = "initramfs.cpio.gz"; cmdline = "console=hvc0 panic=-1 thp_anon=16K,32K,64K:always";
+			kind = "linux"; image = "vmlinux"; initrd = "initramfs.cpio.gz"; cmdline = "console=hvc0 panic=0 thp_anon=16K,32K,64K:always";
 			memory-rest; priority = <8>; shadow-pages = <2048>; control; devices;
 		};
 """

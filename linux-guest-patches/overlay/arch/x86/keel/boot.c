@@ -11,6 +11,7 @@
 #include <linux/console.h>
 #include <linux/cpumask.h>
 #include <linux/ioport.h>
+#include <linux/panic.h>
 #include <linux/panic_notifier.h>
 #include <linux/pci.h>
 #include <linux/pm.h>
@@ -96,9 +97,23 @@ static void keel_machine_shutdown(void)
 	/* Devices are quiet by now; APIC and IO-APIC are the metakernel's to clean up */
 }
 
+static char keel_info_page[PAGE_SIZE] __page_aligned_bss;
+
+/* Whether this partition may reset the machine; else a "reboot" is only its own end. */
+static bool keel_has_control(void)
+{
+	const struct keel_cap_info *self = (const void *)keel_info_page;
+
+	return !keel_hypercall2(KEEL_HC_CAP_INFO, 0, __pa_symbol(keel_info_page)) &&
+	       self->rights & KEEL_RIGHT_CONTROL;
+}
+
+/* panic=0: this partition has crashed, the others run on. Else panic() waits and resets. */
 static int keel_panic(struct notifier_block *nb, unsigned long event, void *unused)
 {
 	console_flush_on_panic(CONSOLE_FLUSH_PENDING);
+	if (panic_timeout && keel_has_control())
+		return NOTIFY_DONE;
 	keel_shutdown(KEEL_SHUTDOWN_CRASH, 0);
 }
 
