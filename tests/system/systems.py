@@ -33,8 +33,8 @@ def partition(name, image="lua.elf", memory=2 * MIB, cmdline="", modules="", pri
 """
 
 
-def channel(name, server="linux"):
-    return f'\t\t{name} {{ server = "{server}"; client = "{name}"; window = /bits/ 64 <0x100000>; }};\n'
+def channel(name, server="linux", window=MIB):
+    return f'\t\t{name} {{ server = "{server}"; client = "{name}"; window = /bits/ 64 <{window}>; }};\n'
 
 
 def system(partitions="", channels="", linux=LINUX):

@@ -52,5 +52,14 @@ struct keel_ioc_serve {
 #define KEEL_IOC_CHAN_SERVE	_IOWR('K', 0x48, struct keel_ioc_serve)
 #define KEEL_IOC_CHAN_UP	_IO('K', 0x49)
 #define KEEL_IOC_CHAN_KICK	_IO('K', 0x4a)
+/*
+ * Sleep until the next doorbell or change of state; the argument, by value, is the time limit in
+ * milliseconds: 0 only looks, KEEL_WAIT_FOREVER. One that came since the last wait ends it at once.
+ * KICK_WAIT rings the client first (EPIPE: it is down, nothing was waited for). ETIME, EINTR,
+ * EBADF. poll(2) says POLLIN when a wait would not sleep.
+ */
+#define KEEL_IOC_CHAN_WAIT	_IO('K', 0x4b)
+#define KEEL_IOC_CHAN_KICK_WAIT	_IO('K', 0x4c)
+#define KEEL_WAIT_FOREVER	0xffffffffu
 
 #endif /* KEEL_IOCTL_H */

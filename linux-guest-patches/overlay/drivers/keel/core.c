@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * core.c - hand the metakernel's events to who listens; the exit status in sysfs.
+ * core.c - hand the metakernel's events to who listens; the exit status in sysfs; clean disks at the end.
  *
  * /sys/module/keel/parameters/exit_status exists on Keel only (a real module parameter of
  * built-in code would exist natively, too): what is written there ends up as the status of the
@@ -8,11 +8,14 @@
  */
 #define pr_fmt(fmt) "keel: " fmt
 
+#include <linux/fs.h>
 #include <linux/init.h>
 #include <linux/kobject.h>
 #include <linux/module.h>
+#include <linux/reboot.h>
 #include <linux/spinlock.h>
 #include <linux/sysfs.h>
+#include <linux/workqueue.h>
 #include "keel.h"
 
 #define KEEL_MAX_LISTENERS	4
@@ -66,6 +69,21 @@ static ssize_t exit_status_store(struct kobject *kobj, struct kobj_attribute *at
 
 static struct kobj_attribute exit_status_attr = __ATTR_RW(exit_status);
 
+/*
+ * A program may power the machine off without unmounting anything. File systems on block devices
+ * are made read-only then, so that they are clean; devices still work, they are shut down later.
+ */
+static int keel_reboot_notify(struct notifier_block *nb, unsigned long action, void *data)
+{
+	emergency_remount();			/* queues it on system_wq */
+	__flush_workqueue(system_wq);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block keel_reboot_block = {
+	.notifier_call	= keel_reboot_notify,
+};
+
 static int __init keel_core_init(void)
 {
 	struct kobject *module, *parameters;
@@ -73,6 +91,7 @@ static int __init keel_core_init(void)
 	if (!keel_guest())
 		return 0;
 
+	register_reboot_notifier(&keel_reboot_block);
 	pr_info("ABI version %ld\n", keel_hypercall0(KEEL_HC_ABI_VERSION));
 
 	module = kobject_create_and_add("keel", &module_kset->kobj);

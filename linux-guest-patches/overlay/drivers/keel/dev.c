@@ -5,26 +5,39 @@
  * A channel's window is allocated here once and belongs to the channel from then on: the pages are
  * never given back, whoever serves the channel next gets the same ones. They are ordinary pages
  * with struct page, mapped with vm_insert_page(), so that direct I/O, io_uring and vhost can pin
- * them.
+ * them. The metakernel wants them in one piece, which may be larger than the page allocator's
+ * largest block: alloc_contig_pages() moves what is in the way.
  *
- * Locks:   keel_dev_lock guards everything but `eventfd`; keel_event_lock guards that, and is
- *          taken by the event interrupt.
+ * A server that waits has just answered, and the next call often comes within microseconds. So
+ * the CPU is halted once right in the waiting call, as the idle task would do it, and only when
+ * something else than the doorbell ended that (the tick, at the latest) does the task sleep. Two
+ * task switches and leaving and entering idle cost several times the call itself.
+ *
+ * Locks:   keel_dev_lock guards everything but `eventfd`, `rung` and `wait`; keel_event_lock guards
+ *          the first, and is taken by the event interrupt. A descriptor's channel is set once.
  * Trusts:  the metakernel. Handles and sizes from user space are checked there, and here only
  *          where they index our own tables.
  */
 #define pr_fmt(fmt) "keel: " fmt
 
+#include <linux/atomic.h>
 #include <linux/bitops.h>
 #include <linux/eventfd.h>
 #include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/init.h>
+#include <linux/irqflags.h>
+#include <linux/jiffies.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/poll.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/stat.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
+#include <linux/wait.h>
 #include <keel/ioctl.h>
 #include "keel.h"
 
@@ -33,6 +46,8 @@ struct keel_channel {
 	size_t			window_bytes;
 	struct file		*server;	/* descriptor that serves it now */
 	struct eventfd_ctx	*eventfd;	/* under keel_event_lock */
+	bool			rung;		/* since the last wait */
+	wait_queue_head_t	wait;
 };
 
 static DEFINE_MUTEX(keel_dev_lock);
@@ -40,10 +55,11 @@ static DEFINE_SPINLOCK(keel_event_lock);
 static struct keel_channel keel_channels[KEEL_MAX_HANDLES];
 static void *keel_page;		/* what the metakernel reads and writes; under keel_dev_lock */
 
-/* private_data of a descriptor: the channel it serves, or NULL. */
+/* The channel a descriptor serves, or NULL; it stays until the descriptor is closed. */
 static struct keel_channel *keel_served(struct file *file)
 {
-	return file->private_data;
+	/* acquire; pairs with the release in keel_chan_serve_locked() */
+	return smp_load_acquire(&file->private_data);
 }
 
 static unsigned int keel_handle(const struct keel_channel *chan)
@@ -53,17 +69,30 @@ static unsigned int keel_handle(const struct keel_channel *chan)
 
 /* ---- Events --------------------------------------------------------------------------------------- */
 
+static void keel_signal_eventfd(struct keel_channel *chan)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&keel_event_lock, flags);
+	if (chan->eventfd)
+		eventfd_signal(chan->eventfd);
+	spin_unlock_irqrestore(&keel_event_lock, flags);
+}
+
 static void keel_dev_notify(u64 events)
 {
 	unsigned long bits = events;
-	unsigned long flags;
 	unsigned int i;
 
-	spin_lock_irqsave(&keel_event_lock, flags);
-	for_each_set_bit(i, &bits, KEEL_MAX_HANDLES)
-		if (keel_channels[i].eventfd)
-			eventfd_signal(keel_channels[i].eventfd);
-	spin_unlock_irqrestore(&keel_event_lock, flags);
+	for_each_set_bit(i, &bits, KEEL_MAX_HANDLES) {
+		struct keel_channel *chan = &keel_channels[i];
+
+		WRITE_ONCE(chan->rung, true);
+		if (wq_has_sleeper(&chan->wait))
+			wake_up(&chan->wait);
+		if (READ_ONCE(chan->eventfd))
+			keel_signal_eventfd(chan);
+	}
 }
 
 static const struct keel_listener keel_dev_listener = {
@@ -202,25 +231,26 @@ static long keel_chan_limits(u32 handle, size_t *max_bytes)
 /* The channel's window: allocated and offered by the first caller. */
 static long keel_chan_window(struct keel_channel *chan, size_t bytes)
 {
-	void *window;
+	unsigned long npages = bytes >> PAGE_SHIFT;
+	struct page *pages;
 	long ret;
 
 	if (chan->window)
 		return 0;
-	if (!bytes || !PAGE_ALIGNED(bytes))
+	if (!npages || !PAGE_ALIGNED(bytes))
 		return -EINVAL;
 
 	/* Contiguous, but single pages, each with a reference count of its own */
-	window = alloc_pages_exact(bytes, GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN);
-	if (!window)
+	pages = alloc_contig_pages(npages, GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN, numa_mem_id(),
+				   NULL);
+	if (!pages)
 		return -ENOMEM;
-	ret = keel_hypercall3(KEEL_HC_CHAN_OFFER, keel_handle(chan), __pa(window),
-			      bytes >> PAGE_SHIFT);
+	ret = keel_hypercall3(KEEL_HC_CHAN_OFFER, keel_handle(chan), __pa(page_address(pages)), npages);
 	if (ret) {
-		free_pages_exact(window, bytes);
+		free_contig_range(page_to_pfn(pages), npages);
 		return ret;
 	}
-	chan->window = window;
+	chan->window = page_address(pages);
 	chan->window_bytes = bytes;
 	return 0;
 }
@@ -249,7 +279,9 @@ static long keel_chan_serve_locked(struct file *file, struct keel_ioc_serve *ser
 		return ret;
 
 	chan->server = file;
-	file->private_data = chan;
+	WRITE_ONCE(chan->rung, false);
+	/* release; pairs with the acquire in keel_served(): the window first */
+	smp_store_release(&file->private_data, chan);
 	keel_set_eventfd(chan, ctx);
 	serve->window_bytes = chan->window_bytes;
 	return 0;
@@ -286,15 +318,57 @@ static long keel_chan_serve(struct file *file, struct keel_ioc_serve __user *arg
 /* KEEL_HC_CHAN_STATE and KEEL_HC_CHAN_KICK on the channel this descriptor serves. */
 static long keel_chan_op(struct file *file, unsigned int hc, unsigned int value)
 {
-	struct keel_channel *chan;
-	long ret = -EBADF;
+	struct keel_channel *chan = keel_served(file);
 
-	mutex_lock(&keel_dev_lock);
-	chan = keel_served(file);
-	if (chan)
-		ret = keel_hypercall2(hc, keel_handle(chan), value);
-	mutex_unlock(&keel_dev_lock);
-	return ret;
+	return chan ? keel_hypercall2(hc, keel_handle(chan), value) : -EBADF;
+}
+
+/* ---- Waiting for the client ------------------------------------------------------------------------- */
+
+static bool keel_chan_take(struct keel_channel *chan)
+{
+	return READ_ONCE(chan->rung) && xchg(&chan->rung, false);
+}
+
+/* Halts this CPU until its next interrupt, if nobody else has a use for it. */
+static void keel_chan_linger(struct keel_channel *chan)
+{
+	local_irq_disable();
+	if (READ_ONCE(chan->rung) || need_resched() || !single_task_running() ||
+	    signal_pending(current))
+		local_irq_enable();
+	else
+		safe_halt();	/* turns interrupts on */
+}
+
+static long keel_chan_wait(struct file *file, bool kick, unsigned long timeout_ms)
+{
+	struct keel_channel *chan = keel_served(file);
+	long ret;
+
+	if (!chan)
+		return -EBADF;
+	if (kick) {
+		ret = keel_hypercall1(KEEL_HC_CHAN_KICK, keel_handle(chan));
+		if (ret)
+			return ret;
+	}
+	if (keel_chan_take(chan))
+		return 0;
+	if (!timeout_ms)
+		return -ETIME;
+
+	keel_chan_linger(chan);
+	if (keel_chan_take(chan))
+		return 0;
+	/* Not restarted: the time limit would start again, and the caller looks again anyway */
+	ret = wait_event_interruptible_timeout(chan->wait, keel_chan_take(chan),
+					       timeout_ms >= KEEL_WAIT_FOREVER ?
+					       MAX_SCHEDULE_TIMEOUT :
+					       msecs_to_jiffies(timeout_ms));
+	if (ret < 0)
+		return -EINTR;
+	return ret ? 0 : -ETIME;
 }
 
 /* ---- File operations -------------------------------------------------------------------------------- */
@@ -336,24 +410,34 @@ static long keel_dev_ioctl(struct file *file, unsigned int cmd, unsigned long ar
 		return keel_chan_op(file, KEEL_HC_CHAN_STATE, 1);
 	case KEEL_IOC_CHAN_KICK:
 		return keel_chan_op(file, KEEL_HC_CHAN_KICK, 0);
+	case KEEL_IOC_CHAN_WAIT:
+		return keel_chan_wait(file, false, arg);
+	case KEEL_IOC_CHAN_KICK_WAIT:
+		return keel_chan_wait(file, true, arg);
 	}
 	return -ENOTTY;
 }
 
+static __poll_t keel_dev_poll(struct file *file, struct poll_table_struct *table)
+{
+	struct keel_channel *chan = keel_served(file);
+
+	if (!chan)
+		return EPOLLERR;
+	poll_wait(file, &chan->wait, table);
+	return READ_ONCE(chan->rung) ? EPOLLIN | EPOLLRDNORM : 0;
+}
+
 static int keel_dev_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	struct keel_channel *chan;
+	struct keel_channel *chan = keel_served(file);
 	unsigned long addr;
 	void *page;
 	int ret = 0;
 
 	if (!(vma->vm_flags & VM_SHARED) || vma->vm_pgoff)
 		return -EINVAL;
-
-	mutex_lock(&keel_dev_lock);
-	chan = keel_served(file);
-	mutex_unlock(&keel_dev_lock);
-	if (!chan)	/* set once, and stays as long as the descriptor */
+	if (!chan)
 		return -EBADF;
 	if (vma->vm_end - vma->vm_start > chan->window_bytes)
 		return -EINVAL;
@@ -389,6 +473,7 @@ static const struct file_operations keel_dev_fops = {
 	.owner		= THIS_MODULE,
 	.open		= keel_dev_open,
 	.unlocked_ioctl	= keel_dev_ioctl,
+	.poll		= keel_dev_poll,
 	.mmap		= keel_dev_mmap,
 	.release	= keel_dev_release,
 	.llseek		= noop_llseek,
@@ -403,8 +488,12 @@ static struct miscdevice keel_dev = {
 
 static int __init keel_dev_init(void)
 {
+	unsigned int i;
+
 	if (!keel_guest())
 		return 0;
+	for (i = 0; i < KEEL_MAX_HANDLES; i++)
+		init_waitqueue_head(&keel_channels[i].wait);
 	keel_page = (void *)__get_free_page(GFP_KERNEL);
 	if (!keel_page)
 		return -ENOMEM;
