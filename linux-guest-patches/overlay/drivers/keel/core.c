@@ -8,6 +8,7 @@
  */
 #define pr_fmt(fmt) "keel: " fmt
 
+#include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/init.h>
 #include <linux/kobject.h>
@@ -15,7 +16,6 @@
 #include <linux/reboot.h>
 #include <linux/spinlock.h>
 #include <linux/sysfs.h>
-#include <linux/workqueue.h>
 #include "keel.h"
 
 #define KEEL_MAX_LISTENERS	4
@@ -72,11 +72,31 @@ static struct kobj_attribute exit_status_attr = __ATTR_RW(exit_status);
 /*
  * A program may power the machine off without unmounting anything. File systems on block devices
  * are made read-only then, so that they are clean; devices still work, they are shut down later.
+ * One that cannot be, because its device hangs, holds the end up for KEEL_CLEAN_MS at most.
  */
+#define KEEL_CLEAN_MS	10000
+#define KEEL_LOOK_MS	10
+
+static void keel_find_writable(struct super_block *sb, void *found)
+{
+	if (sb->s_bdev && !sb_rdonly(sb))
+		*(bool *)found = true;
+}
+
 static int keel_reboot_notify(struct notifier_block *nb, unsigned long action, void *data)
 {
-	emergency_remount();			/* queues it on system_wq */
-	__flush_workqueue(system_wq);
+	unsigned int ms;
+	bool found;
+
+	emergency_remount();	/* only queues it: on which queue depends on the kernel's release */
+	for (ms = 0; ms < KEEL_CLEAN_MS; ms += KEEL_LOOK_MS) {
+		found = false;
+		/* Takes s_umount, so it does not see a half-done one */
+		iterate_supers(keel_find_writable, &found);
+		if (!found)
+			break;
+		msleep(KEEL_LOOK_MS);
+	}
 	return NOTIFY_DONE;
 }
 
