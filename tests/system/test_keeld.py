@@ -11,13 +11,41 @@ from systems import MIB, channel, copy_disk, log_text, make_bundle, partition, s
 pytestmark = [pytest.mark.group("keeld"), pytest.mark.limit(200)]
 
 
-def start(machine, folder, script, rootfs=None, window=MIB, memory=2 * MIB, disk=True):
+def start(machine, folder, script, rootfs=None, window=MIB, disk=True, name="lua"):
     """The everyday system with another script for its peer."""
-    made = make_bundle(folder, system(partition("lua", memory=memory, cmdline="lua /boot/s.lua", modules="s.lua"),
-                                      channel("lua", window=window)), {"s.lua": script}, rootfs)
+    made = make_bundle(folder, system(partition(name, cmdline="lua /boot/s.lua", modules="s.lua"),
+                                      channel(name, window=window)), {"s.lua": script}, rootfs)
     linux = machine(*(["--disk", str(copy_disk(folder))] if disk else []), "--bundle", made)
     linux.wait_prompt()
     return linux
+
+
+# Lua's temporary files, and what a peer can use up: it writes until it is told not to.
+TEMPORARY = """
+local name = os.tmpname()
+local file = assert(io.open(name, "w"))
+print("named", file:write("kept"):close(), io.open(name):read("a"), os.remove(name))
+file = assert(io.tmpfile())
+file:write("temporary") file:seek("set")
+print("unnamed", file:read("a"))
+"""
+GREEDY = """
+local piece = string.rep("x", 65536)
+local function fill(path)
+	local file, n, ok, why = assert(io.open(path, "w")), 0
+	file:setvbuf("no")
+	repeat
+		ok, why = file:write(piece)
+		n = n + 1
+	until not ok or n > 4096
+	print("filled", path, n // 16, why)
+end
+fill("/mnt/big") fill("/tmp/big")
+"""
+DENIED = """
+for i = 1, 3000 do io.open("/etc/shadow" .. i) end
+print("denied", select(2, io.open("/etc/passwd")))
+"""
 
 
 def settle(linux, pattern):
@@ -41,3 +69,51 @@ def test_window(machine, tmp_path, mib):
     settle(linux, r"\[lua\] read\s+\d+")
     assert re.search(r"\[lua\] read\s+10485\d\d", log_text(linux))
     assert f"window {mib}M" in linux.shell("keelctl caps")
+
+
+@pytest.mark.parametrize("policy, word", [(None, "No such file or directory"), ("wr /mnt\n", "lua.policy:1: "),
+                                          ("rw /none\n", "lua.policy:1: /none: ")],
+                         ids=["without-a-policy", "with-a-bad-policy", "with-a-policy-of-nothing-there"])
+def test_refused(machine, tmp_path, policy, word):
+    """The peer is told at once that it may not, and the log says why; it does not wait for a server."""
+    script = 'print("open", select(2, io.open("/mnt/words.txt")))'
+    linux = start(machine, tmp_path, script, policy and {"etc/keel/lua.policy": policy},
+                  name="lua" if policy else "other")
+    settle(linux, r"open\s.*Permission denied")
+    said = linux.shell("cat /tmp/keeld.log")
+    assert word in said and "every request is refused" in said
+
+
+def test_temporary_files_work(machine, tmp_path):
+    """os.tmpname and io.tmpfile, under the policy that is shipped."""
+    linux = start(machine, tmp_path, TEMPORARY)
+    settle(linux, r"\[lua\] unnamed\s+temporary")
+    assert re.search(r"\[lua\] named\s+true\s+kept\s+true", log_text(linux))
+    assert linux.shell("ls /tmp") == "keeld.log"		# a place of its own, not Linux's
+
+
+def test_peer_cannot_use_up_linux(machine, tmp_path):
+    """Without a disk what it may write to is memory: only a part of it."""
+    linux = start(machine, tmp_path, GREEDY, disk=False)
+    settle(linux, r"\[lua\] filled\s+/tmp/big")
+    filled = dict(re.findall(r"\[lua\] filled\s+(\S+)\s+(\d+)\s+.*No space left on device", log_text(linux)))
+    assert 8 <= int(filled["/mnt/big"]) <= 64
+    assert int(filled["/tmp/big"]) <= 4
+
+
+def test_denials_do_not_fill_the_log(machine, tmp_path):
+    """Thousands of refusals are a few lines."""
+    linux = start(machine, tmp_path, DENIED)
+    settle(linux, r"\[lua\] denied\s.*Permission denied")
+    assert int(linux.shell("wc -c </tmp/keeld.log")) < 8000
+    assert "denied: open /etc/shadow1" in linux.shell("cat /tmp/keeld.log")
+
+
+def test_keeld_has_no_capabilities(machine, tmp_path):
+    """Not one, in any set, in neither of its processes; and it cannot get any."""
+    linux = start(machine, tmp_path, COUNT)
+    settle(linux, r"\[lua\] read\s+\d+")
+    said = linux.shell("for p in $(pidof keeld); do grep -e ^Cap -e ^NoNew /proc/$p/status; done")
+    sets = re.findall(r"^(Cap\w+):\s+(\w+)", said, re.M)
+    assert len(sets) == 10 and all(int(bits, 16) == 0 for _, bits in sets), said
+    assert re.findall(r"^NoNewPrivs:\s+(\d)", said, re.M) == ["1", "1"]

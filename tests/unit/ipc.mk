@@ -8,6 +8,8 @@ keeld_policy_test-cflags  := -Iipc/linux/keeld
 keeld_server_test-srcs	  := $(addprefix ipc/linux/keeld/,server.c ops.c request.c policy.c log.c)
 keeld_server_test-cflags  := -Iipc/linux/keeld
 keeld_server_test-libs	  := -luring -lpthread
+keeld_log_test-srcs	  := ipc/linux/keeld/log.c
+keeld_log_test-cflags	  := -Iipc/linux/keeld
 ring_test-libs		  := -lpthread
 
 $(O)/tests/unit/drivercall_test: | $(O)/ipc/headers.ok

@@ -310,6 +310,94 @@ static void parents_are_found_inside_only(void **state)
 	policy_free(&policy);
 }
 
+static void put_link(const char *target, const char *name)
+{
+	unlink(at(name));
+	assert_int_equal(symlink(target, at(name)), 0);
+}
+
+/* Absolute links, which the kernel refuses beneath a directory, work where they stay in the rule. */
+static void absolute_links_inside_the_tree_work(void **state)
+{
+	struct policy_path where;
+	const char *last;
+	char path[256];
+	int fd;
+
+	(void)state;
+	assert_int_equal(load("rw %s/data\n", root, ""), 0);
+	put_link(at("data/sub"), "data/abs-sub");
+	put_link(at("data/abs-sub/inner"), "data/abs-inner");
+	put_link(at("data/sub/../file"), "data/abs-dots");
+	put_link(at("data/new"), "data/abs-new");
+	put_link("abs-sub", "data/rel");
+	assert_int_equal(try("data/abs-sub/inner", true), 0);
+	assert_int_equal(try("data/abs-sub/../file", true), 0);
+	assert_int_equal(try("data/abs-inner", true), 0);
+	assert_int_equal(try("data/abs-dots", true), 0);
+	assert_int_equal(try("data/rel/inner", true), 0);
+	assert_int_equal(try("data/abs-new", true), -ENOENT);
+	assert_int_equal(try_parent("data/rel/name", &last), 0);
+	assert_string_equal(last, "name");
+	/* and a file can be made through one */
+	snprintf(path, sizeof(path), "%s", at("data/abs-new"));
+	assert_int_equal(policy_find(&policy, path, &where), 0);
+	assert_int_equal(policy_open(&where, O_WRONLY | O_CREAT | O_EXCL, 0600), -EEXIST);
+	fd = policy_open(&where, O_WRONLY | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(access(at("data/new"), F_OK), 0);
+	policy_free(&policy);
+	/* the rule itself may be written with a link in it */
+	assert_int_equal(load("rw %s/data.link\n", root, ""), 0);
+	assert_int_equal(try("data.link/abs-inner", true), 0);
+	policy_free(&policy);
+}
+
+static void absolute_links_out_of_the_tree_do_not(void **state)
+{
+	static const char *const names[] = { "data/l1", "data/l1/x", "data/l2", "data/l3", "data/l4",
+					     "data/l5", "data/l6/x" };
+	const char *last;
+	unsigned int i;
+
+	(void)state;
+	assert_int_equal(load("rw %s/data\n", root, ""), 0);
+	put_link(at("secret"), "data/l1");
+	put_link(at("data/../secret"), "data/l2");
+	put_link(at("data/sub/../../secret"), "data/l3");
+	put_link(at("data2"), "data/l4");
+	put_link(at("data/l1"), "data/l5");
+	put_link(root, "data/l6");
+	for (i = 0; i < NELEM(names); i++)
+		assert_int_equal(try(names[i], true), -EACCES);
+	assert_int_equal(try_parent("data/l6/new", &last), -EACCES);
+	put_link(at("data/turn"), "data/turn");
+	assert_int_equal(try("data/turn", true), -ELOOP);
+	put_link(at("data/turn/x"), "data/turn");
+	assert_int_equal(try("data/turn", true), -ELOOP);
+	policy_free(&policy);
+}
+
+static void a_directory_can_have_another_name(void **state)
+{
+	(void)state;
+	assert_int_equal(load("rw %s/data  as /else/\n", root, ""), 0);
+	assert_string_equal(policy.rules[0].path, "/else");
+	assert_string_equal(policy.rules[0].host, at("data"));
+	assert_int_equal(try("/else/file", true), 0);
+	assert_int_equal(try("/else/sub/../file", true), 0);
+	assert_int_equal(try("/else/../etc/passwd", true), -EACCES);
+	assert_int_equal(try("data/file", true), -EACCES);	/* not by its own */
+	assert_int_equal(try("/elsefile", true), -EACCES);
+	policy_free(&policy);
+	/* what a rule may not grant does not change with the name */
+	assert_int_equal(load("rw %s/data as /a\nro %s/data/sub as /b\n", root, root), -EINVAL);
+	assert_int_equal(load("rw %s/data as /a\nrw %s/ro as /a\n", root, root), -EEXIST);
+	assert_int_equal(load("rw %s/data as /a/../b\n", root, ""), -EINVAL);
+	assert_int_equal(load("rw %s/secret as /a\n", root, ""), -ENOTDIR);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -324,6 +412,9 @@ int main(void)
 		cmocka_unit_test(root_can_be_granted),
 		cmocka_unit_test(odd_paths_are_refused),
 		cmocka_unit_test(parents_are_found_inside_only),
+		cmocka_unit_test(absolute_links_inside_the_tree_work),
+		cmocka_unit_test(absolute_links_out_of_the_tree_do_not),
+		cmocka_unit_test(a_directory_can_have_another_name),
 	};
 
 	return cmocka_run_group_tests(tests, setup, remove_tree);

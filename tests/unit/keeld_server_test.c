@@ -30,10 +30,10 @@
 static struct channel {
 	pthread_mutex_t lock;
 	uint32_t generation;
-	bool server_up, client_up;
+	bool server_up, client_up, stop;
 	unsigned int server_ups, states;	/* calls so far */
 	void *window;
-	int server_event, client_event, stop;
+	int server_event, client_event;
 } chan = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static void ring_fd(int fd)
@@ -67,9 +67,34 @@ static int fake_up(struct transport *t)
 
 static int fake_kick(struct transport *t)
 {
+	bool up;
+
 	(void)t;
+	pthread_mutex_lock(&chan.lock);
+	up = chan.client_up;
+	pthread_mutex_unlock(&chan.lock);
+	if (!up)
+		return -EPIPE;
 	ring_fd(chan.client_event);
 	return 0;
+}
+
+static int fake_wait(struct transport *t, bool kick, uint32_t timeout_ms)
+{
+	struct pollfd p = { .fd = chan.server_event, .events = POLLIN };
+	uint64_t n;
+	bool stop;
+
+	if (kick && fake_kick(t))
+		return -EPIPE;
+	if (poll(&p, 1, timeout_ms == WAIT_FOREVER ? -1 : (int)timeout_ms) <= 0)
+		return -ETIME;
+	if (read(chan.server_event, &n, sizeof(n)) != sizeof(n))
+		abort();
+	pthread_mutex_lock(&chan.lock);
+	stop = chan.stop;
+	pthread_mutex_unlock(&chan.lock);
+	return stop ? -ECANCELED : 0;
 }
 
 static int fake_state(struct transport *t, uint32_t *generation, bool *client_up)
@@ -92,11 +117,12 @@ static int server_result;
 static void *serve(void *arg)
 {
 	struct transport t = { .window = chan.window, .window_bytes = WINDOW, .up = fake_up,
-			       .kick = fake_kick, .state = fake_state };
+			       .kick = fake_kick, .wait = fake_wait, .state = fake_state,
+			       .fd = chan.server_event };
 	struct server *s;
 
 	(void)arg;
-	if (server_new(&s, &policy, chan.stop, chan.server_event))
+	if (server_new(&s, &policy))
 		abort();
 	do {
 		server_result = server_run(s, &t);
@@ -259,9 +285,10 @@ static int setup(void **state)
 {
 	(void)state;
 	memset(chan.window, 0xa5, WINDOW);	/* a window is not clean when keeld gets it */
+	log_init("test", NULL, false);
 	chan.server_event = eventfd(0, 0);
 	chan.client_event = eventfd(0, 0);
-	chan.stop = eventfd(0, 0);
+	chan.stop = false;
 	chan.generation = 0;
 	chan.server_ups = 0;
 	policy_write("rw %s\nro /proc/version\nrw /dev/null\n", root, "");
@@ -275,17 +302,20 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	ring_fd(chan.stop);
+	pthread_mutex_lock(&chan.lock);
+	chan.stop = true;
+	pthread_mutex_unlock(&chan.lock);
+	ring_fd(chan.server_event);
 	pthread_join(server_thread, NULL);
 	policy_free(&policy);
 	chan.client_up = false;
 	close(chan.server_event);
 	close(chan.client_event);
-	close(chan.stop);
 	return server_result;
 }
 
-static bool logged(const char *what)
+/* What has been logged from position `from` on. */
+static const char *log_text(long from)
 {
 	static char text[65536];
 	char path[128];
@@ -294,10 +324,15 @@ static bool logged(const char *what)
 
 	snprintf(path, sizeof(path), "%s/log", outside);
 	fd = open(path, O_RDONLY);
-	n = read(fd, text, sizeof(text) - 1);
+	n = pread(fd, text, sizeof(text) - 1, from);
 	close(fd);
 	text[n > 0 ? n : 0] = '\0';
-	return strstr(text, what) != NULL;
+	return text;
+}
+
+static bool logged(const char *what)
+{
+	return strstr(log_text(0), what) != NULL;
 }
 
 /* Processor time the server's thread uses in the next wall_ms. */
@@ -725,6 +760,64 @@ static void a_reading_terminal_does_not_keep_a_session_alive(void **state)
 	close(master);
 }
 
+static void a_client_that_flips_its_side_fills_no_log(void **state)
+{
+	long before = (long)strlen(log_text(0));
+	int i;
+
+	(void)state;
+	for (i = 0; i < 500; i++) {
+		set_up(&chan.client_up, false);
+		set_up(&chan.client_up, true);
+		client_attach();
+	}
+	assert_true(strlen(log_text(before)) < 4000);
+}
+
+static void denials_leave_room_in_the_log(void **state)
+{
+	long before = (long)strlen(log_text(0));
+	int i;
+
+	(void)state;
+	for (i = 0; i < 2000; i++)
+		assert_int_equal(call(keel_dc_open(path_at(0, outside, "secret"), 0, 0, 1)), -EACCES);
+	assert_true(strlen(log_text(before)) < 4000);
+	keel_store_release(&client.hdr->sq.tail, client.sq.own + client.layout.sq_entries + 1);
+	expect_new_session();
+	assert_non_null(strstr(log_text(before), "client broke the rules"));
+}
+
+/* A call costs the server no look at the channel's state: that is a hypercall. */
+static void calls_ask_for_no_state(void **state)
+{
+	unsigned int before, after, i;
+
+	(void)state;
+	assert_int_equal(call(keel_dc_sqe(KEEL_OP_NOP, 0, 1)), 0);
+	pthread_mutex_lock(&chan.lock);
+	before = chan.states;
+	pthread_mutex_unlock(&chan.lock);
+	for (i = 0; i < 1000; i++)
+		assert_int_equal(call(keel_dc_sqe(KEEL_OP_NOP, 0, 1)), 0);
+	pthread_mutex_lock(&chan.lock);
+	after = chan.states;
+	pthread_mutex_unlock(&chan.lock);
+	assert_in_range(after - before, 0, 20);		/* bells that bring nothing, on a slow host */
+}
+
+static void an_empty_policy_refuses_at_once(void **state)
+{
+	(void)state;
+	teardown(NULL);
+	setup(NULL);
+	policy_free(&policy);
+	assert_int_equal(open_file("f", KEEL_DC_O_RDONLY), -EACCES);
+	assert_int_equal(call(keel_dc_mkdir(in_root("d"), 0755, 1)), -EACCES);
+	assert_int_equal(call(keel_dc_statx(KEEL_DC_AT_FDCWD, in_root("f"), 0, 0x7ff, DATA, 1)), -EACCES);
+	assert_int_equal(call(keel_dc_sqe(KEEL_OP_NOP, 0, 1)), 0);
+}
+
 static void an_idle_server_sleeps(void **state)
 {
 	(void)state;
@@ -757,18 +850,19 @@ int main(void)
 		T(a_restarted_client_finds_no_file_of_the_old_one),
 		T(a_dead_client_leaves_no_open_file),
 		T(a_reading_terminal_does_not_keep_a_session_alive),
+		T(a_client_that_flips_its_side_fills_no_log),
+		T(denials_leave_room_in_the_log),
+		T(calls_ask_for_no_state),
+		T(an_empty_policy_refuses_at_once),
 		T(an_idle_server_sleeps),
 	};
 	struct server *s;
-	int fd = eventfd(0, 0);
 
 	memset(&policy, 0, sizeof(policy));
-	if (server_new(&s, &policy, fd, fd)) {
+	if (server_new(&s, &policy)) {
 		printf("SKIP: io_uring is not available here\n");
 		return 77;
 	}
 	server_delete(s);
-	close(fd);
-	log_init("test", false);
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

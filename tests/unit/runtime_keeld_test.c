@@ -13,6 +13,7 @@
 #include "server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -48,6 +49,20 @@ static int transport_kick(struct transport *t)
 	return 0;
 }
 
+static int transport_wait(struct transport *t, bool kick, uint32_t timeout_ms)
+{
+	struct pollfd p[] = { { .fd = event_fd, .events = POLLIN }, { .fd = stop_fd, .events = POLLIN } };
+	uint64_t n;
+
+	if (kick)
+		transport_kick(t);
+	if (poll(p, 2, timeout_ms == WAIT_FOREVER ? -1 : (int)timeout_ms) <= 0)
+		return -ETIME;
+	if (p[1].revents)
+		return -ECANCELED;
+	return read(event_fd, &n, sizeof(n)) == sizeof(n) ? 0 : -errno;
+}
+
 static int transport_state(struct transport *t, uint32_t *generation, bool *client_up)
 {
 	(void)t;
@@ -63,13 +78,14 @@ static void *serve(void *arg)
 {
 	struct machine *m = arg;
 	struct transport t = { .window = m->window, .window_bytes = MACHINE_WINDOW, .up = transport_up,
-			       .kick = transport_kick, .state = transport_state };
+			       .kick = transport_kick, .wait = transport_wait,
+			       .state = transport_state, .fd = event_fd };
 
 	for (unsigned i = 0; i < runs; i++) {
 		struct server *s;
 		uint64_t n;
 
-		if (server_new(&s, &policy, stop_fd, event_fd))
+		if (server_new(&s, &policy))
 			abort();
 		while (server_run(s, &t) == -EBADMSG)
 			machine_server_down(m);
@@ -94,8 +110,7 @@ static void server_kick(struct machine *m)
 	(void)m;
 	if (++kicks == stop_at_kick)
 		ring_fd(stop_fd);
-	else
-		ring_fd(event_fd);
+	ring_fd(event_fd);
 }
 
 static const struct machine_server keeld = { server_start, server_kick };
@@ -119,7 +134,7 @@ static int setup(void **state)
 	f = fopen(path, "w");
 	if (!f || fputs(text, f) < 0 || fclose(f))
 		return -1;
-	log_init("test", false);
+	log_init("test", NULL, false);
 	event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	stop_fd = eventfd(0, EFD_CLOEXEC);
 	return policy_load(&policy, path, err, sizeof(err));

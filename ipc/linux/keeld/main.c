@@ -3,8 +3,11 @@
  * main.c - keeld: answers the driver calls of peers, one process a channel.
  *
  * The parent finds the channels this Linux may serve, starts a child for each, starts it again
- * when it dies, and takes all of them down on SIGTERM. A child that refuses its policy file stays
- * down: the message says why.
+ * when it dies, and takes all of them down on SIGTERM. Without a good policy file a channel is
+ * served all the same, and every request refused: its peer is told at once, the log says why.
+ *
+ * Nothing keeld does needs a capability, so all are given up before anything else. It stays the
+ * user it was, and gets no further than that user's permission bits.
  */
 #include "log.h"
 #include "policy.h"
@@ -14,82 +17,94 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <keel/ioctl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define RESTART_MS	1000	/* of a child that died */
 #define REUP_MS		100	/* of a channel whose client broke the rules */
-#define EXIT_CONFIG	2	/* child: do not start again */
+#define EXIT_USAGE	2
 
 struct child {
 	char name[KEEL_NAME_LEN];
 	uint32_t handle;
 	pid_t pid;		/* 0: not running */
-	bool refused;
 	uint64_t start_ms;	/* not before */
 };
 
 static const char *device = "/dev/keel";
 static const char *policy_dir = "/etc/keel";
+static const char *log_to;		/* a file */
 static bool to_syslog;
 
 static const char usage[] =
-	"usage: keeld [-s] [-d DEVICE] [-p DIR] [NAME...]\n"
+	"usage: keeld [-s | -l FILE] [-d DEVICE] [-p DIR] [NAME...]\n"
 	"       keeld -c FILE\n"
 	"Serves the driver calls that peers send through their channels. Without NAME: every channel\n"
 	"this Linux may serve. What channel NAME may do is in DIR/NAME.policy, one rule a line:\n"
 	"  rw PATH    read, write, create, remove; a directory means everything beneath it\n"
 	"  ro PATH    read only\n"
+	"  rw DIR as NAME   the peer calls the directory NAME\n"
 	"  # ...      comment\n"
+	"Without a good policy file everything is refused.\n"
 	"\n"
 	"  -c FILE    check a policy file and exit\n"
 	"  -d DEVICE  instead of /dev/keel\n"
 	"  -p DIR     instead of /etc/keel\n"
+	"  -l FILE    log to FILE, which becomes FILE.old at 64 KiB\n"
 	"  -s         log to syslog instead of standard error\n"
 	"  -h         this text\n";
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
+/* ---- what this process may do ----------------------------------------------------------------------- */
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+static int give_up_capabilities(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	unsigned long cap;
+
+	/* Neither by executing something nor from what children may inherit can they come back. */
+	for (cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EPERM)
+			return -errno;		/* EPERM: no root, which has none anyway */
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(SYS_capset, &header, none) < 0)
+		return -errno;
+	return 0;
 }
 
 /* ---- child: one channel ---------------------------------------------------------------------------- */
 
-static int stop_signals_fd(bool children)
+static void stop_signals(int how)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
-	if (children)
-		sigaddset(&set, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(how, &set, NULL);
 }
 
-/* Serves until stopped; again and again while only the client is to blame. */
-static int serve_channel(struct server *s, uint32_t handle, int stop_fd, int event_fd)
+/* Serves until a signal ends the process; again and again while only the client is to blame. */
+static int serve_channel(struct server *s, uint32_t handle)
 {
-	struct pollfd stop = { .fd = stop_fd, .events = POLLIN };
+	const struct timespec pause = { .tv_nsec = REUP_MS * 1000000L };
 	struct transport t;
 	int err;
 
 	for (;;) {
-		err = transport_keel_open(&t, device, handle, event_fd);
+		err = transport_keel_open(&t, device, handle);
 		if (err) {
 			log_line("%s: serving the channel: %s", device, strerror(-err));
 			return 1;
@@ -99,40 +114,40 @@ static int serve_channel(struct server *s, uint32_t handle, int stop_fd, int eve
 		if (err != -EBADMSG)
 			return err ? 1 : 0;
 		/* Not faster than this, however often the client does it. */
-		if (poll(&stop, 1, REUP_MS) > 0)
-			return 0;
+		nanosleep(&pause, NULL);
 	}
 }
 
+/* Reads NAME's policy; one that grants nothing, if that cannot be done. */
+static void load_policy(struct policy *policy, const char *name, uint32_t handle)
+{
+	char file[256], msg[512];
+
+	policy->nrules = 0;
+	if ((size_t)snprintf(file, sizeof(file), "%s/%s.policy", policy_dir, name) >= sizeof(file))
+		log_line("policy directory: name too long; every request is refused");
+	else if (policy_load(policy, file, msg, sizeof(msg)))
+		log_line("%s; every request is refused", msg);
+	else
+		log_line("serving channel %u, %u rules in %s", handle, policy->nrules, file);
+}
+
+/* SIGTERM just ends it: Linux takes the channel down with the descriptor, and closes all files. */
 static int child_main(const char *name, uint32_t handle)
 {
-	int stop_fd = stop_signals_fd(false), event_fd = eventfd(0, EFD_CLOEXEC);
 	struct policy policy;
 	struct server *s;
-	char file[256], msg[512];
 	int err;
 
-	log_init(name, to_syslog);
+	log_init(name, log_to, to_syslog);
 	umask(022);
-	if (stop_fd < 0 || event_fd < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
-		log_line("%s", strerror(errno));
-		return 1;
-	}
-	if ((size_t)snprintf(file, sizeof(file), "%s/%s.policy", policy_dir, name) >= sizeof(file)) {
-		log_line("policy directory: name too long");
-		return EXIT_CONFIG;
-	}
-	if (policy_load(&policy, file, msg, sizeof(msg))) {
-		log_line("%s", msg);
-		return EXIT_CONFIG;
-	}
-	err = server_new(&s, &policy, stop_fd, event_fd);
+	load_policy(&policy, name, handle);
+	err = server_new(&s, &policy);
 	if (err) {
 		log_line("io_uring: %s", strerror(-err));
 		return 1;
 	}
-	log_line("serving channel %u, %u rules in %s", handle, policy.nrules, file);
-	err = serve_channel(s, handle, stop_fd, event_fd);
+	err = serve_channel(s, handle);
 	server_delete(s);
 	policy_free(&policy);
 	return err;
@@ -148,12 +163,13 @@ static void child_start(struct child *c)
 	if (c->pid < 0) {
 		log_line("fork: %s", strerror(errno));
 		c->pid = 0;
-		c->start_ms = now_ms() + RESTART_MS;
+		c->start_ms = log_now_ms() + RESTART_MS;
 		return;
 	}
 	if (c->pid)
 		return;
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	stop_signals(SIG_UNBLOCK);
 	if (getppid() != parent)
 		_exit(0);
 	exit(child_main(c->name, c->handle));
@@ -170,29 +186,25 @@ static void children_reap(struct child *c, unsigned int n)
 			if (c[i].pid != pid)
 				continue;
 			c[i].pid = 0;
-			c[i].start_ms = now_ms() + RESTART_MS;
+			c[i].start_ms = log_now_ms() + RESTART_MS;
 			if (WIFSIGNALED(status))
 				log_line("%s: ended by signal %d", c[i].name, WTERMSIG(status));
-			else if (WEXITSTATUS(status) == EXIT_CONFIG)
-				c[i].refused = true;
 		}
 }
 
-/* Starts what is due. Returns ms until the next is due, -1: none is waiting, -2: none is left. */
+/* Starts what is due. Returns ms until the next is due, -1: none is waiting. */
 static int children_start(struct child *c, unsigned int n)
 {
-	uint64_t now = now_ms();
-	int next = -2;
+	uint64_t now = log_now_ms();
+	int next = -1;
 	unsigned int i;
 
 	for (i = 0; i < n; i++) {
-		if (c[i].refused)
-			continue;
 		if (!c[i].pid && c[i].start_ms <= now)
 			child_start(&c[i]);
 		if (c[i].pid)
-			next = next == -2 ? -1 : next;
-		else if (next < 0 || (uint64_t)next > c[i].start_ms - now)
+			continue;
+		if (next < 0 || (uint64_t)next > c[i].start_ms - now)
 			next = (int)(c[i].start_ms > now ? c[i].start_ms - now : 0);
 	}
 	return next;
@@ -212,17 +224,19 @@ static int children_stop(struct child *c, unsigned int n)
 
 static int parent_main(struct child *c, unsigned int n)
 {
-	struct pollfd pfd = { .fd = stop_signals_fd(true), .events = POLLIN };
+	struct pollfd pfd = { .events = POLLIN };
 	struct signalfd_siginfo info;
-	int timeout_ms;
+	sigset_t set;
 
+	stop_signals(SIG_BLOCK);
+	sigprocmask(SIG_BLOCK, NULL, &set);
+	pfd.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (pfd.fd < 0) {
+		log_line("signalfd: %s", strerror(errno));
+		return 1;
+	}
 	for (;;) {
-		timeout_ms = children_start(c, n);
-		if (timeout_ms == -2) {
-			log_line("no channel left to serve");
-			return 1;
-		}
-		if (poll(&pfd, 1, timeout_ms) <= 0)
+		if (poll(&pfd, 1, children_start(c, n)) <= 0)
 			continue;
 		while (read(pfd.fd, &info, sizeof(info)) == sizeof(info))
 			if (info.ssi_signo != SIGCHLD)
@@ -302,14 +316,17 @@ static int check_file(const char *file)
 int main(int argc, char **argv)
 {
 	static struct child children[KEEL_MAX_HANDLES];
-	int opt, n;
+	int opt, n, err;
 
-	while ((opt = getopt(argc, argv, "c:d:p:sh")) != -1) {
+	while ((opt = getopt(argc, argv, "c:d:l:p:sh")) != -1) {
 		switch (opt) {
 		case 'c':
 			return check_file(optarg);
 		case 'd':
 			device = optarg;
+			break;
+		case 'l':
+			log_to = optarg;
 			break;
 		case 'p':
 			policy_dir = optarg;
@@ -322,10 +339,15 @@ int main(int argc, char **argv)
 			return 0;
 		default:
 			fputs(usage, stderr);
-			return EXIT_CONFIG;
+			return EXIT_USAGE;
 		}
 	}
-	log_init(NULL, to_syslog);
+	log_init(NULL, log_to, to_syslog);
+	err = give_up_capabilities();
+	if (err) {
+		log_line("giving up capabilities: %s", strerror(-err));
+		return 1;
+	}
 	n = find_channels(children, argv + optind, argc - optind);
 	if (n < 0)
 		return 1;

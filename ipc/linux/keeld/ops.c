@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static_assert(KEEL_DC_AT_FDCWD == AT_FDCWD && KEEL_DC_AT_NOFOLLOW == AT_SYMLINK_NOFOLLOW &&
@@ -26,8 +27,6 @@ static_assert(KEEL_DC_AT_FDCWD == AT_FDCWD && KEEL_DC_AT_NOFOLLOW == AT_SYMLINK_
 	      KEEL_DC_O_DIRECTORY == O_DIRECTORY && KEEL_DC_O_NOFOLLOW == O_NOFOLLOW,
 	      "numbers are Linux's on x86-64");
 
-#define MAX_DENIALS	20			/* logged in a session */
-#define OPEN_TRIES	16			/* when a rename raced with a `..` */
 
 /* ---- completions -------------------------------------------------------------------------------- */
 
@@ -65,7 +64,6 @@ static struct request *request_get(struct server *s, const struct keel_sqe *sqe)
 	r->user_data = sqe->user_data;
 	r->dir_fd[0] = -1;
 	r->dir_fd[1] = -1;
-	r->tries = 0;
 	s->in_flight++;
 	return r;
 }
@@ -112,15 +110,16 @@ static int file_fd(const struct server *s, int32_t file)
 }
 
 /* A directory grants regular files and directories; anything else must have a rule of its own. */
-static int check_opened(int fd, const struct policy_rule *rule, bool *regular)
+static int check_opened(int fd, const struct policy_rule *rule, struct file *f)
 {
 	struct stat st;
 	int flags;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	*regular = S_ISREG(st.st_mode);
-	if (*regular || S_ISDIR(st.st_mode))
+	f->regular = S_ISREG(st.st_mode);
+	f->special = !f->regular && !S_ISDIR(st.st_mode);
+	if (!f->special)
 		return 0;
 	if (rule->is_dir)
 		return -EACCES;
@@ -136,24 +135,19 @@ static void denied(struct server *s, const char *what, const char *path)
 	char shown[256];
 	size_t i;
 
-	if (s->denials > MAX_DENIALS)
-		return;
-	if (s->denials++ == MAX_DENIALS) {
-		log_line("more denials are not logged");
-		return;
-	}
 	for (i = 0; path[i] && i < sizeof(shown) - 1; i++)
 		shown[i] = path[i] < ' ' || path[i] == 0x7f ? '?' : path[i];
 	shown[i] = '\0';
-	log_line("denied: %s %s", what, shown);
+	log_limited(&s->denials, "denied: %s %s", what, shown);
 }
 
 /* ---- requests, by opcode -------------------------------------------------------------------------- */
 /*
  * Each prepares one io_uring request and returns IN_FLIGHT, or does the work and returns the answer.
- * io_uring hands statx, and on most file systems buffered writes, to a worker thread each time:
- * two thread switches for a few microseconds' work. So STATX is done here (its path lookup is
- * here anyway), and so are small writes to regular files, which only fill the page cache.
+ * What ends soon is a plain system call: io_uring costs more than the work itself, and hands
+ * lookups, and on most file systems buffered writes, to a worker thread: two thread switches. So
+ * are opening and closing, STATX, small writes to regular files, which only fill the page cache,
+ * and reads of what is in the page cache.
  */
 #define IN_FLIGHT	INT_MIN
 #define SMALL_WRITE	(64 * 1024)
@@ -174,36 +168,40 @@ static int find(struct server *s, uint64_t off, char *path, bool writes, const c
 
 static int start_nop(struct server *s, struct request *r, const struct keel_sqe *q)
 {
+	(void)s;
+	(void)r;
 	(void)q;
-	io_uring_prep_nop(request_sqe(s, r));
-	return IN_FLIGHT;
-}
-
-static void prep_open(struct server *s, struct request *r)
-{
-	io_uring_prep_openat2(request_sqe(s, r), r->where.rule->dir_fd, r->where.rest, &r->how);
+	return 0;
 }
 
 static int start_open(struct server *s, struct request *r, const struct keel_sqe *q)
 {
 	uint32_t flags = q->op_flags & ~KEEL_DC_O_IGNORED;
-	int file, err;
+	struct policy_path where;
+	struct file *f;
+	int file, fd, err;
 
-	err = find(s, q->addr, r->path, request_open_writes(flags), "open", &r->where);
+	err = find(s, q->addr, r->path, request_open_writes(flags), "open", &where);
 	if (err)
 		return err;
 	file = file_get(s);
 	if (file < 0)
 		return file;
-	/* O_NONBLOCK: a FIFO or a terminal without a partner must not hold a worker. */
-	memset(&r->how, 0, sizeof(r->how));
-	r->how.flags = flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_LARGEFILE;
-	r->how.mode = flags & KEEL_DC_O_CREAT ? q->len & 0777 : 0;
-	r->how.resolve = policy_resolve(r->where.rule);
-	r->file = file;
-	s->files[file].state = FILE_OPENING;
-	prep_open(s, r);
-	return IN_FLIGHT;
+	/* O_NONBLOCK: a FIFO or a terminal without a partner must not hold us up. */
+	fd = policy_open(&where, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_LARGEFILE,
+			 flags & KEEL_DC_O_CREAT ? q->len & 0777 : 0);
+	f = &s->files[file];
+	err = fd < 0 ? fd : check_opened(fd, where.rule, f);
+	if (err) {
+		if (err == -EACCES)
+			denied(s, "open", r->path);
+		if (fd >= 0)
+			close(fd);
+		return err;
+	}
+	f->fd = fd;
+	f->state = FILE_OPEN;
+	return file;
 }
 
 static int start_close(struct server *s, struct request *r, const struct keel_sqe *q)
@@ -213,29 +211,58 @@ static int start_close(struct server *s, struct request *r, const struct keel_sq
 	if (fd < 0)
 		return fd;
 	/* Requests still in flight on it keep the open file by themselves. */
+	if (!s->files[q->fd].special) {
+		s->files[q->fd].state = FILE_FREE;
+		return close(fd) < 0 ? -errno : 0;
+	}
 	r->file = q->fd;
 	s->files[q->fd].state = FILE_CLOSING;
 	io_uring_prep_close(request_sqe(s, r), fd);
 	return IN_FLIGHT;
 }
 
+/* Reads what is in the page cache, without waiting. IN_FLIGHT: not all of it is. */
+static int read_cached(int fd, char *buf, uint32_t len, uint64_t off)
+{
+	struct iovec iov = { .iov_base = buf, .iov_len = len };
+	uint32_t done = 0;
+	ssize_t n;
+
+	/* Short before the end of the file: the next piece says which of the two it was. */
+	do {
+		n = preadv2(fd, &iov, 1, (off_t)(off + done), RWF_NOWAIT);
+		if (n < 0)
+			return IN_FLIGHT;
+		done += (uint32_t)n;
+		iov.iov_base = buf + done;
+		iov.iov_len = len - done;
+	} while (n && done < len);
+	return (int)done;
+}
+
 static int start_rw(struct server *s, struct request *r, const struct keel_sqe *q)
 {
-	int fd = file_fd(s, q->fd);
+	int fd = file_fd(s, q->fd), res;
 	char *buf = (char *)s->t->window + q->addr;
 	ssize_t n;
 
 	if (fd < 0)
 		return fd;
-	if (q->opcode == KEEL_OP_WRITE && q->len <= SMALL_WRITE && s->files[q->fd].regular) {
-		n = pwrite(fd, buf, q->len, (off_t)q->off);
-		if (n >= 0 || errno != ESPIPE)	/* "regular" files of procfs */
-			return n < 0 ? -errno : (int)n;
-	}
-	if (q->opcode == KEEL_OP_READ)
-		io_uring_prep_read(request_sqe(s, r), fd, buf, q->len, q->off);
-	else
+	if (q->opcode == KEEL_OP_WRITE) {
+		if (q->len <= SMALL_WRITE && s->files[q->fd].regular) {
+			n = pwrite(fd, buf, q->len, (off_t)q->off);
+			if (n >= 0 || errno != ESPIPE)	/* "regular" files of procfs */
+				return n < 0 ? -errno : (int)n;
+		}
 		io_uring_prep_write(request_sqe(s, r), fd, buf, q->len, q->off);
+		return IN_FLIGHT;
+	}
+	if (s->files[q->fd].regular) {
+		res = read_cached(fd, buf, q->len, q->off);
+		if (res != IN_FLIGHT)
+			return res;
+	}
+	io_uring_prep_read(request_sqe(s, r), fd, buf, q->len, q->off);
 	return IN_FLIGHT;
 }
 
@@ -263,16 +290,17 @@ static int start_ftruncate(struct server *s, struct request *r, const struct kee
 
 static int start_statx(struct server *s, struct request *r, const struct keel_sqe *q)
 {
+	struct policy_path where;
 	struct statx stx;
 	int fd, err;
 
 	if (q->op_flags & KEEL_DC_AT_EMPTY_PATH) {
 		fd = file_fd(s, q->fd);
 	} else {
-		err = find(s, q->addr, r->path, false, "stat", &r->where);
+		err = find(s, q->addr, r->path, false, "stat", &where);
 		if (err)
 			return err;
-		fd = policy_open_path(&r->where, !(q->op_flags & KEEL_DC_AT_NOFOLLOW));
+		fd = policy_open_path(&where, !(q->op_flags & KEEL_DC_AT_NOFOLLOW));
 		if (fd == -EACCES)
 			denied(s, "stat", r->path);
 		r->dir_fd[0] = fd;
@@ -373,37 +401,11 @@ void ops_start(struct server *s, const struct keel_sqe *q)
 
 /* ---- what io_uring answers ------------------------------------------------------------------------- */
 
-/* The answer to an OPENAT: a file number, or an error. */
-static int opened(struct server *s, struct request *r, int fd)
-{
-	struct file *f = &s->files[r->file];
-	int err = fd < 0 ? policy_error(r->where.rule, fd) :
-		  check_opened(fd, r->where.rule, &f->regular);
-
-	if (err) {
-		if (err == -EACCES)
-			denied(s, "open", r->path);
-		if (fd >= 0)
-			close(fd);
-		f->state = FILE_FREE;
-		return err;
-	}
-	f->fd = fd;
-	f->state = FILE_OPEN;
-	return r->file;
-}
-
 void ops_finish(struct server *s, uint64_t id, int res)
 {
 	struct request *r = &s->requests[id];
 
-	if (r->opcode == KEEL_OP_OPENAT) {
-		if ((res == -EAGAIN || res == -EINTR) && s->open && r->tries++ < OPEN_TRIES) {
-			prep_open(s, r);
-			return;
-		}
-		res = opened(s, r, res);
-	} else if (r->opcode == KEEL_OP_CLOSE) {
+	if (r->opcode == KEEL_OP_CLOSE) {
 		if (res == -ECANCELED)	/* it never ran */
 			close(s->files[r->file].fd);
 		s->files[r->file].state = FILE_FREE;

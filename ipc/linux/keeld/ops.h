@@ -5,32 +5,30 @@
 #ifndef KEELD_OPS_H
 #define KEELD_OPS_H
 
+#include "log.h"
 #include "policy.h"
 #include "transport.h"
 
 #include <keel/drivercall.h>
 #include <liburing.h>
-#include <linux/openat2.h>
 
 #define MAX_REQUESTS	KEEL_DC_MAX_SQ		/* cq_entries is never larger */
 
-enum file_state { FILE_FREE, FILE_OPENING, FILE_OPEN, FILE_CLOSING };
+enum file_state { FILE_FREE, FILE_OPEN, FILE_CLOSING };
 
 struct file {
 	enum file_state state;
 	bool regular;
+	bool special;		/* neither regular nor a directory */
 	int fd;
 };
 
 struct request {
 	bool busy;
 	uint8_t opcode;
-	int32_t file;		/* index into files: OPENAT, CLOSE */
+	int32_t file;		/* index into files: CLOSE */
 	uint64_t user_data;
 	int dir_fd[2];		/* opened for this request, -1: none */
-	unsigned int tries;
-	struct policy_path where;
-	struct open_how how;
 	char path[KEEL_DC_PATH_MAX];
 	char path2[KEEL_DC_PATH_MAX];
 };
@@ -39,12 +37,10 @@ struct server {
 	const struct policy *policy;
 	struct transport *t;
 	struct io_uring uring;
-	int event_fd;
 	bool stop;
 
-	uint64_t event_count;	/* where the kernel puts the eventfd's value */
-	bool event_armed;	/* a read of event_fd is in flight */
-	bool event;		/* it completed since last looked at */
+	bool event_armed;	/* io_uring polls the channel */
+	bool event;		/* a doorbell or change of state since last looked at */
 	bool unchecked;		/* the channel's state was not asked for since the last event */
 	uint32_t client_seen;	/* client_generation when last looked at */
 
@@ -56,7 +52,7 @@ struct server {
 	struct keel_cqe *cqes;
 	struct keel_ring sq, cq;
 	bool stalled;		/* requests wait because the client does not take completions */
-	unsigned int denials;
+	struct log_limit denials, sessions;	/* lines about them */
 
 	struct file files[KEEL_DC_MAX_FILES];
 	struct request requests[MAX_REQUESTS];

@@ -24,6 +24,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define PATH_BYTES	4096
+#define MAX_LINKS	40	/* as Linux */
 #define RESOLVE_TRIES	16	/* openat2 says EAGAIN when a rename raced with a `..` */
 
 static int openat2_call(int dir_fd, const char *path, const struct open_how *how)
@@ -95,27 +97,139 @@ int policy_find(const struct policy *p, char *path, struct policy_path *out)
 	return 0;
 }
 
-unsigned long long policy_resolve(const struct policy_rule *rule)
+static int rule_open(const struct policy_rule *r, const char *rest, unsigned long long flags,
+		     unsigned int mode)
 {
-	unsigned long long flags = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+	struct open_how how = {
+		.flags = flags,
+		.mode = mode,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS |
+			   (r->is_dir ? 0 : RESOLVE_NO_SYMLINKS),
+	};
 
-	return rule->is_dir ? flags : flags | RESOLVE_NO_SYMLINKS;
+	return openat2_call(r->dir_fd, rest, &how);
 }
 
-int policy_error(const struct policy_rule *rule, int err)
+/* ---- absolute links -------------------------------------------------------------------------------- */
+/*
+ * RESOLVE_BENEATH refuses every absolute symbolic link, also one that leads to where the lookup
+ * began. When it has refused, the links are taken out of the path here and the result is opened in the same way:
+ * whatever goes wrong or changes meanwhile, the kernel still keeps the lookup beneath the rule.
+ */
+
+struct walk {
+	const struct policy_rule *rule;
+	char done[PATH_BYTES];		/* without links, relative to the rule; "" is itself */
+	char todo[PATH_BYTES];
+	unsigned int links;
+};
+
+/* What follows the directory in an absolute path, or NULL: it does not lie there. */
+static const char *below(const char *path, const char *dir)
 {
-	if (err == -EXDEV || (err == -ELOOP && !rule->is_dir))
+	size_t n = strcmp(dir, "/") ? strlen(dir) : 0;
+
+	return strncmp(path, dir, n) || (path[n] && path[n] != '/') ? NULL : path + n;
+}
+
+/* Puts a link's target before what is left to do. */
+static int walk_link(struct walk *w, const char *target)
+{
+	const char *rest;
+	char left[PATH_BYTES];
+
+	if (++w->links > MAX_LINKS)
+		return -ELOOP;
+	if (target[0] == '/') {
+		rest = below(target, w->rule->host);
+		target = rest ? rest : below(target, w->rule->real);
+		if (!target)
+			return -EXDEV;
+		w->done[0] = '\0';
+	}
+	strcpy(left, w->todo);
+	if ((size_t)snprintf(w->todo, sizeof(w->todo), "%s/%s", target, left) >= sizeof(w->todo))
+		return -ENAMETOOLONG;
+	return 0;
+}
+
+/* Takes the next component over: `name`, which ends the path if `last`. */
+static int walk_step(struct walk *w, const char *name, bool follow)
+{
+	char path[PATH_BYTES], target[PATH_BYTES], *slash;
+	ssize_t n = -1;
+	int fd;
+
+	if (!strcmp(name, "."))
+		return 0;
+	if (!strcmp(name, "..")) {
+		slash = strrchr(w->done, '/');
+		if (!w->done[0])
+			return -EXDEV;
+		*(slash ? slash : w->done) = '\0';
+		return 0;
+	}
+	if ((size_t)snprintf(path, sizeof(path), "%s%s%s", w->done, w->done[0] ? "/" : "", name) >=
+	    sizeof(path))
+		return -ENAMETOOLONG;
+	fd = follow ? rule_open(w->rule, path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0) : -1;
+	if (fd >= 0) {
+		n = readlinkat(fd, "", target, sizeof(target) - 1);	/* fails for all but links */
+		close(fd);
+	}
+	if (n >= 0) {
+		target[n] = '\0';
+		return walk_link(w, target);
+	}
+	strcpy(w->done, path);
+	return 0;
+}
+
+/* Opens rest once more, with the links in it resolved. */
+static int open_through_links(const struct policy_rule *r, const char *rest,
+			      unsigned long long flags, unsigned int mode)
+{
+	bool follow_last = !(flags & O_NOFOLLOW) && !(flags & O_CREAT && flags & O_EXCL);
+	struct walk w = { .rule = r };
+	char name[PATH_BYTES], *at;
+	size_t n;
+	int err;
+
+	if (strlen(rest) >= sizeof(w.todo))
+		return -ENAMETOOLONG;
+	strcpy(w.todo, rest);
+	for (;;) {
+		at = w.todo + strspn(w.todo, "/");
+		n = strcspn(at, "/");
+		if (!n)
+			break;
+		memcpy(name, at, n);
+		name[n] = '\0';
+		at += n;
+		memmove(w.todo, at, strlen(at) + 1);
+		err = walk_step(&w, name, follow_last || w.todo[strspn(w.todo, "/")]);
+		if (err)
+			return err;
+	}
+	return rule_open(r, w.done[0] ? w.done : ".", flags, mode);
+}
+
+int policy_open(const struct policy_path *where, unsigned long long flags, unsigned int mode)
+{
+	const struct policy_rule *r = where->rule;
+	int fd = rule_open(r, where->rest, flags, mode);
+
+	if (fd == -EXDEV && r->is_dir)
+		fd = open_through_links(r, where->rest, flags, mode);
+	if (fd == -EXDEV || (fd == -ELOOP && !r->is_dir))
 		return -EACCES;
-	return err;
+	return fd;
 }
 
 int policy_open_parent(const struct policy_path *where, const char **name)
 {
-	struct open_how how = {
-		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-		.resolve = policy_resolve(where->rule),
-	};
-	char parent[4096];
+	struct policy_path up = { .rule = where->rule };
+	char parent[PATH_BYTES];
 	const char *last;
 	size_t n;
 
@@ -133,19 +247,13 @@ int policy_open_parent(const struct policy_path *where, const char **name)
 	memcpy(parent, where->rest, n);
 	parent[n] = '\0';
 	*name = last;
-	return policy_error(where->rule,
-			    openat2_call(where->rule->dir_fd, n ? parent : ".", &how));
+	up.rest = n ? parent : ".";
+	return policy_open(&up, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
 }
 
 int policy_open_path(const struct policy_path *where, bool follow)
 {
-	struct open_how how = {
-		.flags = (unsigned int)(O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW)),
-		.resolve = policy_resolve(where->rule),
-	};
-
-	return policy_error(where->rule,
-			    openat2_call(where->rule->dir_fd, where->rest, &how));
+	return policy_open(where, (unsigned int)(O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW)), 0);
 }
 
 /* ---- policy files -------------------------------------------------------------------------------- */
@@ -211,24 +319,26 @@ static int check_against(const struct policy *p, const struct policy_rule *r, co
 /* Opens the directory of a rule, or the parent of its file. */
 static int open_dir(struct policy_rule *r, const struct place *at)
 {
-	const char *slash = strrchr(r->path, '/');
-	size_t n = (size_t)(slash - r->path);
+	const char *slash = strrchr(r->host, '/');
+	size_t n = (size_t)(slash - r->host);
 	struct stat st;
 	char *dir;
 
-	if (stat(r->path, &st) < 0)
-		return refuse(at, -errno, "%s: %s", r->path, strerror(errno));
+	if (stat(r->host, &st) < 0)
+		return refuse(at, -errno, "%s: %s", r->host, strerror(errno));
 	r->is_dir = S_ISDIR(st.st_mode);
-	if (!r->is_dir && (lstat(r->path, &st) < 0 || S_ISLNK(st.st_mode)))
+	if (!r->is_dir && (lstat(r->host, &st) < 0 || S_ISLNK(st.st_mode)))
 		return refuse(at, -ELOOP, "%s: a symbolic link to a file cannot be granted, name "
-			      "the file itself", r->path);
-	dir = r->is_dir ? strdup(r->path) : strndup(n ? r->path : "/", n ? n : 1);
+			      "the file itself", r->host);
+	if (!r->is_dir && strcmp(r->host, r->path))
+		return refuse(at, -ENOTDIR, "%s: only a directory can have another name", r->host);
+	dir = r->is_dir ? strdup(r->host) : strndup(n ? r->host : "/", n ? n : 1);
 	if (!dir)
 		return refuse(at, -ENOMEM, "no memory");
 	r->dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	free(dir);
 	if (r->dir_fd < 0)
-		return refuse(at, -errno, "%s: %s", r->path, strerror(errno));
+		return refuse(at, -errno, "%s: %s", r->host, strerror(errno));
 	return 0;
 }
 
@@ -237,10 +347,12 @@ static void rule_free(struct policy_rule *r)
 	if (r->dir_fd >= 0)
 		close(r->dir_fd);
 	free(r->path);
+	free(r->host);
 	free(r->real);
 }
 
-static int add_rule(struct policy *p, bool writable, const char *path, const struct place *at)
+static int add_rule(struct policy *p, bool writable, const char *host, const char *path,
+		    const struct place *at)
 {
 	struct policy_rule r = { .writable = writable, .line = at->line, .dir_fd = -1 };
 	int err;
@@ -248,16 +360,20 @@ static int add_rule(struct policy *p, bool writable, const char *path, const str
 	if (p->nrules == POLICY_MAX_RULES)
 		return refuse(at, -E2BIG, "more than %d rules", POLICY_MAX_RULES);
 	r.path = strdup(path);
-	if (!r.path)
-		return refuse(at, -ENOMEM, "no memory");
+	r.host = strdup(host);
+	if (!r.path || !r.host) {
+		err = refuse(at, -ENOMEM, "no memory");
+		goto free_rule;
+	}
 	tidy(r.path);
+	tidy(r.host);
 	r.len = r.path[1] ? strlen(r.path) : 0;
 	err = open_dir(&r, at);
 	if (err)
 		goto free_rule;
-	r.real = realpath(r.path, NULL);
+	r.real = realpath(r.host, NULL);
 	if (!r.real) {
-		err = refuse(at, -errno, "%s: %s", r.path, strerror(errno));
+		err = refuse(at, -errno, "%s: %s", r.host, strerror(errno));
 		goto free_rule;
 	}
 	err = check_against(p, &r, at);
@@ -271,10 +387,22 @@ free_rule:
 	return err;
 }
 
+static int check_path(const char *path, const struct place *at)
+{
+	size_t n = strlen(path);
+
+	if (*path != '/')
+		return refuse(at, -EINVAL, "`%s`: the path must be absolute", path);
+	if (strstr(path, "/../") || (n >= 3 && !strcmp(path + n - 3, "/..")))
+		return refuse(at, -EINVAL, "`%s`: `..` is not allowed here", path);
+	return 0;
+}
+
 static int parse_line(struct policy *p, char *line, const struct place *at)
 {
-	char *end = line + strlen(line), *path;
+	char *end = line + strlen(line), *path, *name;
 	bool writable;
+	int err;
 
 	while (end > line && isspace((unsigned char)end[-1]))
 		*--end = '\0';
@@ -292,11 +420,18 @@ static int parse_line(struct policy *p, char *line, const struct place *at)
 	writable = line[1] == 'w';
 	if (!*path)
 		return refuse(at, -EINVAL, "`%s` without a path", line);
-	if (*path != '/')
-		return refuse(at, -EINVAL, "`%s`: the path must be absolute", path);
-	if (strstr(path, "/../") || (end - path >= 3 && !strcmp(end - 3, "/..")))
-		return refuse(at, -EINVAL, "`%s`: `..` is not allowed here", path);
-	return add_rule(p, writable, path, at);
+	name = strstr(path, " as /");
+	if (name) {
+		end = name;
+		name += strlen(" as ");
+		while (isspace((unsigned char)end[-1]))
+			end--;
+		*end = '\0';
+	}
+	err = check_path(path, at);
+	if (!err && name)
+		err = check_path(name, at);
+	return err ? err : add_rule(p, writable, path, name ? name : path, at);
 }
 
 int policy_load(struct policy *p, const char *file, char *err, size_t err_bytes)

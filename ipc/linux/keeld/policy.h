@@ -3,8 +3,8 @@
  * policy.h - which paths of Linux a peer may use, and how.
  *
  * A policy file has one rule a line: `rw PATH` or `ro PATH`; `#` starts a comment. PATH is absolute
- * and exists. A directory grants everything beneath it, anything else only itself. Of several
- * rules that fit a request the longest PATH counts.
+ * and exists. A directory grants everything beneath it, anything else only itself. `rw PATH as NAME`
+ * lets the peer call it NAME. Of several rules that fit a request the longest one counts.
  */
 #ifndef KEELD_POLICY_H
 #define KEELD_POLICY_H
@@ -15,8 +15,9 @@
 #define POLICY_MAX_RULES	64
 
 struct policy_rule {
-	char *path;		/* as written, without doubled or trailing slashes */
-	char *real;		/* the same with symbolic links resolved, to compare rules */
+	char *path;		/* what the peer calls it, without doubled or trailing slashes */
+	char *host;		/* what Linux calls it, likewise; mostly the same */
+	char *real;		/* host with symbolic links resolved, to compare rules */
 	size_t len;		/* of path; "/" counts 0 */
 	bool writable;
 	bool is_dir;
@@ -45,11 +46,8 @@ void policy_free(struct policy *p);
  */
 int policy_find(const struct policy *p, char *path, struct policy_path *out);
 
-/* RESOLVE_* for openat2 that keep a lookup inside the rule. */
-unsigned long long policy_resolve(const struct policy_rule *rule);
-
-/* What a failed openat2 under policy_resolve means to the peer: escapes are -EACCES. */
-int policy_error(const struct policy_rule *rule, int err);
+/* Opens a file with the flags and mode of open(2). What leads out of the rule is -EACCES. */
+int policy_open(const struct policy_path *where, unsigned long long flags, unsigned int mode);
 
 /*
  * Opens the directory that holds the last component of a path (O_PATH) and points *name at it.

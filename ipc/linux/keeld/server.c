@@ -2,8 +2,8 @@
 /*
  * server.c - the loop of keeld: requests from a window into io_uring, completions back.
  *
- * One thread waits in one place, io_uring_enter, for everything: completions of file operations,
- * the channel's eventfd, the stop descriptor. A session (keel/drivercall.h) begins when the client
+ * One thread. While nothing is in flight it waits for the channel alone, in one system call that
+ * also rings the client; else in io_uring, which then polls the channel beside its other work. A session (keel/drivercall.h) begins when the client
  * asks for the channel's present generation, and ends when that moves on, with nothing in flight
  * and no file open. What the calls do is in ops.c.
  *
@@ -23,12 +23,45 @@
 #include <string.h>
 #include <unistd.h>
 
-#define IDLE_CHECK_S	1
+#define IDLE_CHECK_MS	1000
+#define PEER_BURST	8	/* lines about what a peer can do as often as it likes */
+#define PEER_EVERY_MS	10000
 
 /* io_uring user_data beside request numbers */
 #define ID_EVENT	((uint64_t)1 << 32)
-#define ID_STOP		((uint64_t)2 << 32)
-#define ID_CANCEL	((uint64_t)3 << 32)
+#define ID_CANCEL	((uint64_t)2 << 32)
+
+/* ---- the channel ------------------------------------------------------------------------------------ */
+
+/* What a wait said. 0 or negative errno. */
+static int waited(struct server *s, int err)
+{
+	switch (err) {
+	case -ECANCELED:
+		s->stop = true;
+		return 0;
+	case 0:
+	case -EPIPE:	/* the client's side went down: a change of state */
+	case -ETIME:	/* time to ask for the state */
+		s->event = true;
+		return 0;
+	case -EINTR:	/* io_uring has something */
+		return 0;
+	}
+	log_line("waiting for the channel: %s", strerror(-err));
+	return err;
+}
+
+static int ring_client(struct server *s)
+{
+	int err = s->t->kick(s->t);
+
+	if (err == -EPIPE) {
+		s->event = true;
+		err = 0;
+	}
+	return err;
+}
 
 /* ---- what io_uring answers ------------------------------------------------------------------------- */
 
@@ -37,10 +70,7 @@ static void dispatch(struct server *s, uint64_t id, int res)
 	switch (id) {
 	case ID_EVENT:
 		s->event_armed = false;
-		s->event = true;
-		break;
-	case ID_STOP:
-		s->stop = true;
+		waited(s, s->t->wait(s->t, false, 0));
 		break;
 	case ID_CANCEL:
 		break;
@@ -123,7 +153,6 @@ static void session_begin(struct server *s, uint32_t generation)
 	h->buf_bytes = s->layout.buf_bytes;
 	keel_ring_init(&s->sq, &h->sq, s->layout.sq_entries);
 	keel_ring_init(&s->cq, &h->cq, s->layout.cq_entries);
-	s->denials = 0;
 	s->generation = generation;
 	s->open = true;
 	/* Release: all of the header first; pairs with the acquire in keel_dc_attached. */
@@ -147,12 +176,12 @@ static int check_state(struct server *s)
 	s->client_seen = asked;
 	if (s->open && s->generation != generation) {
 		session_end(s);
-		log_line("session %u ended", s->generation);
+		log_limited(&s->sessions, "session %u ended", s->generation);
 	}
 	if (!s->open && client_up && asked == generation) {
 		session_begin(s, generation);
-		log_line("session %u", generation);
-		return s->t->kick(s->t);
+		log_limited(&s->sessions, "session %u", generation);
+		return ring_client(s);
 	}
 	return 0;
 }
@@ -203,33 +232,63 @@ static void arm_event(struct server *s)
 	if (s->event_armed)
 		return;
 	sqe = ops_uring_sqe(s, ID_EVENT);
-	io_uring_prep_read(sqe, s->event_fd, &s->event_count, sizeof(s->event_count), 0);
+	io_uring_prep_poll_add(sqe, s->t->fd, POLLIN);
 	s->event_armed = true;
 }
 
-/* Waits for any completion; with a time limit when the channel's state is still to be asked for. */
-static int wait_any(struct server *s)
+/* A poll would hold the channel's descriptor open, and with it the channel up. */
+static void disarm_event(struct server *s)
 {
-	struct __kernel_timespec limit = { .tv_sec = IDLE_CHECK_S };
+	struct io_uring_cqe *cqe;
+
+	if (!s->event_armed)
+		return;
+	io_uring_prep_cancel64(ops_uring_sqe(s, ID_CANCEL), ID_EVENT, 0);
+	io_uring_submit(&s->uring);
+	while (s->event_armed) {
+		io_uring_wait_cqe(&s->uring, &cqe);
+		reap(s);
+	}
+}
+
+/* Waits for completions and the channel. */
+static int wait_uring(struct server *s)
+{
+	struct __kernel_timespec limit = { .tv_sec = IDLE_CHECK_MS / 1000 };
 	struct io_uring_cqe *cqe;
 	int n;
 
 	arm_event(s);
 	n = io_uring_submit_and_wait_timeout(&s->uring, &cqe, 1, s->unchecked ? &limit : NULL, NULL);
-	if (n == -ETIME) {
+	if (n == -ETIME)
 		s->event = true;
+	if (n >= 0 || n == -ETIME || n == -EINTR || n == -EAGAIN)
 		return 0;
-	}
-	return n < 0 && n != -EINTR && n != -EAGAIN ? n : 0;
+	log_line("io_uring: %s", strerror(-n));
+	return n;
 }
 
-/* One pass: requests in, answers out. Returns how much happened, or negative errno. */
+/* Sleeps; with a time limit when the channel's state is still to be asked for. */
+static int wait_any(struct server *s, bool kick)
+{
+	int err;
+
+	if (!s->in_flight)
+		return waited(s, s->t->wait(s->t, kick, s->unchecked ? IDLE_CHECK_MS : WAIT_FOREVER));
+	err = kick ? ring_client(s) : 0;
+	return err || s->event ? err : wait_uring(s);
+}
+
+/* One pass: answers out, requests in. 0 or negative errno. */
 static int pass(struct server *s)
 {
 	uint32_t asked = keel_load_relaxed(&s->hdr->client_generation);
-	bool event = s->event;
+	bool event;
 	int took = 0, err;
 
+	/* First: places of what is done are free then, and an event that came with it is known. */
+	reap(s);
+	event = s->event;
 	s->event = false;
 	if (s->open) {
 		took = take(s);
@@ -244,37 +303,33 @@ static int pass(struct server *s)
 	} else if (event) {
 		s->unchecked = true;
 	}
-	io_uring_submit(&s->uring);
-	took += (int)reap(s);
-	if (s->open && keel_ring_need_kick(&s->cq)) {
-		err = s->t->kick(s->t);
-		if (err)
-			return err;
+	if (io_uring_sq_ready(&s->uring)) {
+		io_uring_submit(&s->uring);
+		reap(s);	/* much is done at once */
 	}
-	return took;
+	return 0;
 }
 
 static int serve(struct server *s)
 {
+	bool kick;
 	int n, err;
 
 	s->event = true;
 	while (!s->stop) {
-		n = pass(s);
-		if (n < 0)
-			return n;
-		if (n || s->stop)
-			continue;
+		err = pass(s);
+		if (err)
+			return err;
 		n = more(s);
 		if (n < 0)
 			return n;
-		if (n)
-			continue;
-		err = wait_any(s);
-		if (err) {
-			log_line("io_uring: %s", strerror(-err));
+		kick = s->open && keel_ring_need_kick(&s->cq);
+		if (n || s->event || s->stop)
+			err = kick ? ring_client(s) : 0;
+		else
+			err = wait_any(s, kick);
+		if (err)
 			return err;
-		}
 	}
 	return 0;
 }
@@ -292,6 +347,7 @@ int server_run(struct server *s, struct transport *t)
 	s->sqes = (struct keel_sqe *)(void *)((char *)t->window + s->layout.sq_off);
 	s->cqes = (struct keel_cqe *)(void *)((char *)t->window + s->layout.cq_off);
 	s->client_seen = 0;
+	s->stop = false;
 	keel_store_release(&s->hdr->generation, 0);
 	err = t->up(t);
 	if (err) {
@@ -300,13 +356,13 @@ int server_run(struct server *s, struct transport *t)
 	}
 	err = serve(s);
 	session_end(s);
+	disarm_event(s);
 	return err;
 }
 
-int server_new(struct server **out, const struct policy *policy, int stop_fd, int event_fd)
+int server_new(struct server **out, const struct policy *policy)
 {
 	struct io_uring_params p = { .flags = IORING_SETUP_COOP_TASKRUN };
-	struct io_uring_sqe *sqe;
 	struct server *s;
 	int err;
 
@@ -314,15 +370,14 @@ int server_new(struct server **out, const struct policy *policy, int stop_fd, in
 	if (!s)
 		return -ENOMEM;
 	s->policy = policy;
-	s->event_fd = event_fd;
-	/* Room for every request, a cancellation of each, and our own two. */
+	s->denials = (struct log_limit) { .burst = PEER_BURST, .every_ms = PEER_EVERY_MS };
+	s->sessions = s->denials;
+	/* Room for every request, a cancellation of each, and our own poll. */
 	err = io_uring_queue_init_params(2 * MAX_REQUESTS, &s->uring, &p);
 	if (err) {
 		free(s);
 		return err;
 	}
-	sqe = ops_uring_sqe(s, ID_STOP);
-	io_uring_prep_poll_add(sqe, stop_fd, POLLIN);
 	*out = s;
 	return 0;
 }

@@ -8,16 +8,13 @@
 
 struct server;
 
-/*
- * stop_fd: readable when the server shall return. event_fd: the eventfd that every transport given
- * to server_run signals. Policy and descriptors stay the caller's.
- */
-int server_new(struct server **s, const struct policy *policy, int stop_fd, int event_fd);
+/* The policy stays the caller's. 0 or negative errno. */
+int server_new(struct server **s, const struct policy *policy);
 void server_delete(struct server *s);
 
 /*
- * Lays the window out, puts the channel up and serves until stop_fd is readable (0), the client
- * breaks the rings (-EBADMSG: take the channel down, and up again), or the channel fails (other
+ * Lays the window out, puts the channel up and serves until the transport says -ECANCELED (0), the
+ * client breaks the rings (-EBADMSG: take the channel down, and up again), or the channel fails (other
  * negative errno). On return no request is in flight and every file is closed. May be called
  * again with another transport.
  */

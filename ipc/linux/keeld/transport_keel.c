@@ -18,6 +18,14 @@ static int keel_kick(struct transport *t)
 	return ioctl(t->fd, KEEL_IOC_CHAN_KICK) < 0 ? -errno : 0;
 }
 
+static int keel_wait(struct transport *t, bool kick, uint32_t timeout_ms)
+{
+	static_assert(WAIT_FOREVER == KEEL_WAIT_FOREVER, "passed on as it is");
+
+	return ioctl(t->fd, kick ? KEEL_IOC_CHAN_KICK_WAIT : KEEL_IOC_CHAN_WAIT,
+		     (unsigned long)timeout_ms) < 0 ? -errno : 0;
+}
+
 static int keel_state(struct transport *t, uint32_t *generation, bool *client_up)
 {
 	struct keel_ioc_chan chan = { .handle = t->handle };
@@ -29,14 +37,15 @@ static int keel_state(struct transport *t, uint32_t *generation, bool *client_up
 	return 0;
 }
 
-int transport_keel_open(struct transport *t, const char *device, uint32_t handle, int event_fd)
+int transport_keel_open(struct transport *t, const char *device, uint32_t handle)
 {
-	struct keel_ioc_serve serve = { .handle = handle, .eventfd = event_fd };
+	struct keel_ioc_serve serve = { .handle = handle, .eventfd = -1 };
 	int err;
 
 	*t = (struct transport) {
 		.up = keel_up,
 		.kick = keel_kick,
+		.wait = keel_wait,
 		.state = keel_state,
 		.handle = handle,
 	};
