@@ -34,7 +34,7 @@ def partition(name, image="lua.elf", memory=2 * MIB, cmdline="", modules="", pri
 
 
 def channel(name, server="linux", window=MIB):
-    return f'\t\t{name} {{ server = "{server}"; client = "{name}"; window = /bits/ 64 <{window}>; }};\n'
+    return f'\t\t{name} {{ server = "{server}"; client = "{name}"; window = /bits/ 64 <{window:#x}>; }};\n'
 
 
 def system(partitions="", channels="", linux=LINUX):
