@@ -287,7 +287,8 @@ static int pass(struct server *s)
 	int took = 0, err;
 
 	/* First: places of what is done are free then, and an event that came with it is known. */
-	reap(s);
+	if (s->in_flight || s->event_armed)
+		reap(s);
 	event = s->event;
 	s->event = false;
 	if (s->open) {
