@@ -8,7 +8,7 @@ ipc_cflags	= -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARN) $(REPRO) -Iipc/include
 
 ipc_keeld_src	:= main.c server.c ops.c request.c policy.c log.c transport_keel.c
 ipc_keeld_obj	:= $(ipc_keeld_src:%.c=$(O)/ipc/keeld.d/%.o)
-ipc_keelctl_src	:= main.c show.c console.c device.c
+ipc_keelctl_src	:= main.c show.c console.c device.c visible.c
 ipc_keelctl_obj	:= $(ipc_keelctl_src:%.c=$(O)/ipc/keelctl.d/%.o)
 
 $(O)/ipc/%.d/.dir:

@@ -15,6 +15,6 @@ ring_test-libs		  := -lpthread
 $(O)/tests/unit/drivercall_test: | $(O)/ipc/headers.ok
 
 # keelctl's commands, with ioctl() answered by the test
-keelctl_test-srcs	:= $(addprefix ipc/linux/keelctl/,show.c console.c device.c)
+keelctl_test-srcs	:= $(addprefix ipc/linux/keelctl/,show.c console.c device.c visible.c)
 keelctl_test-cflags	:= -Iipc/linux/keelctl
 keelctl_test-libs	:= -Wl,--wrap=ioctl

@@ -11,7 +11,10 @@
 #include "device.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 int __wrap_ioctl(int fd, unsigned long request, void *arg);
@@ -22,7 +25,7 @@ static struct keel_part_info parts[3];
 static char console_out[8192];	/* lua's, waiting to be read */
 static size_t console_len;
 static bool no_control;
-static const char machine_log[] = "[keel] line one\n[keel] line two\n";
+static const char plain_log[] = "[keel] line one\n[keel] line two\n", *machine_log = plain_log;
 
 static int fail_with(int err)
 {
@@ -144,6 +147,25 @@ int usage_error(void)	/* main.c's */
 
 static char output[16384];	/* what it printed, both streams */
 
+static bool on_terminal;	/* its output is a terminal */
+
+/* A terminal that passes every byte, or a pipe: out[0] is our end. */
+static void output_open(int out[2])
+{
+	struct termios t;
+
+	if (!on_terminal) {
+		assert_int_equal(pipe(out), 0);
+		return;
+	}
+	out[0] = posix_openpt(O_RDWR | O_NOCTTY);
+	assert_true(out[0] >= 0 && !grantpt(out[0]) && !unlockpt(out[0]));
+	out[1] = open(ptsname(out[0]), O_RDWR | O_NOCTTY);
+	assert_true(out[1] >= 0 && !tcgetattr(out[1], &t));
+	cfmakeraw(&t);
+	assert_int_equal(tcsetattr(out[1], TCSANOW, &t), 0);
+}
+
 /* Runs fn in a child with `input` on standard input. Returns its exit status. */
 static int run(int (*fn)(int, char **), const char *input, const char *a, const char *b, const char *c,
 	       const char *d)
@@ -158,7 +180,7 @@ static int run(int (*fn)(int, char **), const char *input, const char *a, const 
 	while (argv[argc])
 		argc++;
 	assert_int_equal(pipe(in), 0);
-	assert_int_equal(pipe(out), 0);
+	output_open(out);
 	fflush(NULL);
 	pid = fork();
 	if (!pid) {
@@ -211,6 +233,8 @@ static int setup(void **state)
 	parts[2].fault.cr2 = 0xdead0000;
 	console_len = 0;
 	no_control = false;
+	on_terminal = false;
+	machine_log = plain_log;
 	return 0;
 }
 
@@ -326,6 +350,40 @@ static void console_says_when_the_peer_ends(void **state)
 	SHOWS("this Linux itself");
 }
 
+#define EVIL	"a\tb \x1b[2J\r\x07\x7f \xc2\x9b" "31m \x9b" "32m \xc3\xa4 \xe2\x82\xac \xff"
+#define SEEN	"a\tb ^[[2J^M^G^? \\xc2\\x9b31m \\x9b32m \xc3\xa4 \xe2\x82\xac \\xff"
+
+static void escape_sequences_are_visible_in_the_log(void **state)
+{
+	(void)state;
+	machine_log = "[keel] " EVIL "\n[keel] cut \xe2\x82";	/* in pieces of ten bytes */
+	assert_int_equal(run(cmd_log, "", NULL, NULL, NULL, NULL), 0);
+	assert_string_equal(output, "[keel] " SEEN "\n[keel] cut \\xe2\\x82");
+}
+
+static void escape_sequences_are_visible_in_ps(void **state)
+{
+	(void)state;
+	strcpy(parts[2].name, "\x1b[1mada");
+	strcpy(parts[2].reason, EVIL);
+	assert_int_equal(run(cmd_ps, "", NULL, NULL, NULL, NULL), 0);
+	SHOWS("^[[1mada ");
+	SHOWS("  " SEEN "\n");
+	HIDES("\x1b");
+}
+
+/* On a terminal that shows a pipe's answer; a file gets the bytes as they are. */
+static void escape_sequences_are_visible_where_nobody_attached(void **state)
+{
+	(void)state;
+	on_terminal = true;
+	assert_int_equal(run(cmd_console, "\x1b[2J\n", "-t", "0.1", "lua", NULL), 0);
+	assert_string_equal(output, "^[[2J\n");
+	on_terminal = false;
+	assert_int_equal(run(cmd_console, "\x1b[2J\n", "-t", "0.1", "lua", NULL), 0);
+	assert_string_equal(output, "\x1b[2J\n");
+}
+
 #define T(f) cmocka_unit_test_setup(f, setup)
 
 int main(void)
@@ -340,6 +398,9 @@ int main(void)
 		T(console_sends_a_pipe_and_prints_the_answer),
 		T(console_drops_old_output_unless_asked),
 		T(console_says_when_the_peer_ends),
+		T(escape_sequences_are_visible_in_the_log),
+		T(escape_sequences_are_visible_in_ps),
+		T(escape_sequences_are_visible_where_nobody_attached),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,10 +8,14 @@
  * Output from before the first input byte is dropped in this case (-a keeps it), so that what is
  * printed answers what was sent.
  *
+ * Who sits at this terminal with the console attached gets its bytes as they are. So does a file. But on
+ * a terminal that is only shown what comes out of a pipe, control characters are made visible.
+ *
  * /dev/keel has no way to wait for console output, so it is looked at every POLL_MS.
  */
 #include "commands.h"
 #include "device.h"
+#include "visible.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -33,12 +37,14 @@ struct console {
 	const char *name;
 	uint32_t handle;
 	bool tty;
+	bool raw;		/* bytes as they are */
 	bool keep_old;		/* -a */
 	bool sent;		/* something was */
 	bool eof;		/* of standard input */
 	bool leave;
 	uint64_t idle_ms;	/* -t */
 	uint64_t last_ms;	/* of the newest byte either way */
+	struct visible visible;
 	size_t start, end;	/* of what is still to be sent */
 	char out[BUF_BYTES];
 };
@@ -87,6 +93,16 @@ static void terminal_setup(const char *name)
 
 /* ---- data ------------------------------------------------------------------------------------------- */
 
+static void print_out(struct console *c, const char *text, size_t n)
+{
+	if (c->raw)
+		fwrite(text, 1, n, stdout);
+	else
+		visible_put(&c->visible, text, n, stdout);
+	if (ferror(stdout))
+		die("standard output: %s", strerror(errno));
+}
+
 /* Reads what the peer wrote; prints it unless it is to be dropped. Returns bytes. */
 static size_t receive(struct console *c, bool print)
 {
@@ -101,8 +117,8 @@ static size_t receive(struct console *c, bool print)
 		n = device_call(KEEL_IOC_CONS_READ, &buf);
 		if (n < 0)
 			die_call("console", c->name, n);
-		if (print && fwrite(text, 1, (size_t)n, stdout) != (size_t)n)
-			die("standard output: %s", strerror(errno));
+		if (print)
+			print_out(c, text, (size_t)n);
 		all += (size_t)n;
 	} while (n && all < 16 * BUF_BYTES);
 	if (all && print && fflush(stdout))
@@ -201,7 +217,7 @@ int cmd_console(int argc, char **argv)
 	struct sigaction sa = { .sa_handler = on_signal };
 	char *end;
 	double t;
-	int opt;
+	int opt, status;
 
 	while ((opt = getopt(argc, argv, "at:")) != -1) {
 		switch (opt) {
@@ -228,7 +244,10 @@ int cmd_console(int argc, char **argv)
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
 	c.tty = isatty(STDIN_FILENO);
+	c.raw = c.tty || !isatty(STDOUT_FILENO);
 	if (c.tty)
 		terminal_setup(c.name);
-	return console_loop(&c);
+	status = console_loop(&c);
+	visible_end(&c.visible, stdout);
+	return status;
 }

@@ -2,6 +2,7 @@
 /* show.c - keelctl's commands that ask once and print: ps, caps, stats, log, stop, restart. */
 #include "commands.h"
 #include "device.h"
+#include "visible.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -49,16 +50,17 @@ static const char *size_text(uint64_t bytes, char *text, size_t n)
 
 static void print_part(const struct keel_part_info *p)
 {
-	char mem[16], shadow[48];
+	char mem[16], shadow[48], text[4 * sizeof(p->reason) + 1];
 
 	snprintf(shadow, sizeof(shadow), "%" PRIu64 "/%" PRIu64, p->shadow_used, p->shadow_pages);
-	printf("%-16s %-8s %4u %4u %4u %7s %11.3f %13s", p->name, state_name(p->state), p->ring,
+	printf("%-16s %-8s %4u %4u %4u %7s %11.3f %13s", visible_text(p->name, text, sizeof(text)),
+	       state_name(p->state), p->ring,
 	       p->nvcpus, p->priority, size_text(p->mem_bytes, mem, sizeof(mem)),
 	       (double)p->cpu_ns / 1e9, shadow);
 	if (p->state == KEEL_PART_EXITED)
 		printf("  status %d", p->status);
 	if (p->state >= KEEL_PART_EXITED && p->reason[0])
-		printf("  %s", p->reason);
+		printf("  %s", visible_text(p->reason, text, sizeof(text)));
 	putchar('\n');
 	if (p->state == KEEL_PART_FAULTED)
 		printf("    fault: vector %u error %#" PRIx64 " rip %#" PRIx64 " rsp %#" PRIx64
@@ -124,6 +126,7 @@ static void print_channel(uint32_t handle)
 int cmd_caps(int argc, char **argv)
 {
 	static const char *const types[] = { "none", "partition", "channel" };
+	char text[4 * KEEL_NAME_LEN + 1];
 	struct keel_cap_info cap;
 	uint32_t h;
 
@@ -136,7 +139,7 @@ int cmd_caps(int argc, char **argv)
 			continue;
 		printf("%6u %-10s", h, cap.type <= KEEL_CAP_CHANNEL ? types[cap.type] : "?");
 		print_rights(cap.rights);
-		printf(" %s", cap.name);
+		printf(" %s", visible_text(cap.name, text, sizeof(text)));
 		if (cap.type == KEEL_CAP_CHANNEL)
 			print_channel(h);
 		putchar('\n');
@@ -181,6 +184,7 @@ int cmd_log(int argc, char **argv)
 {
 	struct timespec pause = { .tv_nsec = FOLLOW_MS * 1000000L };
 	struct keel_ioc_buf buf = { 0 };
+	struct visible v = { 0 };
 	static char text[4096];
 	bool follow = false;
 	int opt, n;
@@ -199,9 +203,11 @@ int cmd_log(int argc, char **argv)
 		if (n < 0)
 			die_call("log", "of the metakernel", n);
 		if (n) {
-			fwrite(text, 1, (size_t)n, stdout);
+			visible_put(&v, text, (size_t)n, stdout);
 			continue;
 		}
+		if (!follow)
+			visible_end(&v, stdout);
 		if (fflush(stdout) || ferror(stdout))
 			die("standard output: %s", strerror(errno));
 		if (!follow)
