@@ -6,7 +6,9 @@ mklib-srcs := \
 	metakernel/lib/log.c \
 	metakernel/lib/panic.c \
 	metakernel/lib/printf.c \
-	metakernel/lib/string.c
+	metakernel/lib/serial.c \
+	metakernel/lib/string.c \
+	metakernel/lib/visible.c
 mklib-objs := $(mklib-srcs:%.c=$(O)/%.o)
 
 # -fno-builtin: gcc must not turn memset's loop into a call of memset.

@@ -4,6 +4,7 @@
  */
 #include <hal/console.h>
 #include <hal/cpu.h>
+#include <hal/hooks.h>
 #include <hal/power.h>
 
 #define PORT_DEBUG_EXIT	0xf4	/* QEMU isa-debug-exit: process status = value << 1 | 1 */
@@ -42,6 +43,7 @@ void __noreturn hal_exit(uint8_t status)
 	const char *s = "Shutdown";
 
 	hal_cli();
+	keel_last_words();
 	say_status(status);
 	hal_console_flush();
 	hal_outb(PORT_DEBUG_EXIT, status);
@@ -55,6 +57,7 @@ void __noreturn hal_exit(uint8_t status)
 void __noreturn hal_reset(void)
 {
 	hal_cli();
+	keel_last_words();
 	hal_console_flush();
 	hal_outb(PORT_RESET, 0x02);	/* hard reset, then the edge that starts it */
 	hal_outb(PORT_RESET, 0x06);

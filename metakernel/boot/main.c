@@ -8,7 +8,6 @@
  */
 #include <hal/acpi.h>
 #include <hal/boot.h>
-#include <hal/console.h>
 #include <hal/cpu.h>
 #include <hal/hooks.h>
 #include <hal/ioapic.h>
@@ -162,15 +161,13 @@ static void __noreturn main_on_stack(void)
 	claim_mk(table_pa, bundle_pa + bi->module_bytes);
 	windows_allow(bi, &acpi);
 	load_all(bi, pa_to_va(bundle_pa), bi->module_bytes);
-	irq_init();
-	console_init(focus_partition());
+	console_init(focus_partition(), irq_init());
 	sched_start();
 }
 
 void keel_main(struct boot_info *bi)
 {
 	boot = bi;
-	hal_console_init();
 	log_printf("Keel, build %s, %s\n", hal_build_id(), bi->protocol);
 	hal_cpu_check();
 	cpu_control();

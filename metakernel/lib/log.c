@@ -2,53 +2,51 @@
 /*
  * log.c - the log ring.
  *
- * Positions are absolute byte counts and never wrap, so a reader that fell behind can tell.
+ * Positions are absolute byte counts and never wrap, so a reader that fell behind can tell. The ring is
+ * also the source of what the serial port shows of it.
+ *
  * Context: interrupts off, one CPU at a time.
  */
-#include <hal/console.h>
 #include "log.h"
 #include "printf.h"
+#include "serial.h"
 #include "string.h"
+#include "visible.h"
 
 _Static_assert((LOG_BYTES & (LOG_BYTES - 1)) == 0, "LOG_BYTES is a power of two");
+_Static_assert(SERIAL_PIECES * LOG_LINE_MAX <= LOG_BYTES, "lines that wait are still in the ring");
 
 static char ring[LOG_BYTES];
 static uint64_t end_pos;
-static bool quiet;
+static struct serial_source echo;
 
-static void echo_text(const char *s, size_t len)
+static void log_write(const char *s, size_t len)
 {
-	for (size_t i = 0; i < len; i++) {
-		if (s[i] == '\n')
-			hal_console_putc('\r');
-		hal_console_putc(s[i]);
-	}
-}
+	size_t at = end_pos & (LOG_BYTES - 1), run = len < LOG_BYTES - at ? len : LOG_BYTES - at;
 
-void log_write(const char *s, size_t len, bool echo)
-{
-	for (size_t i = 0; i < len; i++)
-		ring[(end_pos + i) & (LOG_BYTES - 1)] = s[i];
+	if (!echo.ring)
+		serial_attach(&echo, SERIAL_LOG, "keel", ring, LOG_BYTES);
+	memcpy(ring + at, s, run);
+	memcpy(ring, s + run, len - run);
 	end_pos += len;
-	if (echo)
-		echo_text(s, len);
+	serial_put(&echo, (uint32_t)len);
+	serial_send();
 }
 
 void log_vprintf(const char *fmt, va_list ap)
 {
 	static const char prefix[] = "[keel] ";
-	char line[LOG_LINE_MAX];
-	size_t len = sizeof(prefix) - 1;
-	int n;
+	char text[LOG_LINE_MAX], line[LOG_LINE_MAX];
+	size_t len = sizeof(prefix) - 1, n = (size_t)vsnprintf(text, sizeof(text), fmt, ap);
 
+	if (n >= sizeof(text))
+		n = sizeof(text) - 1;
+	if (n && text[n - 1] == '\n')
+		n--;
 	memcpy(line, prefix, len);
-	n = vsnprintf(line + len, sizeof(line) - len, fmt, ap);
-	len += (size_t)n;
-	if (len >= sizeof(line)) {
-		len = sizeof(line) - 1;
-		line[len - 1] = '\n';
-	}
-	log_write(line, len, !quiet);
+	len += visible(line + len, sizeof(line) - 2 - len, text, n);
+	line[len++] = '\n';
+	log_write(line, len);
 }
 
 void log_printf(const char *fmt, ...)
@@ -60,11 +58,6 @@ void log_printf(const char *fmt, ...)
 	va_end(ap);
 }
 
-void log_set_quiet(bool on)
-{
-	quiet = on;
-}
-
 uint64_t log_end(void)
 {
 	return end_pos;
@@ -74,13 +67,15 @@ size_t log_read(char *buf, size_t len, uint64_t *pos)
 {
 	uint64_t oldest = end_pos > LOG_BYTES ? end_pos - LOG_BYTES : 0;
 	uint64_t from = *pos < oldest ? oldest : *pos;
-	size_t n;
+	size_t n, at, run;
 
 	if (from > end_pos)
 		from = end_pos;
 	n = end_pos - from < len ? (size_t)(end_pos - from) : len;
-	for (size_t i = 0; i < n; i++)
-		buf[i] = ring[(from + i) & (LOG_BYTES - 1)];
+	at = from & (LOG_BYTES - 1);
+	run = n < LOG_BYTES - at ? n : LOG_BYTES - at;
+	memcpy(buf, ring + at, run);
+	memcpy(buf + run, ring, n - run);
 	*pos = from + n;
 	return n;
 }

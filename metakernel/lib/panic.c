@@ -12,6 +12,7 @@
 #include "log.h"
 #include "panic.h"
 #include "printf.h"
+#include "serial.h"
 
 #define BACKTRACE_MAX	24
 #define STACK_SPAN	0x10000		/* frames farther apart than this are not one stack */
@@ -67,7 +68,7 @@ void panic_at(const char *file, int line, const struct panic_regs *regs, const c
 	if (entered)
 		hal_exit(HAL_EXIT_PANIC);
 	entered = true;
-	log_set_quiet(false);
+	serial_finish();	/* what was said before; the rest is said at once */
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);

@@ -2,124 +2,191 @@
 /*
  * console.c - every partition has a console ring each way; the serial port shows them all.
  *
- * The partition in focus (Linux) writes to the serial port as it is and gets what is typed there.
- * A peer's output goes out line by line behind "[NAME] ", and is kept in its ring for keelctl.
+ * The partition in focus (Linux) owns the terminal: it writes to the serial port as it is, as far as there is
+ * room, and gets what is typed there. A peer's output goes out line by line behind "[NAME] ", with control
+ * characters made visible, and is kept as it is in its ring for keelctl.
+ *
+ * Context: interrupts off. Nothing here waits for the port (lib/serial.c).
+ * Trusts:  nothing of what is written: it is copied once, then looked at.
  */
 #include <hal/console.h>
+#include <hal/cpu.h>
+#include <hal/irq.h>
 #include "part/console.h"
 #include "part/part.h"
 #include "run/event.h"
-#include "lib/log.h"
+#include "lib/serial.h"
 #include "lib/string.h"
 
+/* A call takes so much at most: interrupts are off meanwhile (I5). */
+#define PEER_WRITE_MAX	256	/* looked at byte by byte */
+#define FOCUS_WRITE_MAX	1024
+#define INPUT_MAX	64	/* bytes an interrupt takes from the port */
+#define POLL_MS		2	/* where the port's interrupt does not arrive */
+
 static struct partition *focus;
+static bool polled;
+static uint64_t poll_tsc;
 
-static bool ring_put(struct cons_ring *r, char c)
+static uint32_t ring_used(const struct cons_ring *r)
 {
-	if (r->head - r->tail == CONS_BYTES)
-		return false;
-	r->data[r->head++ % CONS_BYTES] = c;
-	return true;
+	return r->head - r->tail;
 }
 
-/* Output nobody reads must not stop a partition: the oldest byte gives way. */
-static void ring_put_over(struct cons_ring *r, char c)
+static void ring_in(struct cons_ring *r, const char *buf, uint32_t len)
 {
-	if (r->head - r->tail == CONS_BYTES)
-		r->tail++;
-	r->data[r->head++ % CONS_BYTES] = c;
+	uint32_t at = r->head % CONS_BYTES, run = len < CONS_BYTES - at ? len : CONS_BYTES - at;
+
+	memcpy(r->data + at, buf, run);
+	memcpy(r->data, buf + run, len - run);
+	r->head += len;
 }
 
-static int ring_get(struct cons_ring *r, char *buf, unsigned int len)
+static int ring_out(struct cons_ring *r, char *buf, uint32_t len)
 {
-	unsigned int n = 0;
+	uint32_t n = len < ring_used(r) ? len : ring_used(r);
+	uint32_t at = r->tail % CONS_BYTES, run = n < CONS_BYTES - at ? n : CONS_BYTES - at;
 
-	while (n < len && r->tail != r->head)
-		buf[n++] = r->data[r->tail++ % CONS_BYTES];
+	memcpy(buf, r->data + at, run);
+	memcpy(buf + run, r->data, n - run);
+	r->tail += n;
 	return (int)n;
+}
+
+/* Bytes of the line (or the part of one that fits) that begins at `from`; 0: it goes on. */
+static uint32_t line_len(const struct cons_ring *r, uint32_t from)
+{
+	uint32_t left = r->head - from, n;
+
+	for (n = 0; n < left && n <= SERIAL_LINE_MAX; n++)
+		if (r->data[(from + n) % CONS_BYTES] == '\n')
+			return n + 1;
+	if (n <= SERIAL_LINE_MAX)
+		return 0;
+	/* Not in the middle of a UTF-8 character, which has at most three bytes behind its first. */
+	for (n = SERIAL_LINE_MAX; n >= SERIAL_LINE_MAX - 3; n--)
+		if ((r->data[(from + n) % CONS_BYTES] & 0xc0) != 0x80)
+			return n;
+	return SERIAL_LINE_MAX;
+}
+
+static uint32_t write_peer(struct partition *p, const char *buf, uint32_t len)
+{
+	struct cons_ring *r = &p->cons_out;
+	uint32_t n;
+
+	if (len > PEER_WRITE_MAX)
+		len = PEER_WRITE_MAX;
+	serial_give_way(&p->serial, r->head + len);
+	ring_in(r, buf, len);
+	if (ring_used(r) > CONS_BYTES)
+		r->tail = r->head - CONS_BYTES;		/* output nobody reads must not stop a partition */
+	while ((n = line_len(r, p->serial.end)))
+		serial_put(&p->serial, n);
+	return len;
+}
+
+static uint32_t write_focus(struct partition *p, const char *buf, uint32_t len)
+{
+	struct cons_ring *r = &p->cons_out;
+
+	if (len > FOCUS_WRITE_MAX)
+		len = FOCUS_WRITE_MAX;
+	if (len > serial_room(&p->serial))
+		len = serial_room(&p->serial);
+	ring_in(r, buf, len);
+	r->tail = r->head;	/* it is on the terminal, nothing is kept */
+	serial_put(&p->serial, len);
+	return len;
+}
+
+int console_write(struct partition *p, const char *buf, unsigned int len)
+{
+	len = p == focus ? write_focus(p, buf, len) : write_peer(p, buf, len);
+	serial_send();
+	return (int)len;
 }
 
 void console_flush(struct partition *p)
 {
-	if (!p->line_len)
-		return;
-	hal_console_putc('[');
-	hal_console_write(p->man->name, strlen(p->man->name));
-	hal_console_write("] ", 2);
-	hal_console_write(p->line, p->line_len);
-	hal_console_write("\r\n", 2);
-	p->line_len = 0;
+	serial_put(&p->serial, p->cons_out.head - p->serial.end);
 }
 
-static void echo(struct partition *p, char c)
+/* Bytes that do not fit stay in the port: they are not lost, and where it can the far end waits. */
+static void console_input(void)
 {
-	if (c == '\r')
-		return;
-	if (c != '\n')
-		p->line[p->line_len++] = c;
-	if (c == '\n' || p->line_len == sizeof(p->line))
-		console_flush(p);
-}
+	struct cons_ring *r = &focus->cons_in;
+	uint32_t room = CONS_BYTES - ring_used(r), n = 0;
+	char c[INPUT_MAX] = { 0 };
+	int got;
 
-/* A call takes so much at most: the serial port is slow, and interrupts are off meanwhile (I5). */
-#define WRITE_MAX	256
-
-int console_write(struct partition *p, const char *buf, unsigned int len)
-{
-	unsigned int i;
-
-	if (len > WRITE_MAX)
-		len = WRITE_MAX;
-	for (i = 0; i < len; i++) {
-		char c = __atomic_load_n(&buf[i], __ATOMIC_RELAXED);
-
-		if (p == focus) {
-			hal_console_putc(c);
-			continue;
-		}
-		ring_put_over(&p->cons_out, c);
-		echo(p, c);
-	}
-	return (int)len;
+	if (room > INPUT_MAX)
+		room = INPUT_MAX;
+	while (n < room && (got = hal_console_getc()) >= 0)
+		c[n++] = (char)got;
+	ring_in(r, c, n);
+	hal_console_want_input(ring_used(r) < CONS_BYTES);
+	if (n && focus->vcpu.state != VCPU_OFF)
+		event_raise(&focus->vcpu, KEEL_EV_CONSOLE);
 }
 
 int console_read(struct partition *p, char *buf, unsigned int len)
 {
-	return ring_get(&p->cons_in, buf, len);
+	int n = ring_out(&p->cons_in, buf, len);
+
+	if (n && p == focus)
+		hal_console_want_input(true);
+	return n;
 }
 
 int console_peer_read(struct partition *p, char *buf, unsigned int len)
 {
-	return ring_get(&p->cons_out, buf, len);
+	return ring_out(&p->cons_out, buf, len);
 }
 
 int console_peer_write(struct partition *p, const char *buf, unsigned int len)
 {
-	unsigned int n = 0;
+	uint32_t room = CONS_BYTES - ring_used(&p->cons_in);
 
 	if (p->vcpu.state == VCPU_OFF)
 		return -KEEL_EPIPE;
-	while (n < len && ring_put(&p->cons_in, __atomic_load_n(&buf[n], __ATOMIC_RELAXED)))
-		n++;
+	if (len > room)
+		len = room;
+	ring_in(&p->cons_in, buf, len);
 	event_raise(&p->vcpu, KEEL_EV_CONSOLE);
-	return (int)n;
+	return (int)len;
 }
 
-void console_input(void)
+void console_irq(void)
 {
-	bool any = false;
-	int c;
-
-	while ((c = hal_console_getc()) >= 0) {
-		if (focus && ring_put(&focus->cons_in, (char)c))
-			any = true;
-	}
-	if (any && focus->vcpu.state != VCPU_OFF)
-		event_raise(&focus->vcpu, KEEL_EV_CONSOLE);
+	console_input();
+	serial_drain();
+	hal_console_irq_end();
 }
 
-void console_init(struct partition *p)
+uint64_t console_poll_tsc(void)
 {
+	return poll_tsc;
+}
+
+void console_poll(void)
+{
+	poll_tsc = polled ? hal_rdtsc() + hal_tsc_khz() * POLL_MS : 0;
+	if (polled)
+		console_input();
+	serial_drain();
+}
+
+void console_init(struct partition *p, bool has_irq)
+{
+	unsigned int i;
+
 	focus = p;
-	hal_console_irq_enable();
+	for (i = 0; i < nparts; i++)
+		serial_attach(&parts[i].serial, &parts[i] == focus ? SERIAL_RAW : SERIAL_LINES,
+			      parts[i].man->name, parts[i].cons_out.data, CONS_BYTES);
+	polled = !has_irq;
+	serial_start();
+	console_input();
+	console_poll();
 }

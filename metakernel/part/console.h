@@ -6,22 +6,30 @@
 #define METAKERNEL_PART_CONSOLE_H
 
 #include <hal/types.h>
+#include "lib/serial.h"
 
 struct partition;
 
-#define CONS_BYTES	4096	/* console ring of a partition, each way; a power of two */
+#define CONS_BYTES	8192	/* console ring of a partition, each way; a power of two */
 
 struct cons_ring {
 	uint32_t head, tail;	/* free-running; head is written, tail is read */
 	char data[CONS_BYTES];
 };
 
-void console_init(struct partition *focus);
+/* has_irq: the port's interrupt arrives. Else console_poll() is to be called at console_poll_tsc(). */
+void console_init(struct partition *focus, bool has_irq);
+uint64_t console_poll_tsc(void);	/* 0: never */
+void console_poll(void);
+void console_irq(void);
+
+/* Bytes taken: of a peer at least one, of the partition in focus what there is room for. Never waits. */
 int console_write(struct partition *p, const char *buf, unsigned int len);
 int console_read(struct partition *p, char *buf, unsigned int len);
+void console_flush(struct partition *p);	/* p has ended: show the line it began */
+
+/* For a controller: the raw output of p, and input for it. */
 int console_peer_read(struct partition *p, char *buf, unsigned int len);
 int console_peer_write(struct partition *p, const char *buf, unsigned int len);
-void console_input(void);		/* the UART has bytes */
-void console_flush(struct partition *p);
 
 #endif

@@ -40,8 +40,7 @@ struct partition {
 	char reason[64];
 
 	struct cons_ring cons_out, cons_in;
-	char line[120];		/* partial line for the echo on the serial port */
-	unsigned int line_len;
+	struct serial_source serial;	/* what of cons_out waits for the serial port */
 	uint32_t log_budget;	/* lines this partition may still cause in this second */
 	uint64_t log_second;
 

@@ -169,7 +169,7 @@ void irq_handle(unsigned int vector)
 	}
 	if (vector == VEC_UART) {
 		hal_apic_eoi();
-		console_input();
+		console_irq();
 		return;
 	}
 	if (vector > VECTOR_MAX || vector < VECTOR_MIN || !holder ||
@@ -197,7 +197,7 @@ void irq_part_died(struct partition *p)
 				hal_ioapic_mask(i, n, true);
 }
 
-void irq_init(void)
+bool irq_init(void)
 {
 	unsigned int i, index, entry;
 
@@ -207,8 +207,11 @@ void irq_init(void)
 	for (i = 0; i < hal_ioapic_count(); i++)
 		for (entry = 0; entry < PINS_MAX; entry++)
 			lines[i][entry].low = RTE_MASKED;
-	if (hal_ioapic_route_isa(HAL_CONSOLE_IRQ, VEC_UART, this_cpu->apic_id))
-		log_printf("no interrupt line for the serial port: no console input\n");
-	else if (hal_ioapic_find(HAL_CONSOLE_IRQ, &index, &entry))
+	if (hal_ioapic_route_isa(HAL_CONSOLE_IRQ, VEC_UART, this_cpu->apic_id)) {
+		log_printf("no interrupt line for the serial port: it is polled\n");
+		return false;
+	}
+	if (hal_ioapic_find(HAL_CONSOLE_IRQ, &index, &entry))
 		lines[index][entry].reserved = true;
+	return true;
 }

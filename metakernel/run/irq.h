@@ -7,7 +7,7 @@
 
 #include "run/vcpu.h"
 
-void irq_init(void);
+bool irq_init(void);		/* false: the serial port has no interrupt line */
 void irq_handle(unsigned int vector);
 int64_t irq_ioapic_read(struct vcpu *v, uint64_t index, uint64_t reg);
 int irq_ioapic_write(struct vcpu *v, uint64_t index, uint64_t reg, uint64_t value);

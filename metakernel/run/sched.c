@@ -15,6 +15,7 @@
 #include "mm/check.h"
 #include "mm/flush.h"
 #include "mm/root.h"
+#include "part/console.h"
 #include "part/part.h"
 #include "run/cpu.h"
 #include "run/event.h"
@@ -53,6 +54,8 @@ static void timer_arm(void)
 	}
 	if (this_cpu->slice_tsc && this_cpu->slice_tsc < next)
 		next = this_cpu->slice_tsc;
+	if (console_poll_tsc() && console_poll_tsc() < next)
+		next = console_poll_tsc();
 	if (next != UINT64_MAX)
 		hal_timer_arm_tsc(next);
 	else
@@ -136,6 +139,8 @@ void sched_tick(void)
 		this_cpu->slice_tsc = 0;
 		this_cpu->resched = true;
 	}
+	if (console_poll_tsc() <= now)
+		console_poll();
 	timer_arm();
 }
 

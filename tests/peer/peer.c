@@ -10,6 +10,8 @@
  *   exit         ends in order, with status 5
  *   spin         runs for ever
  *   tick         wakes up ten thousand times a second
+ *   flood        writes lines for ever
+ *   forge        writes what would change a terminal, or look like a line of somebody else
  *
  * It says "peer: ready WORD" first. tests/system/test_faults.py looks at what comes of it.
  */
@@ -44,6 +46,24 @@ static uint64_t now_tsc(void)
 
 	asm volatile("rdtsc" : "=a" (low), "=d" (high));
 	return (uint64_t)high << 32 | low;
+}
+
+static void flood(void)
+{
+	for (;;)
+		say("flood flood flood flood flood flood\n");
+}
+
+static void forge(void)
+{
+	say("\033[2J\033[H\r[keel] forged by ESC\n");
+	say("\b\b\b\b\b\b\b\b\b[keel] forged by BS\n");
+	say("a\r\n[keel] forged by LF\r[keel] forged by CR\n");
+	say("\302\233A \233A \302\205[linux] forged by C1\n");
+	for (unsigned int i = 0; i < 12; i++)
+		say("0123456789");
+	say("[keel] forged by length\n");
+	say("forge: gr\303\274n\n");
 }
 
 static bool asked(const char *word)
@@ -100,6 +120,10 @@ void peer_main(const struct keel_start_info *si)
 		hcall(KEEL_HC_SHUTDOWN, KEEL_SHUTDOWN_CRASH, 1);
 	if (asked("exit"))
 		hcall(KEEL_HC_SHUTDOWN, KEEL_SHUTDOWN_EXIT, 5);
+	if (asked("flood"))
+		flood();
+	if (asked("forge"))
+		forge();
 	if (asked("spin"))
 		for (;;)
 			asm volatile("pause");

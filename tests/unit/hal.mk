@@ -3,7 +3,9 @@
 acpi_test-srcs		:= hal/x86_64/acpi.c
 memmap_test-srcs	:= hal/x86_64/memmap.c
 printf_test-srcs	:= metakernel/lib/printf.c
-log_test-srcs		:= metakernel/lib/log.c metakernel/lib/printf.c
+log_test-srcs		:= $(addprefix metakernel/lib/,log.c printf.c serial.c visible.c)
+console_test-srcs	:= $(addprefix metakernel/lib/,log.c printf.c visible.c)
+visible_test-srcs	:= metakernel/lib/visible.c
 
 unit_hal_cflags		:= -Ihal/include
 # The C library's functions of these names stay what they are.
@@ -14,4 +16,8 @@ hal/x86_64/memmap-cflags	:= $(unit_hal_cflags)
 memmap_test-cflags	:= $(unit_hal_cflags)
 metakernel/lib/printf-cflags	:= $(unit_mk_printf)
 metakernel/lib/log-cflags	:= $(unit_hal_cflags) $(unit_mk_printf)
+metakernel/lib/serial-cflags	:= $(unit_hal_cflags) $(unit_mk_printf)
 log_test-cflags		:= $(unit_hal_cflags)
+# These include the source they test.
+console_test-cflags	:= -Itests/unit/shim $(unit_hal_cflags) $(unit_mk_printf)
+uart_test-cflags	:= $(unit_hal_cflags)

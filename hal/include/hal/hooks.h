@@ -10,4 +10,7 @@
 /* Start of the metakernel: boot CPU, its own tables, interrupts off, legacy PIC not yet masked. */
 void __noreturn keel_main(struct boot_info *bi);
 
+/* The machine is about to end or reset: send what still waits for the serial port, waiting (bounded). */
+void keel_last_words(void);
+
 #endif

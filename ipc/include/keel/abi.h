@@ -59,7 +59,7 @@
 #define KEEL_HC_VECTOR		15
 
 #define KEEL_HC_ABI_VERSION	0	/* () -> KEEL_ABI_VERSION */
-#define KEEL_HC_CONSOLE_WRITE	1	/* (pa, len<=4096) -> bytes taken */
+#define KEEL_HC_CONSOLE_WRITE	1	/* (pa, len<=4096) -> bytes taken, 0: no room now */
 #define KEEL_HC_CONSOLE_READ	2	/* (pa, len<=4096) -> bytes, 0 when empty */
 #define KEEL_HC_IRQ_WINDOW	3	/* (): vif was just set and pending seen: deliver now */
 #define KEEL_HC_BLOCK		4	/* (set_vif 0|1, deadline_tsc or 0): sleep until an event,

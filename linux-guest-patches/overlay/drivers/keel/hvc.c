@@ -4,17 +4,22 @@
  *
  * Locks:   keel_hvc_lock guards the two bounce pages: the metakernel takes a machine address
  *          inside one page, callers hand over any pointer.
- * Context: put_chars may be called from any context (printk).
+ * Context: put_chars may be called from any context (printk). What does not fit waits: hvc_console calls
+ *          again on -EAGAIN, printk at once, terminals from khvcd. On 0 only printk gives up.
  */
 #include <linux/console.h>
+#include <linux/delay.h>
 #include <linux/init.h>
+#include <linux/reboot.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
 #include <asm/page.h>
 #include "../tty/hvc/hvc_console.h"
 #include "keel.h"
 
-#define KEEL_HVC_COOKIE	0x4b65656c	/* "Keel" */
+#define KEEL_HVC_COOKIE		0x4b65656c	/* "Keel" */
+#define KEEL_HVC_UNSENT		2		/* in what hvc_poll() returns: HVC_POLL_WRITE */
+#define KEEL_HVC_LAST_MS	3000
 
 static char keel_hvc_out[PAGE_SIZE] __page_aligned_bss;
 static char keel_hvc_in[PAGE_SIZE] __page_aligned_bss;
@@ -29,7 +34,7 @@ static ssize_t keel_hvc_put_chars(u32 vtermno, const u8 *buf, size_t count)
 	count = min_t(size_t, count, PAGE_SIZE);
 	raw_spin_lock_irqsave(&keel_hvc_lock, flags);
 	memcpy(keel_hvc_out, buf, count);
-	n = keel_hypercall2(KEEL_HC_CONSOLE_WRITE, __pa_symbol(keel_hvc_out), count);
+	n = keel_console_put(__pa_symbol(keel_hvc_out), count);
 	raw_spin_unlock_irqrestore(&keel_hvc_lock, flags);
 	return n;
 }
@@ -79,6 +84,23 @@ static const struct keel_listener keel_hvc_listener = {
 	.notify	= keel_hvc_notify,
 };
 
+/*
+ * What terminals wrote goes out before the machine ends (the metakernel sends all it has taken), unless
+ * nobody takes it.
+ */
+static int keel_hvc_reboot(struct notifier_block *nb, unsigned long event, void *unused)
+{
+	unsigned int ms;
+
+	for (ms = 0; ms < KEEL_HVC_LAST_MS && hvc_poll(keel_hvc) & KEEL_HVC_UNSENT; ms++)
+		usleep_range(1000, 1200);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block keel_hvc_reboot_block = {
+	.notifier_call	= keel_hvc_reboot,
+};
+
 static int __init keel_hvc_console_init(void)
 {
 	if (keel_guest())
@@ -99,6 +121,7 @@ static int __init keel_hvc_init(void)
 		return PTR_ERR(hp);
 	keel_hvc = hp;
 	keel_listen(&keel_hvc_listener);
+	register_reboot_notifier(&keel_hvc_reboot_block);
 	return 0;
 }
 device_initcall(keel_hvc_init);

@@ -42,9 +42,29 @@ static bool keel_entered __ro_after_init;	/* through keel_start */
 unsigned int keel_exit_status;
 EXPORT_SYMBOL_GPL(keel_exit_status);
 
-/* ---- Console of the first moments: one hypercall a piece ---------------------------------------- */
+/* ---- Console: shared by drivers/keel/hvc.c and the console of the first moments ------------------ */
+
+/* No byte taken for so long: nobody listens at the far end. */
+#define KEEL_CONSOLE_PATIENCE_MS	3000
 
 static char keel_console_page[PAGE_SIZE] __page_aligned_bss;
+
+/*
+ * The metakernel takes as much as its queue has room for. Returns the bytes taken; -EAGAIN when there is no
+ * room now; 0 when there has been none for so long that whoever cannot sleep (printk) must go on without.
+ */
+long keel_console_put(phys_addr_t pa, size_t len)
+{
+	static u64 moved;
+	long taken = keel_hypercall2(KEEL_HC_CONSOLE_WRITE, pa, len);
+	u64 now = rdtsc();
+
+	if (taken > 0)
+		moved = now;
+	else if (!taken && len && now - moved < (u64)KEEL_CONSOLE_PATIENCE_MS * keel_vcpu->tsc_khz)
+		return -EAGAIN;
+	return taken;
+}
 
 static void keel_console_write(struct console *con, const char *s, unsigned int len)
 {
@@ -53,7 +73,9 @@ static void keel_console_write(struct console *con, const char *s, unsigned int 
 		long taken;
 
 		memcpy(keel_console_page, s, n);
-		taken = keel_hypercall2(KEEL_HC_CONSOLE_WRITE, __pa_symbol(keel_console_page), n);
+		taken = keel_console_put(__pa_symbol(keel_console_page), n);
+		if (taken == -EAGAIN)
+			continue;
 		if (taken <= 0)
 			return;
 		s += taken;

@@ -46,6 +46,9 @@ extern void (*keel_event_handler)(u64 events);
 
 __noreturn void keel_shutdown(unsigned int how, unsigned int status);
 
+/* Console output at a machine address: bytes taken, -EAGAIN: call again, 0: give up. */
+long keel_console_put(phys_addr_t pa, size_t len);
+
 /* Exit status handed over at power-off, /sys/module/keel/parameters/exit_status. */
 extern unsigned int keel_exit_status;
 
