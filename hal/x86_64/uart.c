@@ -24,6 +24,7 @@
 #define LCR_DLAB	0x80
 #define MCR_DTR_RTS	0x03
 #define MCR_OUT2	0x08		/* gates the interrupt line on PCs */
+#define MCR_LOOP	0x10		/* cut off from the wire */
 #define LSR_DATA	0x01
 #define LSR_THR_EMPTY	0x20		/* with FIFOs: the whole one */
 #define LSR_IDLE	0x40		/* shift register empty too */
@@ -39,7 +40,7 @@
 static uint8_t ier;
 static uint8_t fifo_bytes;		/* 0: no port */
 static unsigned int patience = PATIENCE;
-static int early = -1;			/* received before the FIFO was on, which empties it */
+static int early = -1;			/* received before the FIFO was on */
 
 void hal_console_init(void)
 {
@@ -52,6 +53,8 @@ void hal_console_init(void)
 	hal_outb(REG_DATA, 1);		/* 115200 */
 	hal_outb(REG_IER, 0);
 	hal_outb(REG_LCR, LCR_8N1);
+	/* Switching the FIFO on empties it: take the byte that is there, and let no other in meanwhile. */
+	hal_outb(REG_MCR, MCR_LOOP);
 	if ((lsr & LSR_DATA) && (hal_inb(REG_IIR) & IIR_FIFO) != IIR_FIFO)
 		early = hal_inb(REG_DATA);
 	hal_outb(REG_FCR, FCR_ENABLE);

@@ -103,3 +103,12 @@ def test_a_pause_is_marked(machine, tmp_path):
     linux.expect("@42")
     linux.send("exit 3\r")
     assert linux.wait_exit() == 3
+
+
+def test_typed_ahead_is_kept(machine):
+    """Lines typed before the machine has begun to boot are all there when the shell reads them."""
+    linux = machine(timeout=150)
+    for number in range(100):
+        linux.send(f"echo \"@\"$(({number}*7))\r")
+    for number in range(100):
+        assert linux.expect(r"@(\d+)\s", 100).group(1) == str(number * 7)
