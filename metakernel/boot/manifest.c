@@ -113,6 +113,8 @@ static int read_node_name(struct reader *r, const char *dir, char *name)
 		return reader_refuse_number(r, "", "name too long; most characters: ", KEEL_NAME_LEN - 1);
 	if (!manifest_name_ok(s, (size_t)len))
 		return reader_refuse(r, "", "character not allowed in a name");
+	if (!strcmp(s, "keel"))
+		return reader_refuse(r, "", "this name is the metakernel's own");
 	memcpy(name, s, (size_t)len + 1);
 	return 0;
 }

@@ -256,6 +256,7 @@ static const struct refusal {
 	{ "name_too_long", "probe {", X32 " {", "/partitions/" X32, "", "name too long" },
 	{ "name_with_unit_address", "probe {", "probe@1 {", "/partitions/probe@1", "", "character" },
 	{ "name_with_upper_case", "probe {", "Probe {", "/partitions/Probe", "", "character" },
+	{ "name_of_the_metakernel", "probe {", "keel {", "/partitions/keel", "", "metakernel's own" },
 	{ "name_starts_with_dash", "probe {", "-probe {", "/partitions/-probe", "", "character" },
 	{ "too_many_partitions", "probe {", TINY("a") TINY("b") TINY("c") TINY("d") TINY("e") TINY("f")
 	  "probe {", "/partitions", "", "too many" },
