@@ -326,6 +326,10 @@ static int64_t hc_part_ctl(struct vcpu *v, struct regs *r)
 		return 0;
 	case KEEL_CTL_RESTART:
 		return p == v->part ? -KEEL_EINVAL : part_restart(p);
+	case KEEL_CTL_ATTACH:
+	case KEEL_CTL_DETACH:
+		console_attach(p, r->rsi == KEEL_CTL_ATTACH);
+		return 0;
 	}
 	return -KEEL_EINVAL;
 }

@@ -214,6 +214,15 @@ void serial_put(struct serial_source *s, uint32_t bytes)
 	s->end += bytes;
 }
 
+bool serial_skip(struct serial_source *s, uint32_t bytes)
+{
+	if (s->npieces)
+		return false;
+	s->end += bytes;
+	s->pos = s->end;
+	return true;
+}
+
 void serial_send(void)
 {
 	if (started)

@@ -52,6 +52,9 @@ void serial_give_way(struct serial_source *s, uint32_t head);
 /* The next `bytes` of the ring, from `end` on, may go out, when their turn comes. */
 void serial_put(struct serial_source *s, uint32_t bytes);
 
+/* The next `bytes` are not to go out. False: others wait before them, so they have to. Not for SERIAL_RAW. */
+bool serial_skip(struct serial_source *s, uint32_t bytes);
+
 /* Send as much as the port takes at once; before serial_start() all of it, waiting. */
 void serial_send(void);
 

@@ -22,6 +22,7 @@
 #define PEER_WRITE_MAX	256	/* looked at byte by byte */
 #define FOCUS_WRITE_MAX	1024
 #define INPUT_MAX	64	/* bytes an interrupt takes from the port */
+#define ATTACHED_MS	1000	/* who has attached must say so again */
 #define POLL_MS		2	/* where the port's interrupt does not arrive */
 
 static struct partition *focus;
@@ -70,6 +71,17 @@ static uint32_t line_len(const struct cons_ring *r, uint32_t from)
 	return SERIAL_LINE_MAX;
 }
 
+/* Does somebody show what p writes, perhaps on the very terminal that the port is? */
+static bool attached(const struct partition *p)
+{
+	return p->attached_tsc && hal_rdtsc() < p->attached_tsc;
+}
+
+void console_attach(struct partition *p, bool on)
+{
+	p->attached_tsc = on ? hal_rdtsc() + hal_tsc_khz() * ATTACHED_MS : 0;
+}
+
 static uint32_t write_peer(struct partition *p, const char *buf, uint32_t len)
 {
 	struct cons_ring *r = &p->cons_out;
@@ -82,7 +94,8 @@ static uint32_t write_peer(struct partition *p, const char *buf, uint32_t len)
 	if (ring_used(r) > CONS_BYTES)
 		r->tail = r->head - CONS_BYTES;		/* output nobody reads must not stop a partition */
 	while ((n = line_len(r, p->serial.end)))
-		serial_put(&p->serial, n);
+		if (!attached(p) || !serial_skip(&p->serial, n))
+			serial_put(&p->serial, n);
 	return len;
 }
 

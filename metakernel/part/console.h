@@ -31,5 +31,7 @@ void console_flush(struct partition *p);	/* p has ended: show the line it began 
 /* For a controller: the raw output of p, and input for it. */
 int console_peer_read(struct partition *p, char *buf, unsigned int len);
 int console_peer_write(struct partition *p, const char *buf, unsigned int len);
+/* It shows what p writes itself, for a second from now on: the serial port does not. */
+void console_attach(struct partition *p, bool on);
 
 #endif

@@ -41,6 +41,7 @@ struct partition {
 
 	struct cons_ring cons_out, cons_in;
 	struct serial_source serial;	/* what of cons_out waits for the serial port */
+	uint64_t attached_tsc;		/* until then somebody reads cons_out, and the port does not show it */
 	uint32_t log_budget;	/* lines this partition may still cause in this second */
 	uint64_t log_second;
 

@@ -109,6 +109,22 @@ def test_denials_do_not_fill_the_log(machine, tmp_path):
     assert "denied: open /etc/shadow1" in linux.shell("cat /tmp/keeld.log")
 
 
+def test_attached_console_shows_lines_once(machine, tmp_path):
+    """`keelctl console` on the terminal that is the serial port: an answer is there once, by the one or the other."""
+    linux = start(machine, tmp_path, 'while true do local l = io.read() print("<" .. l:upper() .. ">") io.flush() end')
+    linux.send("keelctl console lua\r")
+    linux.expect("leaves")
+    for word in ("one", "two", "three"):
+        linux.send(f"{word}\r")
+        linux.expect(f"<{word.upper()}>")
+    linux.send("\x1d")
+    linux.wait_prompt()
+    linux.send("echo four | keelctl console -t 0 lua >/dev/null\r")	# nobody is attached any more
+    settle(linux, r"\[lua\] <FOUR>")
+    assert re.findall(r"(.*)<(ONE|TWO|THREE|FOUR)>", log_text(linux)) == \
+        [("", "ONE"), ("", "TWO"), ("", "THREE"), ("[lua] ", "FOUR")]
+
+
 def test_keeld_has_no_capabilities(machine, tmp_path):
     """Not one, in any set, in neither of its processes; and it cannot get any."""
     linux = start(machine, tmp_path, COUNT)

@@ -492,6 +492,30 @@ static void the_ring_of_a_peer_stays_raw(void **state)
 	assert_int_equal(console_peer_read(peer_a, buf, sizeof(buf)), 0);
 }
 
+/* Who attached to a peer's console shows its lines; the port, perhaps the same terminal, does not. */
+static void lines_of_an_attached_console_are_not_shown_twice(void **state)
+{
+	char buf[64];
+
+	(void)state;
+	says(peer_a, "before\n");
+	wire_all();
+	console_attach(peer_a, true);
+	says(peer_a, "attached\nand a part of ");
+	says(peer_b, "another\n");
+	assert_int_equal(console_peer_read(peer_a, buf, sizeof(buf)), 29);
+	wire_all();
+	console_attach(peer_a, false);
+	says(peer_a, "a line\n");
+	wire_all();
+	console_attach(peer_a, true);
+	peer_a->attached_tsc = 1;	/* whoever it was has said nothing for a second */
+	says(peer_a, "after\n");
+	wire_all();
+	wire[wire_len] = 0;
+	assert_string_equal(wire, "[a] before\r\n[b] another\r\n[a] and a part of a line\r\n[a] after\r\n");
+}
+
 /* A burst that nobody reads yet is not dropped: it stays in the port, and comes when there is room. */
 static void typed_input_waits_for_room(void **state)
 {
@@ -567,6 +591,7 @@ int main(void)
 		cmocka_unit_test_setup(the_end_sends_all_that_waits, start),
 		cmocka_unit_test_setup(without_a_port_everything_goes_nowhere, start),
 		cmocka_unit_test_setup(the_ring_of_a_peer_stays_raw, start),
+		cmocka_unit_test_setup(lines_of_an_attached_console_are_not_shown_twice, start),
 		cmocka_unit_test_setup(typed_input_waits_for_room, start),
 		cmocka_unit_test_setup(input_for_a_peer_is_taken_as_it_fits, start),
 		cmocka_unit_test_setup(without_an_interrupt_the_port_is_polled, start),

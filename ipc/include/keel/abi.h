@@ -143,6 +143,8 @@
 
 #define KEEL_CTL_DESTROY	0	/* end the partition */
 #define KEEL_CTL_RESTART	1	/* end it, reload its image, start it again */
+#define KEEL_CTL_ATTACH		2	/* for a second its output is not shown on the serial port */
+#define KEEL_CTL_DETACH		3	/* it is again */
 
 /* Vector the metakernel uses to tell a Linux-like partition that vcpu_page.events has bits
  * (Linux: X86_PLATFORM_IPI_VECTOR). Peers without an IDT poll events and use KEEL_HC_BLOCK. */

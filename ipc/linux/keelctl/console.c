@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #define POLL_MS		20
+#define ATTACH_MS	300	/* between two calls that say so; one lasts a second */
 #define KEY_LEAVE	0x1d	/* Ctrl-] */
 #define KEY_EOF		0x04
 #define BUF_BYTES	4096
@@ -44,6 +45,7 @@ struct console {
 	bool leave;
 	uint64_t idle_ms;	/* -t */
 	uint64_t last_ms;	/* of the newest byte either way */
+	uint64_t attached_ms;	/* when that was said last */
 	struct visible visible;
 	size_t start, end;	/* of what is still to be sent */
 	char out[BUF_BYTES];
@@ -186,12 +188,27 @@ static bool ended(const struct console *c)
 	return info.state == KEEL_PART_EMPTY || info.state >= KEEL_PART_EXITED;
 }
 
+/*
+ * The serial port, which may be this very terminal, also shows the peer's lines: not while we do. A metakernel
+ * that does not know this shows them twice.
+ */
+static void attach(struct console *c, bool on)
+{
+	struct keel_ioc_ctl ctl = { .handle = c->handle, .op = on ? KEEL_CTL_ATTACH : KEEL_CTL_DETACH };
+
+	if (!c->tty || (on && c->attached_ms && now_ms() - c->attached_ms < ATTACH_MS))
+		return;
+	c->attached_ms = now_ms();
+	device_call(KEEL_IOC_PART_CTL, &ctl);
+}
+
 static int console_loop(struct console *c)
 {
 	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
 	size_t moved;
 
 	while (!interrupted) {
+		attach(c, true);
 		moved = transmit(c);
 		moved += receive(c, true);
 		if (c->leave && c->start == c->end)
@@ -248,6 +265,7 @@ int cmd_console(int argc, char **argv)
 	if (c.tty)
 		terminal_setup(c.name);
 	status = console_loop(&c);
+	attach(&c, false);
 	visible_end(&c.visible, stdout);
 	return status;
 }
