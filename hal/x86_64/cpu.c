@@ -93,6 +93,9 @@ static void read_extended(void)
 	cpu.phys_bits = 36;
 	if (cpu.max_ext_leaf >= 0x80000008)
 		cpu.phys_bits = (uint8_t)(hal_cpuid(0x80000008, 0).eax & 0xff);
+	/* AMD APM vol. 3, Fn8000_0008_EBX[2]: the pointers are always saved and restored */
+	cpu.x87_pointers_stay = cpu.amd &&
+		(cpu.max_ext_leaf < 0x80000008 || !has(hal_cpuid(0x80000008, 0).ebx, 2));
 }
 
 /* Standard-format XSAVE area for the components we allow (vol. 1, 13.4.3). */

@@ -163,11 +163,6 @@ void entry_init_hole(uint64_t *hole_pt, paddr_t ro_pa, paddr_t vcpu_pa, paddr_t 
 	hole_pt[slot(KEEL_IDT_VA)] = va_to_pa(guest_idt) | PTE_P | PTE_NX;
 	hole_pt[slot(KEEL_VCPU_RO_VA)] = ro_pa | PTE_P | PTE_NX;
 	hole_pt[slot(KEEL_VCPU_VA)] = vcpu_pa | PTE_P | PTE_W | PTE_NX;
-	entry_set_stack(hole_pt, stack_pa);
-}
-
-void entry_set_stack(uint64_t *hole_pt, paddr_t stack_pa)
-{
 	hole_pt[slot(KEEL_STACK_VA)] = stack_pa | PTE_P | PTE_W | PTE_NX;
 }
 
@@ -185,7 +180,7 @@ static void load_segments(void)
 		     : : "i" (MK_CS), "i" (MK_SS), "i" (MK_TSS) : "rax", "memory");
 }
 
-void entry_init_cpu(uint64_t *hole_pt, paddr_t cpu_pa, paddr_t stack_pa)
+void entry_init_cpu(uint64_t *hole_pt, paddr_t cpu_pa)
 {
 	idt_init();
 	gdt_init(mk_ro.gdt);
@@ -195,7 +190,6 @@ void entry_init_cpu(uint64_t *hole_pt, paddr_t cpu_pa, paddr_t stack_pa)
 	map_tramp(hole_pt);
 	hole_pt[slot(KEEL_IDT_VA)] = va_to_pa(mk_idt) | PTE_P | PTE_NX;
 	hole_pt[slot(KEEL_VCPU_RO_VA)] = va_to_pa(&mk_ro) | PTE_P | PTE_W | PTE_NX;
-	hole_pt[slot(KEEL_STACK_VA)] = stack_pa | PTE_P | PTE_W | PTE_NX;
 	hole_pt[slot(MK_CPU_VA)] = cpu_pa | PTE_P | PTE_W | PTE_NX;
 	hole_pt[slot(MK_IST_VA)] = va_to_pa(mk_ist) | PTE_P | PTE_W | PTE_NX;
 	hal_write_cr3(hal_read_cr3());

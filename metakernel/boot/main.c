@@ -81,7 +81,6 @@ static uint64_t hole_pt[512] __aligned(4096);
 static uint64_t hole_l2[512] __aligned(4096);
 static uint8_t mk_stack[16384] __aligned(4096);
 static uint8_t cpu_page[4096] __aligned(4096);
-static uint8_t stack_page[4096] __aligned(4096);
 
 /* Hang the last 2 MiB into the metakernel's own tables and move to the per-CPU addresses. */
 static void cpu_bring_up(void)
@@ -96,10 +95,9 @@ static void cpu_bring_up(void)
 	for (i = 0; i < sizeof(mk_stack) / PAGE_SIZE; i++)
 		hole_pt[((MK_STACK_VA >> PAGE_SHIFT) & 511) + i] =
 			(va_to_pa(mk_stack) + i * PAGE_SIZE) | PTE_P | PTE_W | PTE_NX;
-	entry_init_cpu(hole_pt, va_to_pa(cpu_page), va_to_pa(stack_page));
+	entry_init_cpu(hole_pt, va_to_pa(cpu_page));
 	hal_write_dr7(0x400);
 	this_cpu->mk_cr3 = hal_boot_cr3();
-	this_cpu->stack_pa = va_to_pa(stack_page);
 }
 
 /* Who gets what is typed on the serial port: Linux, else the first partition. */

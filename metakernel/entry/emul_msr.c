@@ -91,7 +91,7 @@ bool emul_wrmsr(struct vcpu *v, uint32_t msr, uint64_t value)
 		if (value >> 32 || !hal_cpu()->rdtscp)
 			return false;
 		v->tsc_aux = (uint32_t)value;
-		hal_wrmsr(MSR_TSC_AUX, value);
+		vcpu_load_tsc_aux(v);
 		return true;
 	case MSR_EFER:
 	case MSR_PAT:

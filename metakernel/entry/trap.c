@@ -2,8 +2,8 @@
 /*
  * trap.c - every entry into the metakernel ends here and leaves from here.
  *
- * Context: interrupts off, on this CPU's metakernel stack; the partition's registers are in
- *          *ENTRY_REGS. "Where did it come from" is answered by where the frame lies first (rule 9):
+ * Context: interrupts off, on this CPU's metakernel stack; the partition's registers are in its vCPU's
+ *          stack page. "Where did it come from" is answered by where the frame lies first (rule 9):
  *          at the top of the ring-0 stack only rings 1 and 3 can have put it.
  */
 #include <hal/cpu.h>
@@ -94,14 +94,14 @@ static void normalise(struct regs *r)
 }
 
 /* Frames on an IST stack: #DB is moved to the usual place, the others end the machine. */
-static struct regs *trap_ist(struct regs *r)
+static struct regs *trap_ist(struct vcpu *v, struct regs *r, struct regs *pushed)
 {
 	if (r->vector == VEC_DB) {
 		/* in the trampoline: nothing to see, go on (rule 13) */
 		if (r->cs == MK_CS && !(r->rflags & RFLAGS_VM) && entry_in_tramp(r->rip))
-			mk_resume_db(r, mmu_root_pa(this_cpu->current));
-		*ENTRY_REGS = *r;
-		return ENTRY_REGS;
+			mk_resume_db(pushed, mmu_root_pa(v));
+		*v->regs = *r;
+		return v->regs;
 	}
 	trap_panic(r, "ring 0 under a partition's page tables");
 }
@@ -142,12 +142,14 @@ static void trap_gp(struct vcpu *v, struct regs *r)
 	trap_exception(v, r);
 }
 
-uint64_t trap_handle(struct regs *r)
+uint64_t trap_handle(struct regs *pushed)
 {
 	struct vcpu *v = this_cpu->current;
+	/* `pushed` is an address under the partition's page tables. */
+	struct regs *r = (struct regs *)((uint8_t *)v->stack + ((vaddr_t)pushed & PAGE_MASK));
 
-	if (r != ENTRY_REGS)
-		r = trap_ist(r);
+	if (r != v->regs)
+		r = trap_ist(v, r, pushed);
 	normalise(r);
 	stat_inc(v, KEEL_STAT_TOTAL);
 	switch (r->vector) {

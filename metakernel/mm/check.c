@@ -207,7 +207,7 @@ static void check_hole(const struct vcpu *v)
 	REQUIRE((v->kl3[511] & ~PTE_A) == (va_to_pa(v->kl2) | UPPER), v, KEEL_HOLE_BASE, v->kl3[511]);
 	REQUIRE((v->kl2[511] & ~PTE_A) == (va_to_pa(v->hole_pt) | UPPER), v, KEEL_HOLE_BASE, v->kl2[511]);
 	memset(expected_hole, 0, sizeof(expected_hole));
-	entry_init_hole(expected_hole, va_to_pa(v->ro), va_to_pa(v->vp), this_cpu->stack_pa);
+	entry_init_hole(expected_hole, va_to_pa(v->ro), va_to_pa(v->vp), va_to_pa(v->stack));
 	for (i = 0; i < 512; i++) {
 		uint64_t e = v->hole_pt[i] & ~(PTE_A | PTE_D);
 		vaddr_t va = KEEL_HOLE_BASE | (vaddr_t)i << 12;

@@ -172,8 +172,8 @@ int peer_load(struct partition *p)
 		return -KEEL_ENOMEM;
 	vcpu_reset(&p->vcpu, va_to_pa(b.pml4));
 	peer_start_info(&b, si);
-	p->vcpu.regs.rip = img->entry;
-	p->vcpu.regs.rdi = peer_va(&b, si);
-	p->vcpu.regs.rsp = peer_va(&b, stack) + PEER_STACK_BYTES;
+	p->vcpu.regs->rip = img->entry;
+	p->vcpu.regs->rdi = peer_va(&b, si);
+	p->vcpu.regs->rsp = peer_va(&b, stack) + PEER_STACK_BYTES;
 	return 0;
 }

@@ -12,15 +12,16 @@
 
 /* Per CPU, at MK_CPU_VA under this CPU's metakernel CR3. */
 struct cpu {
-	struct vcpu *current;	/* whose state is in the registers and ENTRY_REGS */
+	struct vcpu *current;	/* whose state is in the registers and its stack page */
 	struct runq runq;
 	bool resched;
 	bool idle;
 	uint32_t apic_id;
 	uint64_t mk_cr3;
-	paddr_t stack_pa;
 	uint64_t slice_tsc;	/* end of the current slice */
-	struct partition *stack_user;	/* whose values may lie in the stack page */
+	uint64_t armed_tsc;	/* what the physical timer is set for, UINT64_MAX: nothing */
+	uint64_t xcr0;		/* as loaded */
+	uint32_t tsc_aux;	/* as loaded */
 };
 #define this_cpu	((struct cpu *)MK_CPU_VA)
 

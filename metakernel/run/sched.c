@@ -36,8 +36,8 @@ static bool vcpu_alive(const struct vcpu *v)
 	return v->state != VCPU_OFF;
 }
 
-/* Arm the physical timer for the earliest of all deadlines. */
-static void timer_arm(void)
+/* Set the physical timer for the earliest of all deadlines. */
+static void timer_rearm(void)
 {
 	uint64_t next = UINT64_MAX;
 	unsigned int i;
@@ -56,15 +56,26 @@ static void timer_arm(void)
 		next = this_cpu->slice_tsc;
 	if (console_poll_tsc() && console_poll_tsc() < next)
 		next = console_poll_tsc();
-	if (next != UINT64_MAX)
-		hal_timer_arm_tsc(next);
-	else
-		hal_timer_arm_tsc(0);
+	this_cpu->armed_tsc = next;
+	hal_timer_arm_tsc(next != UINT64_MAX ? next : 0);
+}
+
+/*
+ * One more deadline (0: none). A switch touches the timer only when it brings an earlier one than is set; one that
+ * was taken back meanwhile costs a tick that finds nothing to do.
+ */
+static void timer_want(uint64_t deadline)
+{
+	if (!deadline || deadline >= this_cpu->armed_tsc)
+		return;
+	this_cpu->armed_tsc = deadline;
+	hal_timer_arm_tsc(deadline);
 }
 
 void sched_init(void)
 {
 	runq_init(&this_cpu->runq);
+	this_cpu->armed_tsc = UINT64_MAX;
 	slice_tsc = hal_tsc_khz() * (SLICE_NS / 1000000);
 }
 
@@ -82,7 +93,7 @@ void sched_wake(struct vcpu *v)
 		this_cpu->resched = true;
 	else if (v->node.priority == cur->node.priority && !this_cpu->slice_tsc) {
 		this_cpu->slice_tsc = hal_rdtsc() + slice_tsc;
-		timer_arm();
+		timer_want(this_cpu->slice_tsc);
 	}
 }
 
@@ -90,6 +101,7 @@ void sched_block(struct vcpu *v)
 {
 	v->state = VCPU_BLOCKED;
 	v->part->state = KEEL_PART_BLOCKED;
+	timer_want(v->wake_tsc);
 	this_cpu->resched = true;
 }
 
@@ -104,8 +116,13 @@ void sched_remove(struct vcpu *v)
 
 void sched_set_timer(struct vcpu *v, uint64_t deadline_tsc)
 {
+	bool earliest = v->timer_tsc == this_cpu->armed_tsc;
+
 	v->timer_tsc = deadline_tsc;
-	timer_arm();
+	if (earliest)
+		timer_rearm();
+	else
+		timer_want(deadline_tsc);
 }
 
 void sched_tick(void)
@@ -141,20 +158,7 @@ void sched_tick(void)
 	}
 	if (console_poll_tsc() <= now)
 		console_poll();
-	timer_arm();
-}
-
-/* Nothing to run: wait with interrupts on until something became ready. */
-static struct vcpu *idle(void)
-{
-	struct runq_node *n;
-
-	timer_arm();
-	this_cpu->idle = true;
-	while (!(n = runq_pop(&this_cpu->runq)))
-		hal_sti_hlt_cli();
-	this_cpu->idle = false;
-	return (struct vcpu *)n;
+	timer_rearm();
 }
 
 static bool anyone_alive(void)
@@ -181,6 +185,22 @@ static uint8_t final_status(void)
 	return 0;
 }
 
+/* Nothing to run: wait with interrupts on until something became ready. */
+static struct vcpu *idle(void)
+{
+	struct runq_node *n;
+
+	if (!anyone_alive()) {
+		log_printf("no partition is left, stopping\n");
+		hal_exit(final_status());
+	}
+	this_cpu->idle = true;
+	while (!(n = runq_pop(&this_cpu->runq)))
+		hal_sti_hlt_cli();
+	this_cpu->idle = false;
+	return (struct vcpu *)n;
+}
+
 void sched_leave(void)
 {
 	struct vcpu *cur = this_cpu->current;
@@ -199,10 +219,6 @@ void sched_leave(void)
 	} else if (cur) {
 		vcpu_save(cur);
 	}
-	if (!anyone_alive()) {
-		log_printf("no partition is left, stopping\n");
-		hal_exit(final_status());
-	}
 	next = (struct vcpu *)runq_pop(&this_cpu->runq);
 	if (!next)
 		next = idle();
@@ -210,21 +226,21 @@ void sched_leave(void)
 	next->part->state = KEEL_PART_RUNNING;
 	top = runq_peek(&this_cpu->runq);
 	this_cpu->slice_tsc = top && top->priority == next->node.priority ? hal_rdtsc() + slice_tsc : 0;
-	timer_arm();
+	timer_want(this_cpu->slice_tsc);
 	this_cpu->resched = false;
 	vcpu_load(next);
 }
 
 uint64_t sched_exit(void)
 {
-	struct regs *r = ENTRY_REGS;
-
 	for (;;) {
 		struct vcpu *v;
+		struct regs *r;
 
 		if (this_cpu->resched)
 			sched_leave();
 		v = this_cpu->current;
+		r = v->regs;
 		event_deliver(v, r);
 		/*
 		 * Where it would go on is no address: AMD's IRETQ, and QEMU's, get there before they fault, and an
@@ -248,5 +264,6 @@ void sched_start(void)
 		if (parts[i].vcpu.state == VCPU_READY)
 			runq_push(&this_cpu->runq, &parts[i].vcpu.node);
 	sched_leave();
+	timer_rearm();
 	entry_start(sched_exit());
 }

@@ -2,8 +2,8 @@
 /*
  * vcpu.c - a virtual CPU: its pages, its register state in and out of the machine, its descriptors.
  *
- * Owns:       the vCPU page, the read-only page (GDT, TSS, IRETQ frames) and the hole page table:
- *             per vCPU, so that a switch inside the SYSCALL stub cannot mix two users (rule 3).
+ * Owns:       the vCPU page, the read-only page (GDT, TSS, IRETQ frames), the entry stacks and the hole page
+ *             table: per vCPU, so that a switch inside the SYSCALL stub cannot mix two users (rule 3).
  * Invariants: after vcpu_sanitize() the frame on its way out holds one of the listed CS and SS, and
  *             IF=1, IOPL=VM=NT=0 (rule 10); it tells whether RIP is canonical, without which nothing leaves.
  * Trusts:     nothing a partition passes: bases are checked canonical before they reach an MSR.
@@ -48,12 +48,14 @@ int vcpu_init(struct vcpu *v, struct partition *p)
 	v->vp = page_zeroed();
 	v->ro = page_zeroed();
 	v->hole_pt = page_zeroed();
-	if (!v->vp || !v->ro || !v->hole_pt || !state_pa)
+	v->stack = page_zeroed();
+	if (!v->vp || !v->ro || !v->hole_pt || !v->stack || !state_pa)
 		return -KEEL_ENOMEM;
+	v->regs = entry_regs(v->stack);
 	v->xstate = pa_to_va(state_pa);
 	memset(v->xstate, 0, npages * PAGE_SIZE);
 	entry_init_vcpu_ro(v->ro, this_cpu->mk_cr3);
-	entry_init_hole(v->hole_pt, va_to_pa(v->ro), va_to_pa(v->vp), this_cpu->stack_pa);
+	entry_init_hole(v->hole_pt, va_to_pa(v->ro), va_to_pa(v->vp), va_to_pa(v->stack));
 	return mmu_init_vcpu(v);
 }
 
@@ -94,10 +96,10 @@ void vcpu_reset(struct vcpu *v, paddr_t cr3)
 	v->vp->wall_ns = boot_wall_ns;
 	v->vp->wall_tsc = boot_wall_tsc;
 	mmu_load_cr3(v, cr3);
-	memset(&v->regs, 0, sizeof(v->regs));
-	v->regs.cs = KEEL_CS_RING1;
-	v->regs.ss = KEEL_SS_RING1;
-	v->regs.rflags = 0x202;
+	memset(v->stack, 0, PAGE_SIZE);
+	v->regs->cs = KEEL_CS_RING1;
+	v->regs->ss = KEEL_SS_RING1;
+	v->regs->rflags = 0x202;
 }
 
 /* ---- Descriptors and selectors ---------------------------------------------------------------- */
@@ -126,8 +128,11 @@ static bool user_stack_ok(const struct vcpu *v, uint64_t sel)
 /* The metakernel's GDT, which selector loads in here use, shows the TLS entries of the current vCPU. */
 static void show_tls(const struct vcpu *v)
 {
-	memcpy(&((struct vcpu_ro *)KEEL_VCPU_RO_VA)->gdt[KEEL_GDT_TLS_MIN],
-	       &v->ro->gdt[KEEL_GDT_TLS_MIN], 4 * sizeof(uint64_t));
+	uint64_t *gdt = ((struct vcpu_ro *)KEEL_VCPU_RO_VA)->gdt;
+	unsigned int i;
+
+	for (i = KEEL_GDT_TLS_MIN; i <= KEEL_GDT_CPUNODE; i++)
+		gdt[i] = v->ro->gdt[i];
 }
 
 int vcpu_set_desc(struct vcpu *v, uint64_t index, uint64_t desc)
@@ -161,6 +166,15 @@ uint64_t vcpu_load_gs(struct vcpu *v, uint64_t sel)
 
 /* ---- Extended state ----------------------------------------------------------------------------- */
 
+/* XSETBV is slow, slower still inside a virtual machine. */
+static void load_xcr0(uint64_t value)
+{
+	if (this_cpu->xcr0 == value)
+		return;
+	this_cpu->xcr0 = value;
+	hal_xsetbv(0, value);
+}
+
 int vcpu_set_xcr0(struct vcpu *v, uint64_t value)
 {
 	uint64_t mask = hal_cpu()->xcr0_mask;
@@ -172,7 +186,7 @@ int vcpu_set_xcr0(struct vcpu *v, uint64_t value)
 	    ((value & XCR0_AVX512) && ((value & XCR0_AVX512) != XCR0_AVX512 || !(value & XCR0_AVX))))
 		return -KEEL_EINVAL;
 	v->xcr0 = value;
-	hal_xsetbv(0, value);
+	load_xcr0(value);
 	return 0;
 }
 
@@ -182,27 +196,29 @@ static void xstate_save(struct vcpu *v)
 		hal_fxsave(v->xstate);
 		return;
 	}
-	hal_xsetbv(0, hal_cpu()->xcr0_mask);
+	load_xcr0(hal_cpu()->xcr0_mask);
 	hal_xsave(v->xstate, UINT64_MAX);
 }
 
 static void xstate_load(struct vcpu *v)
 {
+	/* AMD restores the x87 pointers of an exception only when one is pending: leave none of another's. */
+	if (hal_cpu()->x87_pointers_stay)
+		hal_fninit();
 	if (!hal_cpu()->xsave) {
 		hal_fxrstor(v->xstate);
 		return;
 	}
 	/* With every component enabled, those not in the area become initial: nothing leaks. */
-	hal_xsetbv(0, hal_cpu()->xcr0_mask);
+	load_xcr0(hal_cpu()->xcr0_mask);
 	hal_xrstor(v->xstate, UINT64_MAX);
-	hal_xsetbv(0, v->xcr0);
+	load_xcr0(v->xcr0);
 }
 
 /* ---- Switching ---------------------------------------------------------------------------------- */
 
 void vcpu_save(struct vcpu *v)
 {
-	v->regs = *ENTRY_REGS;
 	v->fs_base = hal_rdfsbase();
 	v->gs_base = hal_rdgsbase();
 	v->ds = hal_read_ds();
@@ -220,29 +236,33 @@ static uint16_t selector_or_null(const struct vcpu *v, uint16_t sel)
 	return sel == KEEL_SS_RING1 || user_selector_ok(v, sel) ? sel : 0;
 }
 
+void vcpu_load_tsc_aux(const struct vcpu *v)
+{
+	if (this_cpu->tsc_aux == v->tsc_aux)	/* 0 without the register */
+		return;
+	this_cpu->tsc_aux = v->tsc_aux;
+	hal_wrmsr(MSR_TSC_AUX, v->tsc_aux);
+}
+
 void vcpu_load(struct vcpu *v)
 {
-	if (this_cpu->stack_user != v->part) {
-		/* The page still holds the last partition's registers (rule 2). */
-		memset((void *)KEEL_STACK_VA, 0, PAGE_SIZE);
-		this_cpu->stack_user = v->part;
-	}
 	/*
 	 * The metakernel's GDT has no TLS entries: load the selectors from a copy of the vCPU's.
 	 * The cached descriptors stay when CR3, and with it the GDT behind the address, changes.
 	 */
 	show_tls(v);
-	hal_write_ds(selector_or_null(v, v->ds));
-	hal_write_es(selector_or_null(v, v->es));
-	hal_write_fs(selector_or_null(v, v->fs));
-	hal_write_gs(selector_or_null(v, v->gs));
+	if (v->ds | hal_read_ds())	/* most often both are null */
+		hal_write_ds(selector_or_null(v, v->ds));
+	if (v->es | hal_read_es())
+		hal_write_es(selector_or_null(v, v->es));
+	if (v->fs | hal_read_fs())
+		hal_write_fs(selector_or_null(v, v->fs));
+	if (v->gs | hal_read_gs())
+		hal_write_gs(selector_or_null(v, v->gs));
 	hal_wrfsbase(v->fs_base);
 	hal_wrgsbase(v->gs_base);
-	if (hal_cpu()->rdtscp)
-		hal_wrmsr(MSR_TSC_AUX, v->tsc_aux);
+	vcpu_load_tsc_aux(v);
 	xstate_load(v);
-	entry_set_stack(v->hole_pt, this_cpu->stack_pa);
-	*ENTRY_REGS = v->regs;
 	v->run_since = hal_rdtsc();
 	this_cpu->current = v;
 }

@@ -24,6 +24,8 @@ struct vcpu {
 	struct keel_vcpu_page *vp;
 	struct vcpu_ro *ro;
 	uint64_t *hole_pt;
+	void *stack;		/* entry stacks */
+	struct regs *regs;	/* in there: also while it does not run */
 
 	/* Virtual control state. */
 	uint64_t cr0, cr3, cr4, xcr0;
@@ -48,7 +50,6 @@ struct vcpu {
 	uint64_t wake_tsc;	/* deadline of KEEL_HC_BLOCK, 0 none */
 
 	/* State while not loaded. */
-	struct regs regs;
 	uint64_t fs_base, gs_base;
 	uint16_t ds, es, fs, gs;
 	uint32_t tsc_aux;
@@ -71,6 +72,7 @@ bool vcpu_user_frame_ok(const struct vcpu *v, const struct keel_frame *f);
 /* Make the frame one that IRETQ in ring 0 takes. False: its RIP is not canonical, deliver #GP instead. */
 bool vcpu_sanitize(struct vcpu *v, struct regs *r);
 int vcpu_set_desc(struct vcpu *v, uint64_t index, uint64_t desc);
+void vcpu_load_tsc_aux(const struct vcpu *v);
 uint64_t vcpu_load_gs(struct vcpu *v, uint64_t sel);
 int vcpu_set_xcr0(struct vcpu *v, uint64_t value);
 

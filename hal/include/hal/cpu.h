@@ -103,6 +103,7 @@ struct hal_cpu {
 	bool x2apic, tsc_deadline, tsc_invariant, rdtscp;
 	bool smep, smap, umip, pcid, invpcid, pge, pdpe1gb;
 	bool xsave, xsaveopt, la57, pku, mwait;
+	bool x87_pointers_stay;	/* FXRSTOR, XRSTOR: old FIP, FDP, FOP stay if no exception is pending */
 	bool mtrr, pat, mce, erms, clflushopt;
 	uint8_t phys_bits;
 	uint32_t family, model, stepping;
@@ -313,6 +314,8 @@ static inline void hal_fxrstor(const void *area)
 {
 	__asm__ volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
 }
+
+static inline void hal_fninit(void) { __asm__ volatile("fninit" : : : "memory"); }
 
 static inline void hal_xsetbv(uint32_t reg, uint64_t v)
 {

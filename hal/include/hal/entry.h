@@ -4,17 +4,18 @@
  *
  * Under a partition's page tables only the last 2 MiB of the address space belong to the
  * metakernel (keel/abi.h has the addresses): read-only trampoline text, IDT, and per-vCPU page with
- * GDT, TSS and prebuilt IRETQ frames; a writable vCPU page; and the writable entry-stack page of
- * the CPU. Under the metakernel's own CR3 the same addresses show other frames for IDT and GDT/TSS
+ * GDT, TSS and prebuilt IRETQ frames; a writable vCPU page; and a writable page of entry stacks. Under
+ * the metakernel's own CR3 the same addresses show other frames for IDT and GDT/TSS
  * (all ring 0), so nothing needs LIDT or LGDT on the way in.
  *
  *   partition CR3                                metakernel CR3
  *   ring 3/1 --event--> stub: push registers --> mov cr3 --> mk_entry --> trap_handle(regs)
  *   ring 3/1 <--iretq-- pop registers <-- mov cr3 <-- tramp_exit <------- returns CR3
  *
- * The register frame stays in the stack page. Ring 1 of this CPU can write that page, but it does
- * not run while the metakernel does, and no other CPU ever maps it (design rule 1), so for the
- * metakernel it is private memory from entry to exit. What goes out is checked in entry_sanitize().
+ * The register frame stays in the stack page, which belongs to the vCPU: nobody else's values pass
+ * through it, so a switch copies and clears nothing. Its ring 1 can write that page, but does not run while
+ * the metakernel does (design rule 1), so it is private memory from entry to exit, and what lies in it when
+ * the vCPU runs again is checked as any frame on its way out (vcpu_sanitize).
  */
 #ifndef HAL_ENTRY_H
 #define HAL_ENTRY_H
@@ -98,19 +99,20 @@ static_assert(offsetof(struct vcpu_ro, syscall) == RO_FRAME_SYSCALL, "RO_FRAME_S
 static_assert(offsetof(struct vcpu_ro, pf) == RO_FRAME_PF, "RO_FRAME_PF");
 static_assert(offsetof(struct vcpu_ro, tss) == RO_TSS, "RO_TSS");
 
-/* Frame of an event from a partition, at the top of the stack page. */
-#define ENTRY_REGS	((struct regs *)(KEEL_STACK_VA + STK_RSP0 - REGS_SIZE))
+/* Frame of an event from a partition, at the top of its vCPU's stack page. */
+static inline struct regs *entry_regs(void *stack)
+{
+	return (struct regs *)((uint8_t *)stack + STK_RSP0 - REGS_SIZE);
+}
 
 /* Fill the GDT, TSS and frames of a partition's vCPU page; iret frames start with RIP 0. */
 void entry_init_vcpu_ro(struct vcpu_ro *ro, uint64_t mk_cr3);
 /* Once per CPU: IDT frames, the metakernel's GDT/TSS page, segment registers, SYSCALL MSRs.
  * hole_pt is the page table of the last 2 MiB in this CPU's metakernel CR3. */
-void entry_init_cpu(uint64_t *hole_pt, paddr_t cpu_pa, paddr_t stack_pa);
-/* Page table of the last 2 MiB for a vCPU: everything but vCPU page and stack is common. */
+void entry_init_cpu(uint64_t *hole_pt, paddr_t cpu_pa);
+/* Page table of the last 2 MiB for a vCPU: everything but its own three pages is common. */
 void entry_init_hole(uint64_t *hole_pt, paddr_t ro_pa, paddr_t vcpu_pa, paddr_t stack_pa);
-/* Point a vCPU's hole at the stack page of the CPU it is about to run on. */
-void entry_set_stack(uint64_t *hole_pt, paddr_t stack_pa);
-/* Leave for the first time: load cr3 and *ENTRY_REGS. Does not return. */
+/* Leave for the first time: load cr3 and the frame in the stack page. Does not return. */
 void entry_start(uint64_t cr3) __attribute__((noreturn));
 /* RIP ranges in the trampoline, for reports and for "resume #DB here". */
 bool entry_in_tramp(uint64_t rip);

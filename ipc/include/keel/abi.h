@@ -38,7 +38,7 @@
 #define KEEL_IDT_VA		0xffffffffffe10000	/* read-only */
 #define KEEL_VCPU_RO_VA		0xffffffffffe20000	/* read-only: GDT, TSS, iret frames of the vCPU */
 #define KEEL_VCPU_VA		0xffffffffffe30000	/* read-write: struct keel_vcpu_page */
-#define KEEL_STACK_VA		0xffffffffffe40000	/* read-write: ring-0 entry stacks of this CPU */
+#define KEEL_STACK_VA		0xffffffffffe40000	/* read-write: ring-0 entry stacks of the vCPU */
 
 /* ---- Segment selectors (values as a partition sees them in CS and SS) -------------------------- */
 #define KEEL_CS_RING1		0x11
