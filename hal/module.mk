@@ -11,6 +11,7 @@ hal-c-srcs := \
 	hal/x86_64/cpu.c \
 	hal/x86_64/ioapic.c \
 	hal/x86_64/memmap.c \
+	hal/x86_64/pci.c \
 	hal/x86_64/pic.c \
 	hal/x86_64/power.c \
 	hal/x86_64/rtc.c \

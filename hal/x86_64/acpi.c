@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * acpi.c - read MADT, MCFG, HPET, FADT; note DMAR and IVRS.
+ * acpi.c - read MADT, MCFG, HPET, FADT, and where DMAR and IVRS say IOMMUs are.
  *
  * Tables are firmware's, so they are not hostile, but they are often wrong: every length is
  * checked against what hal_phys_window() grants, every checksum is verified, every list is bounded.
@@ -160,6 +160,85 @@ static void parse_mcfg(struct acpi_info *info, const uint8_t *t, uint32_t len)
 	}
 }
 
+/* Where the FADT (5.2.9) names each register: old address, byte with the length, extended address. */
+static const struct {
+	uint8_t old, len, ext;
+} fadt_field[ACPI_NFIXED] = {
+	[ACPI_PM1A_EVT] = { 56, 88, 148 }, [ACPI_PM1B_EVT] = { 60, 88, 160 },
+	[ACPI_PM1A_CNT] = { 64, 89, 172 }, [ACPI_PM1B_CNT] = { 68, 89, 184 },
+	[ACPI_PM2_CNT] = { 72, 90, 196 }, [ACPI_PM_TMR] = { 76, 91, 208 },
+	[ACPI_GPE0] = { 80, 92, 220 }, [ACPI_GPE1] = { 84, 93, 232 },
+	[ACPI_SMI_CMD] = { 48, 0, 0 }, [ACPI_RESET] = { 0, 0, 116 },
+	[ACPI_SLEEP_CONTROL] = { 0, 0, 244 },
+	/* 256, beyond a byte: 12 behind the control register */
+	[ACPI_SLEEP_STATUS] = { 0, 0, 244 },
+};
+
+/* A generic address (5.2.3.2): space, bits, offset, access size, address. */
+static struct acpi_range generic_address(const uint8_t *gas)
+{
+	struct acpi_range r = { .pa = get64(gas + 4), .bytes = gas[1] / 8U, .io = gas[0] == 1 };
+
+	if (gas[0] > 1 || !r.pa)
+		r.bytes = 0;
+	else if (!r.bytes)
+		r.bytes = 1;
+	return r;
+}
+
+static void parse_fadt(struct acpi_info *info, const uint8_t *t, uint32_t len)
+{
+	for (unsigned int i = 0; i < ACPI_NFIXED; i++) {
+		uint32_t old = fadt_field[i].old, n = fadt_field[i].len, ext = fadt_field[i].ext;
+
+		if (i == ACPI_SLEEP_STATUS)
+			ext += 12;
+		if (old && old + 4 <= len && get32(t + old)) {
+			uint64_t bytes = n && n < len ? t[n] : 1;
+
+			info->fixed[i] = (struct acpi_range) { get32(t + old), bytes ? bytes : 1, true };
+		}
+		if (ext && ext + 12 <= len)
+			info->fixed[ACPI_EXTENDED + i] = generic_address(t + ext);
+	}
+}
+
+static void add_iommu(struct acpi_info *info, paddr_t pa, uint64_t bytes)
+{
+	if (pa && info->niommus < ACPI_MAX_IOMMUS)
+		info->iommu[info->niommus++] = (struct acpi_range) { pa, bytes, false };
+}
+
+/* Remapping units (VT-d 8.3): type 0, a size of 2^n pages, the address at 8. */
+static void parse_dmar(struct acpi_info *info, const uint8_t *t, uint32_t len)
+{
+	info->have_dmar = true;
+	for (uint32_t off = 48; off + 16 <= len;) {
+		uint32_t n = get16(t + off + 2);
+
+		if (n < 4 || off + n > len)
+			break;
+		if (get16(t + off) == 0 && n >= 16)
+			add_iommu(info, get64(t + off + 8), 0x1000UL << (t[off + 5] & 15));
+		off += n;
+	}
+}
+
+/* Blocks of type 10h, 11h, 40h (AMD IOMMU 5.2.2): the address at 8; registers are 512 KiB at most. */
+static void parse_ivrs(struct acpi_info *info, const uint8_t *t, uint32_t len)
+{
+	info->have_ivrs = true;
+	for (uint32_t off = 48; off + 24 <= len;) {
+		uint32_t n = get16(t + off + 2);
+
+		if (n < 4 || off + n > len)
+			break;
+		if (t[off] == 0x10 || t[off] == 0x11 || t[off] == 0x40)
+			add_iommu(info, get64(t + off + 8), 0x80000);
+		off += n;
+	}
+}
+
 static void parse_table(struct acpi_info *info, paddr_t pa)
 {
 	uint32_t len;
@@ -173,12 +252,12 @@ static void parse_table(struct acpi_info *info, paddr_t pa)
 		parse_mcfg(info, t, len);
 	else if (same(t, "HPET", 4) && len >= 56 && t[40] == 0)	/* address space 0: memory */
 		info->hpet_pa = get64(t + 44);
-	else if (same(t, "FACP", 4) && len >= 68)
-		info->pm1a_cnt = get32(t + 64);
+	else if (same(t, "FACP", 4))
+		parse_fadt(info, t, len);
 	else if (same(t, "DMAR", 4))
-		info->have_dmar = true;
+		parse_dmar(info, t, len);
 	else if (same(t, "IVRS", 4))
-		info->have_ivrs = true;
+		parse_ivrs(info, t, len);
 }
 
 static void parse_root(struct acpi_info *info, const uint8_t *root, uint32_t len, size_t entry_bytes)

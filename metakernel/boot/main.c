@@ -15,6 +15,7 @@
 #include <hal/power.h>
 #include <hal/rtc.h>
 #include "boot/bundle.h"
+#include "boot/chipset.h"
 #include "boot/load.h"
 #include "boot/windows.h"
 #include "entry/emul.h"
@@ -35,6 +36,7 @@
 
 uint64_t boot_wall_ns, boot_wall_tsc;
 static struct acpi_info acpi;
+static struct chipset chipset;
 static struct boot_info *boot;
 
 /* The top `bytes` of the highest RAM region that holds them and does not touch [busy, busy_end). */
@@ -136,6 +138,16 @@ static void say_trust(void)
 	log_printf("devices: no IOMMU in use; a partition with devices is trusted (DMA, MSI)\n");
 }
 
+static void look_at_chipset(void)
+{
+	unsigned int i;
+
+	chipset_scan(&chipset);
+	emul_ports_acpi(&acpi);
+	for (i = 0; i < chipset.npower; i++)
+		emul_ports_power(chipset.power[i]);
+}
+
 /* The rest of the start, on the metakernel's own stack. */
 static void __noreturn main_on_stack(void)
 {
@@ -157,7 +169,7 @@ static void __noreturn main_on_stack(void)
 	if (bi->early_end > bi->module_pa + bi->module_bytes)
 		claim_mk(bi->module_pa + bi->module_bytes, bi->early_end);
 	claim_mk(table_pa, bundle_pa + bi->module_bytes);
-	windows_allow(bi, &acpi);
+	windows_allow(bi, &acpi, &chipset);
 	load_all(bi, pa_to_va(bundle_pa), bi->module_bytes);
 	console_init(focus_partition(), irq_init());
 	sched_start();
@@ -171,7 +183,7 @@ void keel_main(struct boot_info *bi)
 	cpu_control();
 	hal_pic_disable();
 	acpi_parse(&acpi, bi->rsdp_pa);
-	emul_port_power((uint16_t)acpi.pm1a_cnt);
+	look_at_chipset();
 	cpu_bring_up();
 	hal_apic_init(acpi.lapic_pa, VEC_TIMER);
 	hal_ioapic_init(&acpi);

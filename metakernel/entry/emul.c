@@ -9,6 +9,7 @@
  */
 #include <hal/cpu.h>
 #include "entry/emul.h"
+#include "entry/insn.h"
 #include "mm/flush.h"
 #include "mm/root.h"
 #include "mm/walk.h"
@@ -19,131 +20,10 @@
 #include "lib/log.h"
 #include "lib/string.h"
 
-#define INSN_MAX	15
 #define CR0_FIXED	0x80050033UL	/* PE MP ET NE WP AM PG: what Linux runs with */
 /* Virtual CR4 bits a partition may set; the real CR4 never changes (rule 15). */
 #define CR4_VIRTUAL	(0x7fcUL | 0x10000 | 0x20000 | 0x40000 | 0x100000)
 #define CR4_TLB_BITS	(0x80UL | 0x10 | 0x20 | 0x20000)	/* PGE PSE PAE PCIDE */
-
-enum { SEG_NONE = 0, SEG_FS = 0x64, SEG_GS = 0x65 };
-
-struct insn {
-	uint8_t byte[INSN_MAX];
-	unsigned int len;	/* bytes fetched */
-	unsigned int pos;	/* next to decode */
-	unsigned int rex;
-	uint8_t segment;
-	bool operand16, rep, bad;
-};
-
-static uint8_t next(struct insn *in)
-{
-	if (in->pos >= in->len) {
-		in->bad = true;
-		return 0;
-	}
-	return in->byte[in->pos++];
-}
-
-static int32_t next32(struct insn *in)
-{
-	uint32_t v = next(in);
-
-	v |= (uint32_t)next(in) << 8;
-	v |= (uint32_t)next(in) << 16;
-	v |= (uint32_t)next(in) << 24;
-	return (int32_t)v;
-}
-
-/* Fetch up to 15 bytes, fewer where the next page is not readable; then the prefixes. */
-static bool fetch(struct vcpu *v, const struct regs *r, struct insn *in)
-{
-	unsigned int room = (unsigned int)(PAGE_SIZE - (r->rip & PAGE_MASK));
-	unsigned int first = room < INSN_MAX ? room : INSN_MAX;
-
-	memset(in, 0, sizeof(*in));
-	if (mmu_read_guest(v, r->rip, in->byte, first))
-		return false;
-	in->len = first;
-	if (first < INSN_MAX && !mmu_read_guest(v, r->rip + first, in->byte + first,
-						INSN_MAX - first))
-		in->len = INSN_MAX;
-	for (;;) {
-		uint8_t b = next(in);
-
-		switch (b) {
-		case 0x66: in->operand16 = true; continue;
-		case 0xf2: case 0xf3: in->rep = true; continue;
-		case SEG_FS: case SEG_GS: in->segment = b; continue;
-		case 0x2e: case 0x36: case 0x3e: case 0x26: continue;
-		}
-		if ((b & 0xf0) == 0x40) {
-			in->rex = b & 15;
-			return !in->bad;
-		}
-		in->pos--;
-		return !in->bad;
-	}
-}
-
-uint64_t *emul_reg(struct regs *r, unsigned int n)
-{
-	switch (n) {
-	case 0: return &r->rax;
-	case 1: return &r->rcx;
-	case 2: return &r->rdx;
-	case 3: return &r->rbx;
-	case 4: return &r->rsp;
-	case 5: return &r->rbp;
-	case 6: return &r->rsi;
-	case 7: return &r->rdi;
-	case 8: return &r->r8;
-	case 9: return &r->r9;
-	case 10: return &r->r10;
-	case 11: return &r->r11;
-	case 12: return &r->r12;
-	case 13: return &r->r13;
-	case 14: return &r->r14;
-	default: return &r->r15;
-	}
-}
-
-/* Address of a memory operand (SDM vol. 2A, 2.1.5); modrm was read, the rest is consumed. */
-static uint64_t effective_address(struct insn *in, struct regs *r, uint8_t modrm)
-{
-	unsigned int mod = modrm >> 6, rm = modrm & 7;
-	bool rip_relative = false;
-	uint64_t a = 0;
-
-	if (rm == 4) {
-		uint8_t sib = next(in);
-		unsigned int base = (sib & 7) | (in->rex & 1) << 3;
-		unsigned int index = (sib >> 3 & 7) | (in->rex & 2) << 2;
-
-		if (index != 4)
-			a = *emul_reg(r, index) << (sib >> 6);
-		if ((sib & 7) == 5 && mod == 0)
-			a += (uint64_t)(int64_t)next32(in);
-		else
-			a += *emul_reg(r, base);
-	} else if (mod == 0 && rm == 5) {
-		a = (uint64_t)(int64_t)next32(in);
-		rip_relative = true;
-	} else {
-		a = *emul_reg(r, rm | (in->rex & 1) << 3);
-	}
-	if (mod == 1)
-		a += (uint64_t)(int64_t)(int8_t)next(in);
-	else if (mod == 2)
-		a += (uint64_t)(int64_t)next32(in);
-	if (rip_relative)
-		a += r->rip + in->pos;	/* no group here has an immediate behind the operand */
-	if (in->segment == SEG_GS)
-		a += hal_rdgsbase();
-	else if (in->segment == SEG_FS)
-		a += hal_rdfsbase();
-	return a;
-}
 
 static uint64_t size_mask(unsigned int size)
 {
@@ -153,7 +33,7 @@ static uint64_t size_mask(unsigned int size)
 static bool emul_io(struct vcpu *v, struct regs *r, struct insn *in, uint8_t op)
 {
 	unsigned int size = op & 1 ? (in->operand16 ? 2 : 4) : 1;
-	uint16_t port = (uint16_t)(op & 8 ? r->rdx : next(in));
+	uint16_t port = (uint16_t)(op & 8 ? r->rdx : insn_next(in));
 
 	stat_inc(v, KEEL_STAT_EMUL_IO);
 	if (in->bad)
@@ -206,9 +86,9 @@ static void write_cr4(struct vcpu *v, uint64_t value)
 
 static bool emul_mov_cr(struct vcpu *v, struct regs *r, struct insn *in, bool write)
 {
-	uint8_t modrm = next(in);
+	uint8_t modrm = insn_next(in);
 	unsigned int cr = (modrm >> 3 & 7) | (in->rex & 4) << 1;
-	uint64_t *reg = emul_reg(r, (modrm & 7) | (in->rex & 1) << 3);
+	uint64_t *reg = insn_reg(r, (modrm & 7) | (in->rex & 1) << 3);
 
 	if (in->bad)
 		return false;
@@ -231,7 +111,7 @@ static bool emul_mov_cr(struct vcpu *v, struct regs *r, struct insn *in, bool wr
 static bool emul_0f01(struct vcpu *v, struct regs *r, struct insn *in)
 {
 	struct { uint16_t limit; uint64_t base; } __packed d;
-	uint8_t modrm = next(in);
+	uint8_t modrm = insn_next(in);
 	uint64_t a, gs;
 
 	if (in->bad)
@@ -247,7 +127,7 @@ static bool emul_0f01(struct vcpu *v, struct regs *r, struct insn *in)
 	}
 	if (modrm >> 6 == 3)
 		return false;
-	a = effective_address(in, r, modrm);
+	a = insn_address(in, r, modrm);
 	if (in->bad)
 		return false;
 	switch (modrm >> 3 & 7) {
@@ -266,7 +146,7 @@ static bool emul_0f01(struct vcpu *v, struct regs *r, struct insn *in)
 static bool emul_0f(struct vcpu *v, struct regs *r, struct insn *in)
 {
 	uint64_t value = 0;
-	uint8_t op = next(in), modrm;
+	uint8_t op = insn_next(in), modrm;
 
 	if (in->bad)
 		return false;
@@ -283,11 +163,11 @@ static bool emul_0f(struct vcpu *v, struct regs *r, struct insn *in)
 	stat_inc(v, KEEL_STAT_EMUL_OTHER);
 	switch (op) {
 	case 0x00:		/* LLDT, LTR */
-		modrm = next(in);
+		modrm = insn_next(in);
 		if ((modrm >> 3 & 7) != 2 && (modrm >> 3 & 7) != 3)
 			return false;
 		if (modrm >> 6 != 3)
-			effective_address(in, r, modrm);
+			insn_address(in, r, modrm);
 		return !in->bad;
 	case 0x01:
 		return emul_0f01(v, r, in);
@@ -299,14 +179,14 @@ static bool emul_0f(struct vcpu *v, struct regs *r, struct insn *in)
 	case 0x22:
 		return emul_mov_cr(v, r, in, op == 0x22);
 	case 0x21:		/* MOV from DR: no breakpoints, DR7 at its initial value (rule 13) */
-		modrm = next(in);
-		*emul_reg(r, (modrm & 7) | (in->rex & 1) << 3) =
+		modrm = insn_next(in);
+		*insn_reg(r, (modrm & 7) | (in->rex & 1) << 3) =
 			(modrm >> 3 & 7) == 6 ? DR6_INIT | v->dr6 : (modrm >> 3 & 7) == 7 ? 0x400 : 0;
 		return !in->bad;
 	case 0x23:		/* MOV to DR: ignored but for DR6's flags, DR7 stays 0x400 */
-		modrm = next(in);
+		modrm = insn_next(in);
 		if ((modrm >> 3 & 7) == 6)
-			v->dr6 = (uint32_t)*emul_reg(r, (modrm & 7) | (in->rex & 1) << 3) & DR6_FLAGS;
+			v->dr6 = (uint32_t)*insn_reg(r, (modrm & 7) | (in->rex & 1) << 3) & DR6_FLAGS;
 		return !in->bad;
 	case 0x33:		/* RDPMC */
 		r->rax = r->rdx = 0;
@@ -328,7 +208,7 @@ static bool emul_hlt(struct vcpu *v)
 
 static bool emul(struct vcpu *v, struct regs *r, struct insn *in)
 {
-	uint8_t op = next(in);
+	uint8_t op = insn_next(in);
 
 	if (in->bad)
 		return false;
@@ -359,7 +239,7 @@ bool emul_gp(struct vcpu *v, struct regs *r)
 	/* Peers have nothing to emulate: for them every privileged instruction is a fault. */
 	if (!v->entry[KEEL_ENTRY_EVENT_KERNEL] && !v->part->man->devices)
 		return false;
-	if (r->error || !fetch(v, r, &in) || !emul(v, r, &in))
+	if (r->error || !insn_fetch(v, r, &in) || in.lock || !emul(v, r, &in))
 		return false;
 	r->rip += in.pos;
 	return true;

@@ -12,6 +12,7 @@
 #include "entry/hcall.h"
 #include "entry/trap.h"
 #include "mm/check.h"
+#include "mm/pte.h"
 #include "mm/root.h"
 #include "mm/shadow.h"
 #include "part/part.h"
@@ -43,11 +44,18 @@ static void trap_pf(struct vcpu *v, struct regs *r)
 	case MMU_RETRY:
 		return;
 	case MMU_FORBIDDEN:
+		if ((r->error & PF_W) && !from_user(r) && emul_drop_store(v, r, va))
+			return;
 		if (part_log_ok(v->part))
 			log_printf("%s: access to a frame it does not own, va %#lx, rip %#lx\n",
 				   v->part->man->name, va, r->rip);
 		if (!v->entry[KEEL_ENTRY_EVENT_KERNEL]) {
 			part_fault(v->part, r, va, "access to memory that is not its own");
+			return;
+		}
+		/* As a page fault Linux would find its entry in order and retry for ever. */
+		if (r->error & (PF_W | PF_I)) {
+			event_exception(v, r, VEC_GP, 0);
 			return;
 		}
 		break;

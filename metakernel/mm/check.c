@@ -88,7 +88,8 @@ static void check_frame(const struct vcpu *v, vaddr_t va, uint64_t e, paddr_t pa
 		REQUIRE(!(e & (PTE_PWT | PTE_PCD)), v, va, e);
 		return;
 	}
-	REQUIRE(owner == FRAMES_NONE && p->man->devices && leaf_mmio_allowed(pa), v, va, e);
+	REQUIRE(owner == FRAMES_NONE && p->man->devices && leaf_mmio_rights(pa), v, va, e);
+	REQUIRE(!(e & PTE_W) || leaf_mmio_rights(pa) & PTE_W, v, va, e);
 }
 
 static uint64_t check_l1(const struct vcpu *v, const uint64_t *l1, vaddr_t base)

@@ -7,17 +7,18 @@
 #include "mm/leaf.h"
 #include "lib/log.h"
 
-static struct { paddr_t base, end; } mmio[64];
+static struct { paddr_t base, end; bool write; } mmio[64];
 static unsigned int nmmio;
 
-void leaf_allow_mmio(paddr_t base, uint64_t bytes)
+void leaf_allow_mmio(paddr_t base, uint64_t bytes, bool write)
 {
 	if (nmmio == ARRAY_SIZE(mmio)) {
 		log_printf("too many MMIO windows: none at %#lx\n", base);
 		return;
 	}
 	mmio[nmmio].base = base;
-	mmio[nmmio++].end = base + bytes;
+	mmio[nmmio].end = base + bytes;
+	mmio[nmmio++].write = write;
 }
 
 bool leaf_mmio_window(paddr_t pa, uint64_t bytes)
@@ -25,12 +26,17 @@ bool leaf_mmio_window(paddr_t pa, uint64_t bytes)
 	unsigned int i;
 
 	for (i = 0; i < nmmio; i++)
-		if (pa >= mmio[i].base && pa < mmio[i].end && bytes <= mmio[i].end - pa)
+		if (mmio[i].write && pa >= mmio[i].base && pa < mmio[i].end && bytes <= mmio[i].end - pa)
 			return true;
 	return false;
 }
 
-bool leaf_mmio_allowed(paddr_t pa)
+uint64_t leaf_mmio_rights(paddr_t pa)
 {
-	return leaf_mmio_window(pa, 1);
+	unsigned int i;
+
+	for (i = 0; i < nmmio; i++)
+		if (pa >= mmio[i].base && pa < mmio[i].end)
+			return mmio[i].write ? PTE_P | PTE_W : PTE_P;
+	return 0;
 }

@@ -13,22 +13,31 @@
 #include "mm/frames.h"
 #include "mm/pte.h"
 
-/* Ranges of machine addresses that are not RAM and that a `devices` partition may map. */
-void leaf_allow_mmio(paddr_t base, uint64_t bytes);
-bool leaf_mmio_allowed(paddr_t pa);
-/* Does one window hold all of it? */
+/* Ranges of machine addresses that are not RAM and that a `devices` partition may map; `write`: may write. */
+void leaf_allow_mmio(paddr_t base, uint64_t bytes, bool write);
+/* PTE_P, PTE_P | PTE_W, or 0. */
+uint64_t leaf_mmio_rights(paddr_t pa);
+/* Does one window for writing hold all of it? */
 bool leaf_mmio_window(paddr_t pa, uint64_t bytes);
 
-/* I2 for one 4 KiB frame. */
-static inline bool leaf_allowed(const struct partition *p, paddr_t pa)
+#define LEAF_ALL	(PTE_P | PTE_W)
+
+/* I2 for one 4 KiB frame: LEAF_ALL, PTE_P (read only) or 0. */
+static inline uint64_t leaf_rights(const struct partition *p, paddr_t pa)
 {
 	uint16_t owner = frames_owner(pa >> PAGE_SHIFT);
 
 	if (owner == p->owner)
-		return true;
+		return LEAF_ALL;
 	if (owner & FRAMES_CHANNEL)
-		return chan_attached(owner, p);
-	return owner == FRAMES_NONE && p->man->devices && leaf_mmio_allowed(pa);
+		return chan_attached(owner, p) ? LEAF_ALL : 0;
+	return owner == FRAMES_NONE && p->man->devices ? leaf_mmio_rights(pa) : 0;
+}
+
+/* May this access be? (error: of #PF) */
+static inline bool leaf_allows(uint64_t rights, uint64_t error)
+{
+	return rights & (error & PF_W ? PTE_W : PTE_P);
 }
 
 /* I2 for a 2 MiB range: only what one owner summary or one MMIO window can answer. */
@@ -76,14 +85,16 @@ static inline uint64_t leaf_cache_checked(paddr_t pa, uint64_t flags)
 static inline uint64_t leaf_small(const struct partition *p, uint64_t old, uint64_t e, uint64_t upper)
 {
 	paddr_t pa = e & PTE_ADDR;
-	uint64_t flags;
+	uint64_t flags, may;
 
 	if ((e & (PTE_P | PTE_A)) != (PTE_P | PTE_A))
 		return 0;
 	flags = (e & PTE_PS) | leaf_flags(e, (upper & e & (PTE_W | PTE_U)) | ((upper | e) & PTE_NX));
-	if ((old & PTE_P) && !((old ^ e) & LEAF_PLACE))
+	/* Rights that grow are looked up again: the frame may be read-only. */
+	if ((old & PTE_P) && !((old ^ e) & LEAF_PLACE) && !(flags & ~old & PTE_W))
 		return pa | flags;
-	return leaf_allowed(p, pa) ? pa | leaf_cache_checked(pa, flags) : 0;
+	may = leaf_rights(p, pa);
+	return may ? pa | leaf_cache_checked(pa, flags & (may | ~PTE_W)) : 0;
 }
 
 #endif

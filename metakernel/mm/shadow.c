@@ -3,7 +3,7 @@
  * shadow.c - filling shadow page tables.
  *
  * Owns:       the partition's shadow pool.
- * Invariants: I2: every present leaf passes leaf_allowed() when it is written, and the frame cannot
+ * Invariants: I2: every present leaf passes leaf_rights() when it is written, and the frame cannot
  *             change owner before mmu_flush_all(). No G bit (rule 16). Absent entries are zero
  *             (rule 19). Upper levels allow everything; a leaf is the product of all rights.
  *             Leaves are 4 KiB or 2 MiB.
@@ -129,7 +129,7 @@ static bool fill_last(struct vcpu *v, vaddr_t va, uint64_t error)
 	struct shadow_pool *s = &v->part->pool;
 	const struct shadow_last *last = &s->last;
 	unsigned int i1 = (va >> 12) & 511;
-	uint64_t e, rights;
+	uint64_t e, rights, may;
 	paddr_t pa;
 
 	if (va >> 21 != last->tag)
@@ -137,10 +137,12 @@ static bool fill_last(struct vcpu *v, vaddr_t va, uint64_t error)
 	e = __atomic_load_n(&last->guest[i1], __ATOMIC_RELAXED);
 	pa = e & PTE_ADDR;
 	rights = (last->upper_rights & e & (PTE_W | PTE_U)) | ((last->upper_rights | e) & PTE_NX);
-	if (!(e & PTE_P) || !access_allowed(rights, error) || !leaf_allowed(v->part, pa) ||
+	may = leaf_rights(v->part, pa);
+	if (!(e & PTE_P) || !access_allowed(rights, error) || !leaf_allows(may, error) ||
 	    !walk_set_bits(&last->guest[i1], &e, error & PF_W ? PTE_A | PTE_D : PTE_A))
 		return false;
-	entry_set(s, last->l1, i1, pa | leaf_cache_checked(pa, (e & PTE_PS) | leaf_flags(e, rights)));
+	entry_set(s, last->l1, i1, pa | leaf_cache_checked(pa, (e & PTE_PS) |
+							   leaf_flags(e, rights & (may | ~PTE_W))));
 	fill_around(v, last->l1, i1, last->guest, last->upper_rights, error & PF_W);
 	return true;
 }
@@ -171,6 +173,7 @@ static bool empty_bus(const struct partition *p, struct walk *w, uint64_t error)
 enum mmu_result mmu_fault(struct vcpu *v, vaddr_t va, uint64_t error, uint64_t *guest_error)
 {
 	struct walk w;
+	uint64_t may;
 
 	*guest_error = error & (PF_W | PF_U | PF_I);
 	if (va >= KEEL_HOLE_BASE) {
@@ -184,7 +187,10 @@ enum mmu_result mmu_fault(struct vcpu *v, vaddr_t va, uint64_t error, uint64_t *
 	*guest_error |= PF_P;
 	if (!access_allowed(w.rights, error))
 		return MMU_GUEST;
-	if (!leaf_allowed(v->part, w.pa) && !empty_bus(v->part, &w, error))
+	may = leaf_rights(v->part, w.pa);
+	if (leaf_allows(may, error))
+		w.rights &= may | ~PTE_W;
+	else if (!empty_bus(v->part, &w, error))
 		return MMU_FORBIDDEN;
 	if (!walk_set_accessed(&w, error & PF_W))
 		return MMU_RETRY;
@@ -195,14 +201,18 @@ enum mmu_result mmu_fault(struct vcpu *v, vaddr_t va, uint64_t error, uint64_t *
 int mmu_fill_hint(struct vcpu *v, vaddr_t va, uint64_t error)
 {
 	struct walk w;
+	uint64_t may;
 
 	if (va >> 47)
 		return -KEEL_EFAULT;
 	if (fill_last(v, va, error | PF_U))
 		return 0;
-	if (!guest_walk(v, va, &w) || !access_allowed(w.rights, error | PF_U) ||
-	    !leaf_allowed(v->part, w.pa))
+	if (!guest_walk(v, va, &w) || !access_allowed(w.rights, error | PF_U))
 		return -KEEL_EFAULT;
+	may = leaf_rights(v->part, w.pa);
+	if (!leaf_allows(may, error))
+		return -KEEL_EFAULT;
+	w.rights &= may | ~PTE_W;
 	if (walk_set_accessed(&w, error & PF_W))
 		install_sure(v, va, &w, error & PF_W);
 	return 0;

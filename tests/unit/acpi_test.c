@@ -158,7 +158,68 @@ static void sound_tables_are_read(void **state)
 	assert_int_equal(info.mcfg[0].pa, 0xb0000000);
 	assert_int_equal(info.mcfg[0].bus_last, 255);
 	assert_int_equal(info.hpet_pa, 0xfed00000);
-	assert_int_equal(info.pm1a_cnt, 0x604);
+	assert_int_equal(info.fixed[ACPI_PM1A_CNT].pa, 0x604);
+	assert_true(info.fixed[ACPI_PM1A_CNT].io);
+	assert_int_equal(info.niommus, 0);
+}
+
+static void gas(paddr_t pa, uint8_t space, uint8_t bits, uint64_t address)
+{
+	memory[pa] = space;
+	memory[pa + 1] = bits;
+	put64(pa + 4, address);
+}
+
+static void power_registers_are_found_old_and_extended(void **state)
+{
+	(void)state;
+	put32(FADT_PA + 48, 0xb2);
+	put32(FADT_PA + 56, 0x600);
+	put32(FADT_PA + 68, 0x704);
+	put32(FADT_PA + 80, 0x620);
+	memory[FADT_PA + 88] = 4;
+	memory[FADT_PA + 89] = 2;
+	memory[FADT_PA + 92] = 16;
+	gas(FADT_PA + 116, 1, 8, 0xcf9);
+	gas(FADT_PA + 184, 1, 16, 0x1804);
+	gas(FADT_PA + 244, 0, 8, 0xfea00200);
+	gas(FADT_PA + 256, 2, 8, 0x40);		/* configuration space: no range */
+	seal(FADT_PA, "FACP", 268);
+	acpi_parse(&info, RSDP_PA);
+	assert_int_equal(info.fixed[ACPI_SMI_CMD].bytes, 1);
+	assert_int_equal(info.fixed[ACPI_PM1A_EVT].bytes, 4);
+	assert_int_equal(info.fixed[ACPI_PM1B_CNT].pa, 0x704);
+	assert_int_equal(info.fixed[ACPI_PM1B_CNT].bytes, 2);
+	assert_int_equal(info.fixed[ACPI_GPE0].bytes, 16);
+	assert_int_equal(info.fixed[ACPI_GPE1].bytes, 0);
+	assert_int_equal(info.fixed[ACPI_EXTENDED + ACPI_PM1B_CNT].pa, 0x1804);
+	assert_int_equal(info.fixed[ACPI_EXTENDED + ACPI_RESET].pa, 0xcf9);
+	assert_int_equal(info.fixed[ACPI_EXTENDED + ACPI_SLEEP_CONTROL].pa, 0xfea00200);
+	assert_false(info.fixed[ACPI_EXTENDED + ACPI_SLEEP_CONTROL].io);
+	assert_int_equal(info.fixed[ACPI_EXTENDED + ACPI_SLEEP_STATUS].bytes, 0);
+}
+
+static void iommus_are_found(void **state)
+{
+	static const uint8_t drhd[16] = { 0, 0, 16, 0, 0, 1 }, rmrr[24] = { 1, 0, 24 };
+
+	(void)state;
+	memcpy(memory + DMAR_PA + 48, rmrr, sizeof(rmrr));
+	memcpy(memory + DMAR_PA + 72, drhd, sizeof(drhd));
+	put64(DMAR_PA + 80, 0xd0090000);
+	seal(DMAR_PA, "DMAR", 88);
+	acpi_parse(&info, RSDP_PA);
+	assert_int_equal(info.niommus, 1);
+	assert_int_equal(info.iommu[0].pa, 0xd0090000);
+	assert_int_equal(info.iommu[0].bytes, 0x2000);
+	memory[DMAR_PA + 48] = 0x10;		/* the same as AMD's: type, flags, length, .., address */
+	put64(DMAR_PA + 56, 0xd0180000);
+	memory[DMAR_PA + 72] = 0x20;
+	seal(DMAR_PA, "IVRS", 88);
+	acpi_parse(&info, RSDP_PA);
+	assert_true(info.have_ivrs);
+	assert_int_equal(info.niommus, 1);
+	assert_int_equal(info.iommu[0].pa, 0xd0180000);
 }
 
 static void a_bad_xsdt_falls_back_to_the_rsdt(void **state)
@@ -319,6 +380,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(sound_tables_are_read),
+		TEST(power_registers_are_found_old_and_extended),
+		TEST(iommus_are_found),
 		TEST(a_bad_xsdt_falls_back_to_the_rsdt),
 		TEST(revision_0_uses_the_rsdt),
 		TEST(without_a_madt_there_are_defaults),

@@ -107,9 +107,10 @@ static void memory_start(void)
 	give(HOLE_1G + 0x200000, MACHINE_END, OWNER);
 	next_table = OWN;
 	if (!windows_made) {
-		leaf_allow_mmio(0xa0000, 0x60000);
-		leaf_allow_mmio(MMIO, 0x200000);
-		leaf_allow_mmio(0xfd000000, 0x1000000);
+		leaf_allow_mmio(0xa0000, 0x60000, true);
+		leaf_allow_mmio(MMIO, 0x200000, true);
+		leaf_allow_mmio(TABLES, 0x200000, false);
+		leaf_allow_mmio(0xfd000000, 0x1000000, true);
 		windows_made = true;
 	}
 }

@@ -10,6 +10,7 @@
  *   FOREIGN   another partition's, 2 MiB
  *   CHAN      1 MiB of a channel it is attached to, then 1 MiB of one it is not
  *   MMIO      2 MiB no RAM, with a window over all; NO_MMIO: 2 MiB no RAM, no window
+ *   TABLES    2 MiB no RAM, with a window to read only
  *   OWN_1G    1 GiB of the partition's, but for one 2 MiB block of another's (HOLE_1G)
  *
  * The walkers here are written apart from mmu.c, level by level from the manual, to judge it.
@@ -36,6 +37,7 @@
 #define MMIO		0x05600000UL
 #define NO_MMIO		0x05800000UL
 #define RAM_END		0x05a00000UL
+#define TABLES		0xfc000000UL
 #define OWN_1G		0x40000000UL
 #define HOLE_1G		(OWN_1G + 7 * 0x200000UL)
 #define MACHINE_END	0x80000000UL

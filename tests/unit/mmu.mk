@@ -3,6 +3,8 @@
 unit_mm_srcs		:= $(addprefix metakernel/mm/,flush.c frames.c leaf.c pool.c root.c shadow.c walk.c)
 mmu_test-srcs		:= $(unit_mm_srcs) tests/unit/machine.c
 mmu_random_test-srcs	:= $(mmu_test-srcs)
+mmu_tables_test-srcs	:= $(mmu_test-srcs)
+mmu_tables_test-cflags	:= -Itests/unit/shim -Ihal/include
 
 unit_shim_cflags	:= -Itests/unit/shim -Ihal/include
 $(foreach s,$(unit_mm_srcs:.c=),$(eval $(s)-cflags := $(unit_shim_cflags)))
@@ -15,3 +17,6 @@ event_test-srcs		:= metakernel/mm/frames.c
 event_test-cflags	:= $(unit_shim_cflags)
 vcpu_test-srcs		:= metakernel/mm/frames.c
 vcpu_test-cflags	:= $(unit_shim_cflags)
+pci_test-cflags		:= $(unit_shim_cflags)
+ports_test-cflags	:= $(unit_shim_cflags)
+windows_test-cflags	:= $(unit_shim_cflags)

@@ -11,6 +11,7 @@
 #define ACPI_MAX_IOAPICS	8
 #define ACPI_MAX_OVERRIDES	16
 #define ACPI_MAX_MCFG		8
+#define ACPI_MAX_IOMMUS		16
 
 struct acpi_ioapic {
 	uint32_t id;
@@ -30,6 +31,19 @@ struct acpi_mcfg {		/* configuration space of PCI buses bus_first..bus_last */
 	uint8_t bus_first, bus_last;
 };
 
+struct acpi_range {
+	paddr_t pa;		/* or port */
+	uint64_t bytes;		/* 0: absent */
+	bool io;		/* ports, not memory */
+};
+
+/* Registers of the FADT, from its old fields and, ACPI_EXTENDED further, from its extended ones. */
+enum acpi_fixed {
+	ACPI_PM1A_EVT, ACPI_PM1B_EVT, ACPI_PM1A_CNT, ACPI_PM1B_CNT, ACPI_PM2_CNT, ACPI_PM_TMR, ACPI_GPE0,
+	ACPI_GPE1, ACPI_SMI_CMD, ACPI_RESET, ACPI_SLEEP_CONTROL, ACPI_SLEEP_STATUS, ACPI_NFIXED,
+	ACPI_EXTENDED = ACPI_NFIXED,
+};
+
 struct acpi_info {
 	bool have_rsdp, have_madt;
 	paddr_t lapic_pa;
@@ -42,7 +56,9 @@ struct acpi_info {
 	struct acpi_mcfg mcfg[ACPI_MAX_MCFG];
 	unsigned int nmcfg;
 	paddr_t hpet_pa;			/* 0: none */
-	paddr_t pm1a_cnt;			/* port of the PM1a control register, 0: unknown */
+	struct acpi_range fixed[2 * ACPI_NFIXED];
+	struct acpi_range iommu[ACPI_MAX_IOMMUS];	/* register blocks of VT-d, AMD-Vi */
+	unsigned int niommus;
 	bool have_dmar, have_ivrs;		/* an IOMMU is described */
 	unsigned int nbad;			/* tables with a bad length or checksum, ignored */
 };

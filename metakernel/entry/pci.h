@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pci.h - the configuration space that a partition with the devices sees.
+ */
+#ifndef METAKERNEL_ENTRY_PCI_H
+#define METAKERNEL_ENTRY_PCI_H
+
+#include "run/vcpu.h"
+
+/* Registers of every function (PCI 3.0, 6.1), and of PCI-PCI bridges (PCI-PCI bridge 1.2, 3.2). */
+#define PCI_ID			0x00
+#define PCI_COMMAND		0x04
+#define PCI_COMMAND_IO		0x1U
+#define PCI_COMMAND_MEMORY	0x2U
+#define PCI_CLASS		0x08
+#define PCI_HEADER_TYPE		0x0e
+#define PCI_BAR			0x10
+#define PCI_ROM			0x30
+#define PCI_INTERRUPT_LINE	0x3c
+#define PCI_BRIDGE_BUSES	0x18
+#define PCI_BRIDGE_IO		0x1c
+#define PCI_BRIDGE_MEMORY	0x20
+#define PCI_BRIDGE_PREFETCH	0x24
+#define PCI_BRIDGE_LIMIT_HIGH	0x2c
+#define PCI_BRIDGE_ROM		0x38
+
+/* What a function is to the filter. */
+enum pci_kind {
+	PCI_ABSENT,
+	PCI_CHIPSET,	/* part of the machine's own logic: few registers may be written */
+	PCI_BRIDGE,	/* PCI-PCI bridge */
+	PCI_DEVICE,
+};
+
+/* `function`: bus << 16 | device << 11 | function << 8. */
+enum pci_kind pci_kind(uint32_t function);
+
+struct pci_bar {
+	uint64_t base, bytes;	/* bytes 0: not there */
+	bool io, wide;		/* wide: two registers */
+};
+
+/* BAR `index` as it stands. Its size is asked for, with the function's decoding off for a moment. */
+struct pci_bar pci_bar(uint32_t function, unsigned int index);
+
+/* Ports 0xcf8..0xcff, all of the access within them. */
+uint32_t pci_port_in(uint16_t port, unsigned int size);
+void pci_port_out(struct vcpu *v, uint16_t port, unsigned int size, uint32_t value);
+
+#endif
