@@ -303,6 +303,39 @@ static void allocator_hands_out_disjoint_pieces(void **state)
 	assert_int_equal(keel_dc_alloc(&f->c, 1), 0);
 }
 
+/* ---- what a server tells ----------------------------------------------------------------------- */
+
+static void only_stored_files_may_be_read_ahead(void **state)
+{
+	(void)state;
+	assert_int_equal(keel_dc_opened(true, 5, 8), 7 | 5 << KEEL_DC_OPENED_SIZE_SHIFT);
+	assert_int_equal(keel_dc_opened(true, 4096, 0) & 0xff, KEEL_DC_OPENED_TOLD | KEEL_DC_OPENED_SEEK);
+	assert_int_equal(keel_dc_opened(false, 0, 8), KEEL_DC_OPENED_TOLD);
+	assert_int_equal(keel_dc_opened(true, 1ULL << 40, 8) >> KEEL_DC_OPENED_SIZE_SHIFT, KEEL_DC_OPENED_LARGE);
+}
+
+static void the_time_is_taken_whole(void **state)
+{
+	static struct keel_dc_header h;
+	uint64_t ns = 0, tsc = 0;
+
+	(void)state;
+	assert_false(keel_dc_clock(&h, &ns, &tsc));	/* never told */
+	keel_dc_clock_set(&h, 5, 6);
+	assert_true(keel_dc_clock(&h, &ns, &tsc));
+	assert_int_equal(ns, 5);
+	assert_int_equal(tsc, 6);
+	h.clock_seq |= 1;				/* being changed, for ever: ends all the same */
+	assert_false(keel_dc_clock(&h, &ns, &tsc));
+	keel_dc_clock_set(&h, 7, 8);
+	assert_true(keel_dc_clock(&h, &ns, &tsc));
+	assert_int_equal(ns, 7);
+	h.clock_seq = UINT32_MAX - 1;			/* wraps: 0 would say never */
+	keel_dc_clock_set(&h, 9, 10);
+	assert_true(keel_dc_clock(&h, &ns, &tsc));
+	assert_int_equal(tsc, 10);
+}
+
 #define CLIENT(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -313,6 +346,8 @@ int main(void)
 		cmocka_unit_test(odd_windows_are_refused),
 		cmocka_unit_test(layouts_that_leave_the_window_are_refused),
 		cmocka_unit_test(ranges_do_not_overflow),
+		cmocka_unit_test(only_stored_files_may_be_read_ahead),
+		cmocka_unit_test(the_time_is_taken_whole),
 		CLIENT(client_waits_for_its_generation),
 		CLIENT(client_refuses_a_foreign_header),
 		CLIENT(client_submits_no_more_than_fits),

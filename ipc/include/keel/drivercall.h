@@ -26,7 +26,7 @@
  *
  *   call       fd          off          addr    len        op_flags        res >= 0
  *   NOP        -           -            -       -          -               0
- *   OPENAT     AT_FDCWD    -            path    mode       KEEL_DC_O_*     file number
+ *   OPENAT     AT_FDCWD    -            path    mode       KEEL_DC_O_*     file number; flags: OPENED_*
  *   CLOSE      file        -            -       -          -               0
  *   READ       file        position     buffer  bytes      -               bytes, 0 at the end
  *   WRITE      file        position     buffer  bytes      -               bytes
@@ -100,6 +100,14 @@
 				 KEEL_DC_O_TRUNC | KEEL_DC_O_APPEND | KEEL_DC_O_DIRECTORY | \
 				 KEEL_DC_O_NOFOLLOW | KEEL_DC_O_IGNORED)
 
+/* keel_cqe.flags of an OPENAT that opened a file: what the server saw of it then. */
+#define KEEL_DC_OPENED_TOLD	1u	/* the rest means something; 0 from a server that does not tell */
+#define KEEL_DC_OPENED_SEEK	2u	/* a regular file: reads and writes have positions */
+#define KEEL_DC_OPENED_STORED	4u	/* it has blocks: what is read was stored before, and is not made
+					 * for the reader (procfs, sysfs); so it may be read ahead */
+#define KEEL_DC_OPENED_SIZE_SHIFT 8	/* from here on: its size in bytes, or KEEL_DC_OPENED_LARGE */
+#define KEEL_DC_OPENED_LARGE	0xffffffu
+
 /* Layout of struct io_uring_sqe (checked in tests/unit). */
 struct keel_sqe {		/* 64 bytes */
 	uint8_t	 opcode;	/* KEEL_OP_* */
@@ -123,7 +131,7 @@ static_assert(sizeof(struct keel_sqe) == 64, "keel_sqe size");
 struct keel_cqe {		/* 16 bytes */
 	uint64_t user_data;
 	int32_t	 res;		/* >= 0, or negative errno */
-	uint32_t flags;		/* 0 */
+	uint32_t flags;		/* KEEL_DC_OPENED_*, or 0 */
 };
 static_assert(sizeof(struct keel_cqe) == 16, "keel_cqe size");
 
@@ -139,7 +147,11 @@ struct keel_dc_header {
 	uint32_t sq_entries, cq_entries;	/* powers of two; cq_entries >= sq_entries */
 	uint64_t sq_off, cq_off;	/* of entry 0, 64-aligned */
 	uint64_t buf_off, buf_bytes;	/* page-aligned */
-	uint8_t	 reserved0[128 - 72];
+	uint32_t clock_seq;	/* of the next two: odd while they change, 0: never told */
+	uint32_t reserved3;
+	uint64_t wall_ns;	/* CLOCK_REALTIME of Linux, ns, at TSC value wall_tsc */
+	uint64_t wall_tsc;
+	uint8_t	 reserved0[128 - 96];
 	/* written by the client */
 	uint32_t client_generation;	/* the session it asks for */
 	uint8_t	 reserved1[128 - 4];
@@ -152,6 +164,9 @@ KEEL_OFF(keel_dc_header, generation, 16);
 KEEL_OFF(keel_dc_header, window_bytes, 24);
 KEEL_OFF(keel_dc_header, sq_off, 40);
 KEEL_OFF(keel_dc_header, buf_bytes, 64);
+KEEL_OFF(keel_dc_header, clock_seq, 72);
+KEEL_OFF(keel_dc_header, wall_ns, 80);
+KEEL_OFF(keel_dc_header, wall_tsc, 88);
 KEEL_OFF(keel_dc_header, client_generation, 128);
 KEEL_OFF(keel_dc_header, sq, 256);
 KEEL_OFF(keel_dc_header, cq, 384);
@@ -210,6 +225,47 @@ static inline bool keel_dc_layout_ok(const struct keel_dc_layout *l, uint64_t wi
 	       l->buf_bytes &&
 	       keel_dc_range_ok(l->buf_off, l->buf_bytes, l->cq_off + cq_bytes,
 				window_bytes - l->cq_off - cq_bytes);
+}
+
+/* Server: KEEL_DC_OPENED_* for a file of that size with so many blocks. */
+static inline uint32_t keel_dc_opened(bool regular, uint64_t bytes, uint64_t blocks)
+{
+	uint64_t size = bytes < KEEL_DC_OPENED_LARGE ? bytes : KEEL_DC_OPENED_LARGE;
+
+	return KEEL_DC_OPENED_TOLD | (regular ? KEEL_DC_OPENED_SEEK : 0) |
+	       (regular && blocks ? KEEL_DC_OPENED_STORED : 0) |
+	       (uint32_t)(size << KEEL_DC_OPENED_SIZE_SHIFT);
+}
+
+/* Server: tells the time. One writer. */
+static inline void keel_dc_clock_set(struct keel_dc_header *h, uint64_t wall_ns, uint64_t wall_tsc)
+{
+	uint32_t seq = h->clock_seq | 1;
+
+	keel_store_relaxed(&h->clock_seq, seq);
+	/* Odd before the values: a reader that sees one of them sees that it changes. */
+	keel_full_fence();
+	keel_store_relaxed(&h->wall_ns, wall_ns);
+	keel_store_relaxed(&h->wall_tsc, wall_tsc);
+	/* Release: the values first; pairs with the acquire in keel_dc_clock. */
+	keel_store_release(&h->clock_seq, seq + 1 ? seq + 1 : 2);
+}
+
+/* Client: the time as last told. False: never, or it is being changed all the time. */
+static inline bool keel_dc_clock(const struct keel_dc_header *h, uint64_t *wall_ns, uint64_t *wall_tsc)
+{
+	int tries;
+
+	for (tries = 0; tries < 4; tries++) {
+		uint32_t seq = keel_load_acquire(&h->clock_seq);
+
+		/* Acquire: each before the next look; the last one is at the number again. */
+		*wall_ns = keel_load_acquire(&h->wall_ns);
+		*wall_tsc = keel_load_acquire(&h->wall_tsc);
+		if (seq && !(seq & 1) && keel_load_relaxed(&h->clock_seq) == seq)
+			return true;
+	}
+	return false;
 }
 
 #endif /* KEEL_DRIVERCALL_H */
