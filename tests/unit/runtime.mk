@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 # The unikernel image on the host, and a program to run it by hand.
-runtime_test-srcs	:= tests/unit/runtime_machine.c
+runtime_machine	:= $(addprefix tests/unit/,runtime_machine.c runtime_boot.c runtime_server.c)
+runtime_test-srcs	:= $(runtime_machine)
 
 runtime_test-libs	:= -lpthread
-runtime_keeld_test-srcs	:= tests/unit/runtime_machine.c \
+runtime_calls_test-srcs	:= $(runtime_machine)
+runtime_calls_test-libs	:= -lpthread
+runtime_keeld_test-srcs	:= $(runtime_machine) \
 	$(filter-out %/main.c %/transport_keel.c,$(wildcard ipc/linux/keeld/*.c))
 runtime_keeld_test-cflags := -Iipc/linux/keeld
 runtime_keeld_test-libs	:= -luring -lpthread
@@ -11,6 +14,16 @@ runtime_heap_test-cflags := -Iunikernel-runtime/include -fno-builtin
 
 $(O)/tests/unit/runtime_test $(O)/tests/unit/runtime_keeld_test: | $(O)/images/lua.elf
 
-$(O)/tests/unit/runtime_run: $(UNIT_OBJ)/tests/unit/runtime_run.o $(UNIT_OBJ)/tests/unit/runtime_machine.o
+# A C program on the runtime. Lua's image stands for all objects of the runtime and of musl.
+$(O)/unikernel/probe.elf: tests/unit/runtime_probe.c $(O)/unikernel/lua.debug tests/unit/runtime.mk
+	$(call say,LD,$@)
+	$(Q)$(CC) $(rt_cflags) -MMD -MP -MT $@ -MF $@.d -c -o $@.o $<
+	$(Q)$(call rt_link,$@.o)
+
+-include $(O)/unikernel/probe.elf.d
+
+$(O)/tests/unit/runtime_calls_test: | $(O)/unikernel/probe.elf
+
+$(O)/tests/unit/runtime_run: $(UNIT_OBJ)/tests/unit/runtime_run.o $(runtime_machine:%.c=$(UNIT_OBJ)/%.o)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(UNIT_SANITIZE) -o $@ $^ -lpthread

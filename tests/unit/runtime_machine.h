@@ -61,11 +61,17 @@ struct machine_config {
 	const char *cmdline;
 	struct machine_module modules[4];
 	const char *input;		/* console, given when the guest waits for it */
+	bool input_pieces;		/* what goes up to a ^C, or past a line's end, at each wait */
+	unsigned interrupt_at;		/* ^C comes when the guest looks at its events for the so-manieth time */
 	const char *root;		/* directory the server serves as "/"; NULL: no channel at all */
 	int server_after_blocks;	/* the server comes up when the guest has waited that often */
+	bool server_up;			/* from the start */
 	bool no_server;			/* a channel, but nobody at the other end */
 	machine_serve serve;		/* may be NULL */
 	const struct machine_server *server;	/* instead of the one in here; root is not used then */
+	bool dumb_server;		/* its OPENAT tells nothing of the file */
+	uint64_t cpu_ns;		/* how long the partition says it has run, from its second question on */
+	uint64_t wall_ns;		/* the server tells this time with each request; 0: none */
 	bool echo;			/* copy output to stdout, input from stdin: interactive */
 	uint64_t stop_at;		/* count instructions from entry to this address */
 };
