@@ -3,22 +3,25 @@
  * console.c - stdin, stdout and stderr on the partition's console.
  *
  * Output goes out as it is, straight from the caller's memory. Input is taken a line at a time: no
- * echo, Enter (CR or LF) ends a line, Backspace and ^U edit it, ^D on an empty line is end of file.
- * A line longer than the buffer is handed over in pieces.
+ * echo (who types sees it where he types), Enter (CR or LF) ends a line, Backspace takes a character
+ * of UTF-8, ^U the line, ^D on an empty line is end of file. A line longer than the buffer is handed
+ * over in pieces. ^C is SIGINT as soon as it is seen, and what was typed before it is gone; it is not
+ * seen behind more typed ahead than there is room for.
  */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <rt/machine.h>
 #include <rt/rt.h>
 
-#define EV_CONSOLE	(1ULL << KEEL_EV_CONSOLE)
 #define RETRY_NS	1000000		/* the metakernel's buffer was full */
 
 #define CTRL(c)		((c) & 31)
 #define DEL		0x7f
 
 static char raw[256] __attribute__((aligned(256)));	/* lies inside one page */
-static size_t raw_at, raw_len;		/* bytes of raw not looked at yet */
+static char typed[512];		/* ahead: a ring */
+static size_t typed_head, typed_tail;
 static char line[256];
 static size_t line_len, line_at;	/* line[line_at..line_len) is for the reader, if line_done */
 static bool line_done;
@@ -45,14 +48,20 @@ ssize_t console_write(const void *buf, size_t len)
 	return (ssize_t)len;
 }
 
-/* One character of input into the line. */
+/* A character of UTF-8 is one byte, or one with bytes 10xxxxxx behind it. */
+static void line_erase(void)
+{
+	while (line_len && (line[--line_len] & 0xc0) == 0x80)
+		;
+}
+
+/* One byte of input into the line. */
 static void line_input(char c)
 {
 	switch (c) {
 	case '\b':
 	case DEL:
-		if (line_len)
-			line_len--;
+		line_erase();
 		return;
 	case CTRL('U'):
 		line_len = 0;
@@ -68,21 +77,51 @@ static void line_input(char c)
 	line_done = c == '\n' || line_len == sizeof(line);
 }
 
+static void line_drop(void)
+{
+	line_len = line_at = 0;
+	line_done = false;
+}
+
+/* One byte typed; true for ^C. */
+static bool type_ahead(char c)
+{
+	if (c == CTRL('C')) {
+		typed_head = typed_tail;
+		line_drop();
+		return true;
+	}
+	typed[typed_tail++ % sizeof(typed)] = c;
+	return false;
+}
+
+void console_pump(void)
+{
+	bool interrupt = false;
+
+	for (;;) {
+		/* What there is no room for stays with the metakernel: nothing typed is lost. */
+		size_t room = sizeof(typed) - (typed_tail - typed_head), max = room < sizeof(raw) ? room : sizeof(raw);
+		long n = max ? hc2(KEEL_HC_CONSOLE_READ, va_to_pa(raw), max) : 0;
+
+		if (n <= 0 || (size_t)n > max)
+			break;
+		for (long i = 0; i < n; i++)
+			interrupt |= type_ahead(raw[i]);
+	}
+	/* Last, because a handler need not return. */
+	if (interrupt)
+		signal_raise(SIGINT);
+}
+
 /* Take what input there is. True if a line (or end of file) is ready. */
 static bool line_poll(void)
 {
-	while (!line_done) {
-		if (raw_at == raw_len) {
-			long n = hc2(KEEL_HC_CONSOLE_READ, va_to_pa(raw), sizeof(raw));
-
-			if (n <= 0 || (size_t)n > sizeof(raw))
-				return false;
-			raw_at = 0;
-			raw_len = (size_t)n;
-		}
-		line_input(raw[raw_at++]);
-	}
-	return true;
+	if (!line_done && typed_head == typed_tail)
+		console_pump();
+	while (!line_done && typed_head != typed_tail)
+		line_input(typed[typed_head++ % sizeof(typed)]);
+	return line_done;
 }
 
 bool console_readable(void)
@@ -94,16 +133,18 @@ ssize_t console_read(void *buf, size_t len)
 {
 	if (!len)
 		return 0;
-	while (!line_poll())
-		event_wait(EV_CONSOLE, RT_FOREVER);
+	while (!line_poll()) {
+		int woken = signal_wait(RT_FOREVER);
 
+		if (woken < 0 && !signal_restarts())
+			return woken;
+	}
+	remote_forget();	/* a line may say that a file has changed */
 	if (len > line_len - line_at)
 		len = line_len - line_at;
 	memcpy(buf, line + line_at, len);
 	line_at += len;
-	if (line_at == line_len) {
-		line_at = line_len = 0;
-		line_done = false;
-	}
+	if (line_at == line_len)
+		line_drop();
 	return (ssize_t)len;
 }

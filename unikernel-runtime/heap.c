@@ -344,6 +344,33 @@ void *heap_pages(size_t bytes)
 	return p ? memset(p, 0, bytes) : NULL;
 }
 
+/*
+ * With a block in use at p, free its bytes [from, to), whole pages; to == bytes is the end of the block.
+ * What is left on either side are blocks of their own, with the payload where it was: the heads of
+ * chunks go into the pages given back.
+ *
+ *	| head | kept ....... | head | freed ............. | head | kept ....... |
+ *	       p              p+from                              p+to
+ */
+void heap_free_part(void *p, size_t from, size_t to, size_t bytes)
+{
+	struct chunk *c = chunk_of(p), *end = at(c, size_of(c)), *part = c;
+
+	if (to < bytes) {
+		struct chunk *rest = at(c, to);
+
+		rest->head = (size_t)((char *)end - (char *)rest);
+		c->head = to | (c->head & FLAGS);
+		end = rest;
+	}
+	if (from) {
+		part = at(c, from + HEAD);
+		part->head = (size_t)((char *)end - (char *)part);
+		c->head = (from + HEAD) | (c->head & FLAGS);
+	}
+	release(part);
+}
+
 /* The names by which musl's own code allocates. */
 void *__libc_malloc(size_t n)
 {

@@ -3,12 +3,16 @@
  * remote.c - files behind the channel: every path outside /boot.
  *
  * Positions live here (struct file); each READ and WRITE names its own. Data goes through the
- * buffer area of the window.
+ * buffer area of the window: paths, statx and unbuffered data through pieces that are kept for the
+ * whole session, read-ahead through one a file.
  *
- * Regular files are read ahead: one call fetches up to AHEAD_BYTES and the following reads are
- * served from it, since libc asks for 1 KiB at a time. What was read ahead is dropped at any write
- * of ours (to whatever file: there may be another descriptor for this one), and is never older than
- * the last call that found the end of it, so a growing file is seen to grow.
+ * A file whose content was stored before (not one of procfs or sysfs, which is made for its reader) is
+ * read ahead once two reads have followed each other: libc asks for 4 KiB at a time, a call may as well
+ * fetch 64. A small file is read whole at once. What was read ahead is good for going on reading, not
+ * for coming back after a seek, and only until something comes in from outside that might be about a
+ * change: a write of ours (there may be another descriptor for the file), a line of console input, a
+ * sleep, AHEAD_NS. So who is told that a file has changed in place, or looks again after a while, sees it.
+ * Closing is not waited for.
  * Trusts: results are bounded by what was asked for; contents are only ever copied.
  */
 #include <errno.h>
@@ -17,12 +21,17 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <rt/machine.h>
 #include <rt/rt.h>
 #include <rt/session.h>
 
 #define AHEAD_BYTES	(64 * 1024UL)
+#define AHEAD_NS	20000000ULL	/* how long it is good for */
+#define SMALL_FILE	(16 * 1024UL)	/* read whole by its first read */
 #define CHUNK_BYTES	(64 * 1024UL)	/* of a write, or a read without read-ahead */
 #define CHUNK_MIN	4096UL
+#define NOWHERE		UINT64_MAX	/* as the position of the last read */
+#define OPENED_WRITTEN	0x80u		/* ours, beside KEEL_DC_OPENED_*: it had no blocks then, but may now */
 
 #define STATX_BASIC	0x7ff		/* STATX_BASIC_STATS: all that struct stat has */
 
@@ -45,34 +54,41 @@ static_assert(offsetof(struct remote_statx, mtime) == 112, "struct statx");
 
 struct ahead {
 	uint64_t off;		/* of the buffer in the window */
-	size_t bytes;		/* its size */
+	size_t bytes;		/* its size; 0: none */
 	uint64_t pos;		/* file position of its first byte */
 	size_t len;		/* valid bytes */
-	uint64_t writes;	/* value of `writes` when it was filled */
-	bool end;		/* the file ended there; told to one reader */
+	uint64_t epoch;		/* when it was filled */
+	uint64_t good_until;	/* TSC */
 	uint32_t generation;	/* of the session whose window this is about */
 };
 
-static uint64_t writes;		/* counts our changes to any remote file */
+static uint64_t epoch;		/* counts what makes read-ahead doubtful */
 
 /* Every read-ahead there is, so that its buffer can be taken back when the window is full. */
 static struct ahead *aheads[RT_FILES];
 static unsigned next_victim;
 
+/* Pieces of the buffer area that a session's calls use one after the other. */
+static struct {
+	uint32_t generation;	/* of the session they were taken in; 0: none */
+	uint64_t path[2], statx;
+	uint64_t data;
+	size_t data_bytes;
+} io;
+
 static const struct file_ops remote_ops;
 
 static int call(struct keel_sqe sqe)
 {
-	int32_t res;
-	int err = session_call(&sqe, &res, 1);
+	struct keel_cqe cqe;
+	int err = session_call(&sqe, &cqe);
 
-	return err ? err : res;
+	return err ? err : cqe.res;
 }
 
-static void put(uint64_t off, size_t bytes)
+void remote_forget(void)
 {
-	if (off)
-		keel_dc_free(&session, off, bytes);
+	epoch++;
 }
 
 /* Take the buffer of some read-ahead. False: there is none left. */
@@ -83,63 +99,70 @@ static bool evict(void)
 
 		if (!a || !a->bytes || a->generation != session.generation)
 			continue;
-		put(a->off, a->bytes);
+		keel_dc_free(&session, a->off, a->bytes);
 		a->bytes = a->len = 0;
 		return true;
 	}
 	return false;
 }
 
-/* `bytes` of the buffer area: its offset, or 0. Freed with put(). */
-static uint64_t get(size_t bytes)
+/* A buffer in the window of *bytes or less, at least CHUNK_MIN (or *bytes); 0: no room. */
+static uint64_t get_buffer(size_t *bytes)
 {
 	uint64_t off;
 
-	while (!(off = keel_dc_alloc(&session, bytes)) && evict())
-		;
-	return off;
+	if (*bytes > session.layout.buf_bytes / 4)
+		*bytes = session.layout.buf_bytes / 4;
+	for (;;) {
+		off = keel_dc_alloc(&session, *bytes);
+		if (off)
+			return off;
+		if (evict())
+			continue;
+		if (*bytes <= CHUNK_MIN)
+			return 0;
+		*bytes = *bytes / 2 > CHUNK_MIN ? *bytes / 2 : CHUNK_MIN;
+	}
 }
 
-/* Copy a path into the window; its offset, or 0. Freed with put_path. */
-static uint64_t get_path(const char *path)
+/* A session and its pieces: the first thing of every call that names a path. */
+static int ready(void)
+{
+	int err = session_open();
+
+	if (err || io.generation == session.generation)
+		return err;
+	/* The allocator is empty: a session has just begun. */
+	io.path[0] = keel_dc_alloc(&session, KEEL_DC_PATH_MAX);
+	io.path[1] = keel_dc_alloc(&session, KEEL_DC_PATH_MAX);
+	io.statx = keel_dc_alloc(&session, KEEL_DC_STATX_BYTES);
+	io.data_bytes = CHUNK_BYTES;
+	io.data = get_buffer(&io.data_bytes);
+	if (!io.path[0] || !io.path[1] || !io.statx || !io.data)
+		return -ENOMEM;
+	io.generation = session.generation;
+	return 0;
+}
+
+/* Copy a path into its place in the window; there is a session after it. */
+static int put_path(int i, const char *path)
 {
 	size_t n = strlen(path) + 1;
-	uint64_t off = get(n);
+	int err = n == 1 ? -ENOENT : n > KEEL_DC_PATH_MAX ? -ENAMETOOLONG : ready();
 
-	if (off)
-		memcpy(keel_dc_ptr(&session, off), path, n);
-	return off;
-}
-
-static void put_path(uint64_t off, const char *path)
-{
-	put(off, strlen(path) + 1);
-}
-
-static int check_path(const char *path)
-{
-	if (!*path)
-		return -ENOENT;
-	return strlen(path) < KEEL_DC_PATH_MAX ? 0 : -ENAMETOOLONG;
+	if (!err)
+		memcpy(keel_dc_ptr(&session, io.path[i]), path, n);
+	return err;
 }
 
 /* A call with one path. Waits for a server if there is none. */
 static int path_call(const char *path, struct keel_sqe (*make)(uint64_t, uint32_t, uint64_t),
 		     uint32_t arg)
 {
-	uint64_t off;
-	int err = check_path(path);
+	int err = put_path(0, path);
 
 	if (!err)
-		err = session_open();
-	if (err)
-		return err;
-	off = get_path(path);
-	if (!off)
-		return -ENOMEM;
-	err = call(make(off, arg, 0));
-	if (session_is(session.generation))
-		put_path(off, path);
+		err = call(make(io.path[0], arg, 0));
 	return err < 0 ? err : 0;
 }
 
@@ -168,39 +191,21 @@ static void fill_stat(struct stat *st, const struct remote_statx *x)
 
 static int statx_call(int32_t handle, uint64_t path, uint32_t flags, struct stat *st)
 {
-	uint64_t buf = get(KEEL_DC_STATX_BYTES);
 	struct remote_statx x;
-	int err;
+	int err = call(keel_dc_statx(handle, path, flags, STATX_BASIC, io.statx, 0));
 
-	if (!buf)
-		return -ENOMEM;
-	err = call(keel_dc_statx(handle, path, flags, STATX_BASIC, buf, 0));
-	if (!session_is(session.generation))
-		return -EIO;
 	if (!err) {
-		memcpy(&x, keel_dc_ptr(&session, buf), sizeof(x));
+		memcpy(&x, keel_dc_ptr(&session, io.statx), sizeof(x));
 		fill_stat(st, &x);
 	}
-	put(buf, KEEL_DC_STATX_BYTES);
 	return err > 0 ? -EIO : err;
 }
 
 int remote_stat_path(const char *path, bool follow, struct stat *st)
 {
-	uint64_t off;
-	int err = check_path(path);
+	int err = put_path(0, path);
 
-	if (!err)
-		err = session_open();
-	if (err)
-		return err;
-	off = get_path(path);
-	if (!off)
-		return -ENOMEM;
-	err = statx_call(KEEL_DC_AT_FDCWD, off, follow ? 0 : KEEL_DC_AT_NOFOLLOW, st);
-	if (session_is(session.generation))
-		put_path(off, path);
-	return err;
+	return err ? err : statx_call(KEEL_DC_AT_FDCWD, io.path[0], follow ? 0 : KEEL_DC_AT_NOFOLLOW, st);
 }
 
 static int remote_stat(struct file *f, struct stat *st)
@@ -210,21 +215,53 @@ static int remote_stat(struct file *f, struct stat *st)
 	return statx_call(f->remote.handle, 0, KEEL_DC_AT_EMPTY_PATH, st);
 }
 
+/* What kind of file it is: as told when it was opened, or else asked for now. KEEL_DC_OPENED_*. */
+static uint32_t kind(struct file *f)
+{
+	struct stat st;
+
+	if (!(f->remote.opened & KEEL_DC_OPENED_TOLD) && !remote_stat(f, &st))
+		f->remote.opened = keel_dc_opened(S_ISREG(st.st_mode), (uint64_t)st.st_size,
+						  (uint64_t)st.st_blocks);
+	return f->remote.opened;
+}
+
+static int remote_seekable(struct file *f)
+{
+	if (!session_is(f->remote.generation))
+		return -EIO;
+	return kind(f) & KEEL_DC_OPENED_SEEK ? 0 : -ESPIPE;
+}
+
 /* ---- open and close -------------------------------------------------------------------------------- */
 
-/* NULL if there is no memory: then there is no read-ahead. */
-static struct ahead *ahead_new(void)
+int remote_open(struct file *f, const char *path, int flags, mode_t mode)
 {
-	struct ahead *a = calloc(1, sizeof(*a));
-	unsigned i = 0;
+	struct keel_cqe cqe;
+	struct keel_sqe sqe;
+	int err;
 
-	if (!a)
-		return NULL;
-	while (aheads[i])	/* as many as files */
-		i++;
-	aheads[i] = a;
-	a->generation = session.generation;
-	return a;
+	do {
+		err = put_path(0, path);
+		if (err)
+			return err;
+		sqe = keel_dc_open(io.path[0], (uint32_t)flags & KEEL_DC_O_ALLOWED & ~KEEL_DC_O_IGNORED,
+				   flags & O_CREAT ? (uint32_t)mode & 07777 : 0, 0);
+		err = session_call(&sqe, &cqe);
+		if (err)
+			return err;
+		/* Files that are being closed count: wait for that and try again. */
+	} while (cqe.res == -EMFILE && session_settle());
+	if (cqe.res < 0)
+		return cqe.res;
+	f->ops = &remote_ops;
+	f->remote.handle = cqe.res;
+	f->remote.generation = session.generation;
+	f->remote.opened = cqe.flags & ~OPENED_WRITTEN;
+	f->remote.next = NOWHERE;
+	if (flags & (O_TRUNC | O_CREAT))
+		epoch++;
+	return 0;
 }
 
 static void ahead_free(struct ahead *a)
@@ -232,92 +269,65 @@ static void ahead_free(struct ahead *a)
 	if (!a)
 		return;
 	if (a->bytes && session_is(a->generation))
-		put(a->off, a->bytes);
+		keel_dc_free(&session, a->off, a->bytes);
 	for (unsigned i = 0; i < RT_FILES; i++)
 		if (aheads[i] == a)
 			aheads[i] = NULL;
 	free(a);
 }
 
-/*
- * Open, and ask in the same batch what kind of file the path names: only regular files are read
- * ahead and can seek. The answer is about the path, so it may be about another file if someone
- * renames in that moment: then reads are a little fresher or staler, nothing more.
- */
-int remote_open(struct file *f, const char *path, int flags, mode_t mode)
-{
-	uint64_t off, xbuf;
-	struct keel_sqe sqe[2];
-	int32_t res[2];
-	struct ahead *a = NULL;
-	bool regular = true;
-	int err = check_path(path);
-
-	if (!err)
-		err = session_open();
-	if (err)
-		return err;
-	off = get_path(path);
-	xbuf = get(KEEL_DC_STATX_BYTES);
-	err = -ENOMEM;
-	if (!off || !xbuf)
-		goto put_buffers;
-
-	sqe[0] = keel_dc_open(off, (uint32_t)flags & KEEL_DC_O_ALLOWED & ~KEEL_DC_O_IGNORED,
-			      flags & O_CREAT ? (uint32_t)mode & 07777 : 0, 0);
-	sqe[1] = keel_dc_statx(KEEL_DC_AT_FDCWD, off, 0, STATX_BASIC, xbuf, 0);
-	err = session_call(sqe, res, 2);
-	if (err)
-		return err;
-	err = res[0];
-	if (err < 0)
-		goto put_buffers;
-
-	if (res[1] == 0) {
-		const struct remote_statx *x = keel_dc_ptr(&session, xbuf);
-		uint16_t file_mode = keel_load_relaxed(&x->mode);
-
-		regular = S_ISREG(file_mode);
-		if (regular && (flags & O_ACCMODE) != O_WRONLY)
-			a = ahead_new();
-	}
-	if (flags & (O_TRUNC | O_CREAT))
-		writes++;
-	f->ops = &remote_ops;
-	f->seekable = regular;
-	f->remote.handle = err;
-	f->remote.generation = session.generation;
-	f->remote.ahead = a;
-	err = 0;
-put_buffers:
-	put(xbuf, KEEL_DC_STATX_BYTES);
-	put_path(off, path);
-	return err;
-}
-
+/* Whatever was written is with Linux by now, so what closing says is of no use to anybody. */
 static int remote_close(struct file *f)
 {
-	int err = 0;
+	struct keel_sqe sqe = keel_dc_close(f->remote.handle, 0);
 
 	ahead_free(f->remote.ahead);
 	if (session_is(f->remote.generation))
-		err = call(keel_dc_close(f->remote.handle, 0));
-	return err;
+		session_post(&sqe);
+	return 0;
 }
 
-/* ---- data ------------------------------------------------------------------------------------------ */
+/* ---- the caller's pieces ---------------------------------------------------------------------------- */
 
-/* A buffer in the window of *bytes or less, at least CHUNK_MIN (or *bytes); 0: no room. */
-static uint64_t get_buffer(size_t *bytes)
+struct pieces {
+	const struct iovec *iov;
+	size_t skip;		/* of iov[0] */
+};
+
+static size_t pieces_bytes(const struct iovec *iov, int n)
 {
-	uint64_t off;
+	size_t len = 0;
 
-	if (*bytes > session.layout.buf_bytes / 4)
-		*bytes = session.layout.buf_bytes / 4;
-	while (!(off = get(*bytes)) && *bytes > CHUNK_MIN)
-		*bytes = *bytes / 2 > CHUNK_MIN ? *bytes / 2 : CHUNK_MIN;
-	return off;
+	for (int i = 0; i < n; i++)
+		if (__builtin_add_overflow(len, iov[i].iov_len, &len))
+			return KEEL_DC_MAX_IO;
+	return len < KEEL_DC_MAX_IO ? len : KEEL_DC_MAX_IO;
 }
+
+/* Copy the next `bytes` of the pieces to `mem`, or from there to them; there are that many. */
+static void pieces_copy(struct pieces *p, char *mem, size_t bytes, bool to_pieces)
+{
+	while (bytes) {
+		size_t part = p->iov->iov_len - p->skip;
+		char *piece = (char *)p->iov->iov_base + p->skip;
+
+		if (part > bytes)
+			part = bytes;
+		if (to_pieces)
+			memcpy(piece, mem, part);
+		else
+			memcpy(mem, piece, part);
+		mem += part;
+		bytes -= part;
+		p->skip += part;
+		if (p->skip == p->iov->iov_len) {
+			p->iov++;
+			p->skip = 0;
+		}
+	}
+}
+
+/* ---- reading ---------------------------------------------------------------------------------------- */
 
 /* READ into the window. Bytes, never more than asked for. */
 static ssize_t fetch(struct file *f, uint64_t off, size_t bytes, uint64_t pos)
@@ -327,154 +337,172 @@ static ssize_t fetch(struct file *f, uint64_t off, size_t bytes, uint64_t pos)
 	return n > 0 && (size_t)n > bytes ? -EIO : n;
 }
 
-static ssize_t read_through(struct file *f, void *buf, size_t len, uint64_t pos)
+/* The read-ahead of f with a buffer, made if there is none; NULL: no memory, no room, so without. */
+static struct ahead *ahead_get(struct file *f)
 {
-	size_t bytes = len < CHUNK_BYTES ? len : CHUNK_BYTES;
-	uint64_t off = get_buffer(&bytes);
-	ssize_t n;
+	struct ahead *a = f->remote.ahead;
+	unsigned i = 0;
 
-	if (!off)
-		return -ENOMEM;
-	n = fetch(f, off, bytes, pos);
-	if (!session_is(f->remote.generation))
-		return -EIO;
-	if (n > 0)
-		memcpy(buf, keel_dc_ptr(&session, off), (size_t)n);
-	put(off, bytes);
-	return n;
+	if (!a) {
+		a = calloc(1, sizeof(*a));
+		if (!a)
+			return NULL;
+		while (aheads[i])	/* as many as files */
+			i++;
+		aheads[i] = a;
+		a->generation = f->remote.generation;
+		f->remote.ahead = a;
+	}
+	if (!a->bytes) {
+		size_t bytes = AHEAD_BYTES;
+
+		a->len = 0;
+		a->off = get_buffer(&bytes);
+		a->bytes = a->off ? bytes : 0;
+	}
+	return a->bytes ? a : NULL;
 }
 
-/* Bytes of the read-ahead that answer a read at pos; 0 if it must be filled anew. */
-static size_t ahead_have(const struct ahead *a, uint64_t pos)
+/* How much a read of `len` at `pos` had better fetch: more than len means into the read-ahead. */
+static size_t want(struct file *f, size_t len, uint64_t pos)
 {
-	if (a->writes != writes || pos < a->pos || pos - a->pos >= a->len)
+	uint64_t bytes = f->remote.opened >> KEEL_DC_OPENED_SIZE_SHIFT;
+
+	if (pos == f->remote.next) {
+		if (f->remote.opened & OPENED_WRITTEN)
+			f->remote.opened = 0;
+		return kind(f) & KEEL_DC_OPENED_STORED ? AHEAD_BYTES : len;
+	}
+	/* One more than there is: the answer then says that this is the end. */
+	if (f->remote.opened & KEEL_DC_OPENED_STORED && pos == 0 && f->remote.next == NOWHERE &&
+	    bytes < SMALL_FILE)
+		return bytes + 1;
+	return len;
+}
+
+/* Bytes of the read-ahead that may answer a read at pos. */
+static size_t ahead_have(const struct file *f, const struct ahead *a, uint64_t pos)
+{
+	if (!a || pos != f->remote.next || pos - a->pos >= a->len || a->epoch != epoch ||
+	    rdtsc() >= a->good_until)
 		return 0;
 	return a->len - (size_t)(pos - a->pos);
 }
 
-static ssize_t ahead_fill(struct file *f, struct ahead *a, uint64_t pos)
+static ssize_t ahead_fill(struct file *f, struct ahead *a, size_t bytes, uint64_t pos)
 {
-	ssize_t n;
+	ssize_t n = fetch(f, a->off, bytes, pos);
 
-	a->len = 0;
-	if (!a->bytes) {
-		size_t bytes = AHEAD_BYTES;
-
-		a->off = get_buffer(&bytes);
-		if (!a->off)
-			return -ENOMEM;
-		a->bytes = bytes;
-	}
-	n = fetch(f, a->off, a->bytes, pos);
-	if (n < 0)
-		return n;
+	a->len = n > 0 ? (size_t)n : 0;
 	a->pos = pos;
-	a->len = (size_t)n;
-	a->writes = writes;
-	a->end = n > 0 && (size_t)n < a->bytes;
+	a->epoch = epoch;
+	a->good_until = clock_deadline(AHEAD_NS);
 	return n;
 }
 
-static ssize_t remote_read(struct file *f, void *buf, size_t len, uint64_t pos)
+/* Straight into the caller's pieces, by way of the window. */
+static ssize_t read_through(struct file *f, struct pieces *to, size_t bytes, uint64_t pos)
 {
+	ssize_t n = fetch(f, io.data, bytes, pos);
+
+	if (n > 0)
+		pieces_copy(to, keel_dc_ptr(&session, io.data), (size_t)n, true);
+	return n;
+}
+
+/*
+ * The end, known without asking: the last answer came short, and reads of such a file come short for
+ * no other reason. It is told once, so that a file that grows is seen to grow.
+ */
+static bool at_end(struct file *f, uint64_t pos)
+{
+	bool end = f->remote.end_until && pos == f->remote.next && f->remote.end_epoch == epoch &&
+		   rdtsc() < f->remote.end_until;
+
+	f->remote.end_until = 0;
+	return end;
+}
+
+/* Ask for `len` bytes or more. What comes is in *a, or with *a NULL in the caller's pieces. */
+static ssize_t ask(struct file *f, struct pieces *to, size_t len, uint64_t pos, struct ahead **a)
+{
+	size_t bytes = want(f, len, pos);
+	ssize_t n;
+
+	*a = bytes > len ? ahead_get(f) : NULL;
+	if (*a) {
+		bytes = bytes < (*a)->bytes ? bytes : (*a)->bytes;
+		n = ahead_fill(f, *a, bytes, pos);
+	} else {
+		bytes = len < io.data_bytes ? len : io.data_bytes;
+		n = read_through(f, to, bytes, pos);
+	}
+	if (n > 0 && (size_t)n < bytes && f->remote.opened & KEEL_DC_OPENED_STORED) {
+		f->remote.end_until = clock_deadline(AHEAD_NS);
+		f->remote.end_epoch = epoch;
+	}
+	return n;
+}
+
+static ssize_t remote_read(struct file *f, const struct iovec *iov, int n, uint64_t pos)
+{
+	size_t len = pieces_bytes(iov, n), have;
 	struct ahead *a = f->remote.ahead;
-	size_t have;
+	struct pieces to = { iov, 0 };
 
 	if (!session_is(f->remote.generation))
 		return -EIO;
-	if (!a || (len > AHEAD_BYTES && !ahead_have(a, pos)))
-		return read_through(f, buf, len, pos);
-
-	have = ahead_have(a, pos);
+	if (!len)
+		return 0;
+	have = ahead_have(f, a, pos);
 	if (!have) {
-		ssize_t n;
+		ssize_t got = at_end(f, pos) ? 0 : ask(f, &to, len, pos, &a);
 
-		/* The fill that came short has seen the end: say so once without asking. */
-		if (a->end && a->writes == writes && pos == a->pos + a->len) {
-			a->end = false;
-			return 0;
-		}
-		n = ahead_fill(f, a, pos);
-		if (n == -ENOMEM)
-			return read_through(f, buf, len, pos);
-		if (n <= 0)
-			return n;
-		have = (size_t)n;
+		if (got < 0)
+			return got;
+		have = (size_t)got;
 	}
 	if (len > have)
 		len = have;
-	memcpy(buf, (char *)keel_dc_ptr(&session, a->off) + (pos - a->pos), len);
+	if (a && len)
+		pieces_copy(&to, (char *)keel_dc_ptr(&session, a->off) + (pos - a->pos), len, true);
+	f->remote.next = pos + len;
 	return (ssize_t)len;
 }
 
-/* A place in the caller's pieces. */
-struct gather {
-	const struct iovec *iov;
-	size_t skip;		/* of iov[0] */
-};
-
-/* Copy the next `bytes` of the pieces; there are that many. */
-static void gather_copy(struct gather *g, char *to, size_t bytes)
-{
-	while (bytes) {
-		size_t part = g->iov->iov_len - g->skip;
-
-		if (part > bytes)
-			part = bytes;
-		memcpy(to, (const char *)g->iov->iov_base + g->skip, part);
-		to += part;
-		bytes -= part;
-		g->skip += part;
-		if (g->skip == g->iov->iov_len) {
-			g->iov++;
-			g->skip = 0;
-		}
-	}
-}
+/* ---- writing ---------------------------------------------------------------------------------------- */
 
 /* All pieces in as few calls as the buffer allows: libc hands over its buffer and the rest. */
 static ssize_t remote_write(struct file *f, const struct iovec *iov, int n, uint64_t pos)
 {
-	struct gather from = { iov, 0 };
-	size_t len = 0, done = 0, bytes;
-	uint64_t off;
-	int err = 0;
+	size_t len = pieces_bytes(iov, n), done = 0, part;
+	struct pieces from = { iov, 0 };
+	int res = 0;
 
 	if (!session_is(f->remote.generation))
 		return -EIO;
-	for (int i = 0; i < n; i++)
-		len += iov[i].iov_len;
-	if (!len)
-		return 0;
-	bytes = len < CHUNK_BYTES ? len : CHUNK_BYTES;
-	off = get_buffer(&bytes);
-	if (!off)
-		return -ENOMEM;
-	writes++;
-	while (done < len) {
-		size_t part = len - done < bytes ? len - done : bytes;
-
-		gather_copy(&from, keel_dc_ptr(&session, off), part);
-		err = call(keel_dc_write(f->remote.handle, off, (uint32_t)part, pos + done, 0));
-		if (!session_is(f->remote.generation))
-			return -EIO;
-		if (err > 0 && (size_t)err > part)
-			err = -EIO;
-		if (err < 0)
+	epoch++;
+	if (!(f->remote.opened & KEEL_DC_OPENED_STORED))
+		f->remote.opened |= OPENED_WRITTEN;
+	for (; done < len; done += (size_t)res) {
+		part = len - done < io.data_bytes ? len - done : io.data_bytes;
+		pieces_copy(&from, keel_dc_ptr(&session, io.data), part, false);
+		res = call(keel_dc_write(f->remote.handle, io.data, (uint32_t)part, pos + done, 0));
+		if (res > 0 && (size_t)res > part)
+			res = -EIO;
+		if (res <= 0)
 			break;
-		done += (size_t)err;
-		if ((size_t)err < part)
-			break;
+		if ((size_t)res < part)
+			return (ssize_t)(done + (size_t)res);
 	}
-	put(off, bytes);
-	return done ? (ssize_t)done : err;
+	return done ? (ssize_t)done : res;
 }
 
 static int remote_truncate(struct file *f, uint64_t len)
 {
 	if (!session_is(f->remote.generation))
 		return -EIO;
-	writes++;
+	epoch++;
 	return call(keel_dc_ftruncate(f->remote.handle, len, 0));
 }
 
@@ -489,6 +517,7 @@ static const struct file_ops remote_ops = {
 	.read = remote_read,
 	.write = remote_write,
 	.stat = remote_stat,
+	.seekable = remote_seekable,
 	.truncate = remote_truncate,
 	.sync = remote_sync,
 	.close = remote_close,
@@ -509,25 +538,12 @@ int remote_mkdir(const char *path, mode_t mode)
 
 int remote_rename(const char *from, const char *to)
 {
-	uint64_t from_off, to_off;
-	int err = check_path(from);
+	int err = put_path(0, from);
 
 	if (!err)
-		err = check_path(to);
+		err = put_path(1, to);
 	if (!err)
-		err = session_open();
-	if (err)
-		return err;
-	from_off = get_path(from);
-	to_off = get_path(to);
-	err = -ENOMEM;
-	if (from_off && to_off) {
-		err = call(keel_dc_rename(from_off, to_off, 0, 0));
-		writes++;
-	}
-	if (session_is(session.generation)) {
-		put_path(from_off, from);
-		put_path(to_off, to);
-	}
+		err = call(keel_dc_rename(io.path[0], io.path[1], 0, 0));
+	epoch++;
 	return err < 0 ? err : 0;
 }

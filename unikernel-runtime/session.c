@@ -3,12 +3,13 @@
  * session.c - find the channel, map its window, keep a session of driver calls on it.
  *
  * The rings and the allocator are keel/drivercall_client.h; this file adds what a partition needs
- * around them: capability scan, page tables, waiting. One request (or two at once) is in flight at
- * a time, because the runtime has one thread.
+ * around them: capability scan, page tables, waiting. One request is waited for at a time, because the
+ * runtime has one thread; beside it some may be on their way whose answers nobody needs ("posted").
  *
  * Generations: any change at the other side (keeld ends, Linux restarts it) moves the number in
  * CHAN_INFO and rings. The session is then over: calls in flight return -EIO, files opened in it
- * give -EIO, and the next session_open() asks for a new one.
+ * give -EIO, and the next session_open() asks for a new one. CHAN_INFO is an entry into the
+ * metakernel, so it is asked only when a bell came that brought no answer, and every RECHECK_NS.
  * Trusts: nothing in the window. A completion that does not match a request ends the session.
  */
 #include <errno.h>
@@ -19,15 +20,22 @@
 #define NS_PER_S	1000000000ULL
 #define SERVER_WAIT_NS	(120 * NS_PER_S)	/* Linux boots meanwhile; under emulation slowly */
 #define ATTACH_WAIT_NS	(10 * NS_PER_S)		/* for a server that says it is up */
+#define RECHECK_NS	(10 * NS_PER_S)		/* the bell of a death may fall together with another */
+#define CLOCK_WAIT_NS	(NS_PER_S / 10)		/* who asks the time does not wait for long */
 
 #define NO_CHANNEL	(-1)
 #define NOT_LOOKED	(-2)
 
+#define POSTED		(1ULL << 63)		/* in user_data */
+#define MAX_POSTED	8
+
 struct keel_dc_client session;
 static bool is_open;
+static bool given_up;			/* waited once, and nobody came */
 static int chan = NOT_LOOKED;		/* handle */
 static uint64_t mapped_pa, mapped_bytes;
 static uint64_t next_tag = 1;		/* user_data: one per request, never reused */
+static unsigned posted;			/* of them unanswered */
 
 /* A hypercall may only write inside one page. */
 static union {
@@ -102,13 +110,14 @@ static int map_window(void)
 }
 
 /* Ask for the session of the generation in `answer`. -EAGAIN: it moved on, look again. */
-static int attach(void)
+static int attach(uint64_t wait_ns)
 {
-	uint64_t deadline = clock_deadline(ATTACH_WAIT_NS);
+	uint64_t deadline = clock_deadline(wait_ns);
 	int err = map_window();
 
 	if (err)
 		return err;
+	posted = 0;
 	keel_dc_attach(&session, (void *)paging_window_va(), mapped_bytes, answer.chan.generation);
 	kick();
 	while ((err = keel_dc_attached(&session)) == -KEEL_EAGAIN) {
@@ -120,25 +129,26 @@ static int attach(void)
 	return err ? -EPROTO : 0;
 }
 
-int session_open(void)
+/* Whether the session is open, as far as one can tell without a bell. */
+static bool alive(void)
+{
+	if (is_open && (keel_dc_stale(&session) || (event_take(chan_event()) && !still_there())))
+		is_open = false;
+	return is_open;
+}
+
+/* Wait for a server at most until the deadline, and for its answer for attach_ns. */
+static int find_server(uint64_t deadline, uint64_t attach_ns)
 {
 	const uint32_t ready = KEEL_CHAN_SERVER_UP | KEEL_CHAN_WINDOW;
-	uint64_t deadline;
 	int err;
 
-	if (is_open && still_there() && !keel_dc_stale(&session))
-		return 0;
-	is_open = false;
-	if (!find_channel())
-		return -ENXIO;
-
-	deadline = clock_deadline(SERVER_WAIT_NS);
 	for (;;) {
 		event_take(chan_event());
 		if (!chan_info())
 			return -EIO;
 		if ((answer.chan.state & ready) == ready) {
-			err = chan_up() ? attach() : -EIO;
+			err = chan_up() ? attach(attach_ns) : -EIO;
 			if (err != -EAGAIN) {
 				is_open = !err;
 				return err;
@@ -149,10 +159,25 @@ int session_open(void)
 	}
 }
 
+int session_open(void)
+{
+	int err;
+
+	if (alive())
+		return 0;
+	if (!find_channel())
+		return -ENXIO;
+	err = find_server(clock_deadline(given_up ? 0 : SERVER_WAIT_NS), ATTACH_WAIT_NS);
+	given_up = err == -ETIMEDOUT;
+	return err;
+}
+
 bool session_is(uint32_t generation)
 {
 	return is_open && session.generation == generation && !keel_dc_stale(&session);
 }
+
+/* ---- requests ------------------------------------------------------------------------------------ */
 
 static int lost(void)
 {
@@ -160,41 +185,127 @@ static int lost(void)
 	return -EIO;
 }
 
-int session_call(struct keel_sqe *sqe, int32_t *res, unsigned n)
+static int submit(struct keel_sqe *sqe, uint64_t tag)
 {
-	uint64_t first = next_tag;
-	unsigned done = 0;	/* bit i: answer i is there */
-
-	next_tag += n;
-	for (unsigned i = 0; i < n; i++) {
-		sqe[i].user_data = first + i;
-		if (keel_dc_submit(&session, &sqe[i]))
-			return lost();
-	}
+	sqe->user_data = tag;
+	if (keel_dc_submit(&session, sqe))
+		return lost();
 	if (keel_dc_need_kick(&session))
 		kick();
+	return 0;
+}
 
-	while (done != (1U << n) - 1) {
-		struct keel_cqe cqe;
+/* Take one answer: 1, and *cqe is it; 0: to something posted, or there is none; or -EIO. */
+static int take(struct keel_cqe *cqe, bool *any)
+{
+	int got = keel_dc_poll(&session, cqe);
+
+	*any = got > 0;
+	if (got < 0)
+		return lost();
+	if (!got || !(cqe->user_data & POSTED))
+		return got;
+	if (!posted)
+		return lost();
+	posted--;
+	return 0;
+}
+
+/*
+ * Wait for the answer to `tag`, or with tag 0 until nothing posted is left. 0, -EIO, or -ETIMEDOUT
+ * after the deadline (RT_FOREVER: none).
+ */
+static int wait_answer(uint64_t tag, struct keel_cqe *cqe, uint64_t deadline)
+{
+	bool bell = false, any;
+
+	while (tag || posted) {
 		int got;
 
-		event_take(chan_event());	/* before the look: a later bell ends the wait */
-		got = keel_dc_poll(&session, &cqe);
-		if (got < 0)
+		bell |= event_take(chan_event());	/* before the look: a later bell ends the wait */
+		got = take(cqe, &any);
+		if (got < 0 || (got > 0 && cqe->user_data != tag))
 			return lost();
-		if (got == 0) {
-			if (!keel_dc_may_sleep(&session))
-				continue;
-			event_wait(chan_event(), RT_FOREVER);
-			/* A bell without an answer: has the other side gone? */
-			if (keel_ring_avail(&session.cq) == 0 && !still_there())
-				return lost();
+		if (got > 0)
+			return 0;
+		if (any) {
+			bell = false;
 			continue;
 		}
-		if (cqe.user_data - first >= n || done & 1U << (cqe.user_data - first))
+		/* A bell without an answer: has the other side gone? */
+		if (bell && !still_there())
 			return lost();
-		res[cqe.user_data - first] = cqe.res;
-		done |= 1U << (cqe.user_data - first);
+		if (!keel_dc_may_sleep(&session))
+			continue;
+		bell = event_wait(chan_event(), deadline ? deadline : clock_deadline(RECHECK_NS));
+		if (!bell && deadline)
+			return -ETIMEDOUT;
+		bell = true;
 	}
 	return 0;
+}
+
+int session_call(struct keel_sqe *sqe, struct keel_cqe *cqe)
+{
+	uint64_t tag = next_tag++;
+	int err = submit(sqe, tag);
+
+	return err ? err : wait_answer(tag, cqe, RT_FOREVER);
+}
+
+void session_post(struct keel_sqe *sqe)
+{
+	if (posted >= MAX_POSTED && !session_settle())
+		return;
+	if (is_open && !submit(sqe, next_tag++ | POSTED))
+		posted++;
+}
+
+bool session_settle(void)
+{
+	struct keel_cqe cqe;
+
+	if (!is_open || !posted)
+		return false;
+	wait_answer(0, &cqe, RT_FOREVER);
+	return is_open;
+}
+
+/* ---- the time ------------------------------------------------------------------------------------- */
+
+/* Have the server tell the time: any request makes it do so. It has that long to come, and to answer. */
+static void ask_time(void)
+{
+	struct keel_sqe nop = keel_dc_sqe(KEEL_OP_NOP, 0, 0);
+	struct keel_cqe cqe;
+
+	if (!alive() && (!find_channel() || find_server(clock_deadline(0), CLOCK_WAIT_NS)))
+		return;
+	if (!posted)
+		session_post(&nop);
+	if (is_open)
+		wait_answer(0, &cqe, clock_deadline(CLOCK_WAIT_NS));
+}
+
+bool session_wall(uint64_t *ns, uint64_t *tsc)
+{
+	static uint64_t known_ns, known_tsc, asked;
+	const struct keel_dc_header *h = (void *)paging_window_va();
+	uint64_t second = clock_deadline(NS_PER_S) - rdtsc(), now = rdtsc();
+
+	if (mapped_bytes && keel_dc_clock(h, ns, tsc)) {
+		known_ns = *ns;
+		known_tsc = *tsc;
+	}
+	if (now - known_tsc >= second && now - asked >= second) {
+		asked = now;
+		ask_time();
+		if (mapped_bytes && keel_dc_clock(h, ns, tsc)) {
+			known_ns = *ns;
+			known_tsc = *tsc;
+		}
+	}
+	*ns = known_ns;
+	*tsc = known_tsc;
+	return known_tsc != 0;
 }

@@ -32,8 +32,6 @@
 #define STACK_RESERVE	(16 * 1024)
 #define LUA_MAX_C_CALLS	200		/* Lua's own default */
 
-#define MAX_ARGS	32
-
 const struct keel_start_info *rt_info;
 int rt_max_c_calls;
 static uint64_t entry_tsc;
@@ -50,13 +48,34 @@ _Noreturn void rt_shutdown(unsigned how, int status)
 		hc2(KEEL_HC_SHUTDOWN, how, (uint64_t)(unsigned)status);
 }
 
+/* In one piece, so that lines of different partitions do not mix. */
+void rt_say_all(const char *const *words)
+{
+	static char text[256];
+	size_t at = 0;
+
+	for (; *words; words++)
+		for (const char *p = *words; *p && at < sizeof(text) - 1; p++)
+			text[at++] = *p;
+	text[at++] = '\n';
+	console_write(text, at);
+}
+
+const char *rt_decimal(uint64_t n, char digits[24])
+{
+	char *p = digits + 23;
+
+	*p = '\0';
+	do {
+		*--p = (char)('0' + n % 10);
+		n /= 10;
+	} while (n);
+	return p;
+}
+
 _Noreturn void rt_panic(const char *why)
 {
-	static const char head[] = "runtime: ";
-
-	console_write(head, sizeof(head) - 1);
-	console_write(why, strlen(why));
-	console_write("\n", 1);
+	rt_say(why);
 	rt_shutdown(KEEL_SHUTDOWN_CRASH, 1);
 }
 
@@ -97,21 +116,23 @@ static bool is_blank(char c)
 
 /*
  * Split the command line (zero-terminated, at most `len` bytes) at blanks; "double" or 'single'
- * quotes keep blanks together. The words go, zero-terminated, into `words` of len + 1 bytes.
+ * quotes keep blanks together. The words go, zero-terminated, into `words` of len + 1 bytes, and where
+ * they are into `argv`, unless that is NULL. Returns how many there are: every second byte at most.
  */
-static int split_cmdline(const char *line, size_t len, char *words, char **argv, int max)
+static int split_cmdline(const char *line, size_t len, char *words, char **argv)
 {
 	const char *end = line + strnlen(line, len);
 	int argc = 0;
 
-	while (argc < max) {
+	for (;; argc++) {
 		char quote = 0;
 
 		while (line < end && is_blank(*line))
 			line++;
 		if (line == end)
-			break;
-		argv[argc++] = words;
+			return argc;
+		if (argv)
+			argv[argc] = words;
 		for (; line < end && (quote || !is_blank(*line)); line++) {
 			if (quote ? *line == quote : (*line == '"' || *line == '\''))
 				quote = quote ? 0 : *line;
@@ -120,7 +141,6 @@ static int split_cmdline(const char *line, size_t len, char *words, char **argv,
 		}
 		*words++ = '\0';
 	}
-	return argc;
 }
 
 /* NAME=VALUE */
@@ -135,43 +155,37 @@ static bool is_assignment(const char *word)
 static int timed_main(int argc, char **argv)
 {
 	uint64_t ticks = rdtsc() - entry_tsc;
-	char text[64] = "runtime: TSC ticks from entry to main(): ";
-	char *p = text + sizeof(text) - 1;
+	char digits[24];
 
-	if (getenv("KEEL_TIMES")) {
-		size_t n = strlen(text);
-
-		*p = '\n';
-		do {
-			*--p = (char)('0' + ticks % 10);
-			ticks /= 10;
-		} while (ticks);
-		console_write(text, n);
-		console_write(p, (size_t)(text + sizeof(text) - p));
-	}
+	if (getenv("KEEL_TIMES"))
+		rt_say("TSC ticks from entry to main(): ", rt_decimal(ticks, digits));
+	cwd_init(getenv("PWD"));
 	return main(argc, argv);
 }
 
 /*
- * Runs on the real stack. Lays out what a Linux program finds at its start (argv, NULL, environment,
- * NULL, auxiliary vector) and starts musl. Words NAME=VALUE before the program's name are the
- * environment; TZ is UTC unless they say otherwise, so that libc does not look for /etc/localtime.
+ * Lay out what a Linux program finds at its start: argv, NULL, environment, NULL, auxiliary vector.
+ * Words NAME=VALUE before the program's name are the environment; TZ is UTC unless they say otherwise,
+ * so that libc does not look for /etc/localtime. As many words as the command line holds: the vector
+ * comes from the heap.
  */
-_Noreturn void rt_main(void)
+static char **make_vector(int *argc)
 {
 	static char words[sizeof(rt_info->cmdline) + 1];
 	static char name[] = "lua", utc[] = "TZ=UTC0";
-	char *word[MAX_ARGS], *vec[2 * MAX_ARGS + 8];
-	int n = split_cmdline(rt_info->cmdline, sizeof(rt_info->cmdline), words, word, MAX_ARGS);
-	int first = 0, at = 0, argc;
+	int n = split_cmdline(rt_info->cmdline, sizeof(rt_info->cmdline), words, NULL), first = 0, at = 0;
+	char **word = malloc(sizeof(*word) * ((size_t)n + 8) * 2), **vec = word + n;
 
+	if (!word)
+		rt_panic("not enough memory for the command line");
+	split_cmdline(rt_info->cmdline, sizeof(rt_info->cmdline), words, word);
 	while (first < n && is_assignment(word[first]))
 		first++;
 	for (int i = first; i < n; i++)
 		vec[at++] = word[i];
 	if (!at)
 		vec[at++] = name;
-	argc = at;
+	*argc = at;
 	vec[at++] = NULL;
 
 	for (int i = 0; i < first; i++)
@@ -183,6 +197,14 @@ _Noreturn void rt_main(void)
 	vec[at++] = (char *)PAGE_BYTES;
 	vec[at++] = (char *)AT_NULL;
 	vec[at++] = NULL;
+	return vec;
+}
+
+/* Runs on the real stack. Starts musl. */
+_Noreturn void rt_main(void)
+{
+	int argc;
+	char **vec = make_vector(&argc);
 
 	clock_init(entry_tsc);
 	file_init();

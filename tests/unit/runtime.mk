@@ -6,13 +6,15 @@ runtime_test-srcs	:= $(runtime_machine)
 runtime_test-libs	:= -lpthread
 runtime_calls_test-srcs	:= $(runtime_machine)
 runtime_calls_test-libs	:= -lpthread
+runtime_files_test-srcs	:= $(runtime_machine)
+runtime_files_test-libs	:= -lpthread
 runtime_keeld_test-srcs	:= $(runtime_machine) \
 	$(filter-out %/main.c %/transport_keel.c,$(wildcard ipc/linux/keeld/*.c))
 runtime_keeld_test-cflags := -Iipc/linux/keeld
 runtime_keeld_test-libs	:= -luring -lpthread
 runtime_heap_test-cflags := -Iunikernel-runtime/include -fno-builtin
 
-$(O)/tests/unit/runtime_test $(O)/tests/unit/runtime_keeld_test: | $(O)/images/lua.elf
+$(O)/tests/unit/runtime_test $(O)/tests/unit/runtime_files_test $(O)/tests/unit/runtime_keeld_test: | $(O)/images/lua.elf
 
 # A C program on the runtime. Lua's image stands for all objects of the runtime and of musl.
 $(O)/unikernel/probe.elf: tests/unit/runtime_probe.c $(O)/unikernel/lua.debug tests/unit/runtime.mk

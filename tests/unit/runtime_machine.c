@@ -28,6 +28,7 @@
 #include <sys/auxv.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -91,6 +92,8 @@ static void child(struct machine *m, const struct boot *b)
 		if (mmap((void *)va, PAGE, machine_prot(b, va), MAP_SHARED | MAP_FIXED_NOREPLACE, m->priv->fd,
 			 (off_t)(va - KEEL_PEER_VA)) == MAP_FAILED)
 			_exit(99);
+	if (m->cfg.time_flies && prctl(PR_SET_TSC, PR_TSC_SIGSEGV))
+		_exit(97);
 	ptrace(PTRACE_TRACEME, 0, 0, 0);
 	raise(SIGSTOP);
 	_exit(98);
@@ -247,8 +250,10 @@ static void block(struct machine *m, uint64_t deadline)
 		machine_finish(m, MACHINE_STUCK, "blocked for ever");
 		return;
 	}
-	now = machine_rdtsc();
-	if (deadline > now) {
+	now = machine_guest_tsc(m);
+	if (m->cfg.time_flies && deadline > now) {
+		m->priv->flown += deadline - now;
+	} else if (deadline > now) {
 		uint64_t ns = (deadline - now) * 1000 / machine_tsc_khz() * 1000;
 
 		ts.tv_sec = (time_t)(ns / 1000000000);
@@ -407,6 +412,13 @@ static bool emulate(struct machine *m, struct user_regs_struct *r, uint64_t addr
 		r->rip += 2;
 		return true;
 	}
+	if (code[0] == 0x0f && code[1] == 0x31 && m->cfg.time_flies) {	/* rdtsc */
+		old = machine_guest_tsc(m);
+		r->rax = (uint32_t)old;
+		r->rdx = old >> 32;
+		r->rip += 2;
+		return true;
+	}
 	memcpy(&disp, code + 4, sizeof(disp));
 	if (code[0] != 0x48 || code[2] != 0x04 || code[3] != 0x25 || addr != (uint64_t)(int64_t)disp ||
 	    addr < KEEL_VCPU_VA || addr > KEEL_VCPU_VA + PAGE - 8 || addr & 7)
@@ -424,6 +436,22 @@ static bool emulate(struct machine *m, struct user_regs_struct *r, uint64_t addr
 	r->rax = old;
 	r->rip += 8;
 	return true;
+}
+
+/* As the metakernel's backtrace of a partition does it: frames with an address in the image. */
+static unsigned count_frames(struct machine *m, uint64_t rbp)
+{
+	uint64_t frame[2], end = KEEL_PEER_VA + m->cfg.mem_bytes;
+	unsigned n = 0;
+
+	while (n < 16 && rbp >= KEEL_PEER_VA && rbp < end - sizeof(frame) && rbp % 8 == 0) {
+		memcpy(frame, machine_at(m, rbp), sizeof(frame));
+		n += frame[1] > KEEL_PEER_VA && frame[1] < end;
+		if (frame[0] <= rbp)
+			break;
+		rbp = frame[0];
+	}
+	return n;
 }
 
 static void on_stop(struct machine *m, int sig)
@@ -444,6 +472,7 @@ static void on_stop(struct machine *m, int sig)
 		if ((si.si_code == SEGV_MAPERR || si.si_code == SEGV_ACCERR) && fill(m, addr))
 			return;
 	}
+	m->frames = count_frames(m, r.rbp);
 	machine_finish(m, MACHINE_FAULT, "signal %d, address %p, rip %#llx, rsp %#llx", sig, si.si_addr, r.rip, r.rsp);
 }
 

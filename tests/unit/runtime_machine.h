@@ -65,6 +65,7 @@ struct machine_config {
 	unsigned interrupt_at;		/* ^C comes when the guest looks at its events for the so-manieth time */
 	const char *root;		/* directory the server serves as "/"; NULL: no channel at all */
 	int server_after_blocks;	/* the server comes up when the guest has waited that often */
+	bool time_flies;		/* what the guest sleeps has passed at once, on its clocks */
 	bool server_up;			/* from the start */
 	bool no_server;			/* a channel, but nobody at the other end */
 	machine_serve serve;		/* may be NULL */
@@ -81,6 +82,7 @@ struct machine {
 	enum machine_end end;
 	int status;
 	char why[160];			/* FAULT, STUCK: what happened */
+	unsigned frames;		/* FAULT: return addresses in the image, by frame pointers */
 
 	char *out;			/* console output, zero-terminated */
 	size_t out_len;

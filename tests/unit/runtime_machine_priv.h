@@ -29,6 +29,7 @@ struct machine_priv {
 	const char *input;
 	size_t piece;			/* how much of it has come */
 	unsigned looks;			/* of the guest at its events */
+	uint64_t flown;			/* TSC ticks that have passed for the guest alone */
 	int blocks;
 	uint64_t limit;			/* CLOCK_MONOTONIC, ns */
 	/* server */
@@ -52,6 +53,12 @@ uint64_t machine_tsc_khz(void);
 static inline uint64_t machine_rdtsc(void)
 {
 	return __builtin_ia32_rdtsc();
+}
+
+/* As the guest sees it. */
+static inline uint64_t machine_guest_tsc(const struct machine *m)
+{
+	return machine_rdtsc() + m->priv->flown;
 }
 
 /* What the metakernel does before the first instruction: docs/abi.md, keel_start_info. */

@@ -201,7 +201,7 @@ void machine_serve_all(struct machine *m)
 
 		m->requests++;
 		if (m->cfg.wall_ns)
-			keel_dc_clock_set(m->hdr, m->cfg.wall_ns, machine_rdtsc());
+			keel_dc_clock_set(m->hdr, m->cfg.wall_ns, machine_guest_tsc(m));
 		if (!p->session)
 			return;		/* the callback took the server down */
 		keel_ring_consume(&p->sq, 1);

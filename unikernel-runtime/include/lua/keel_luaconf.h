@@ -15,6 +15,14 @@
 extern int rt_max_c_calls;
 #define LUAI_MAXCCALLS		rt_max_c_calls
 
+/* os.tmpname: where the policy allows it (temp.c), and if nowhere, says so. */
+#include <rt/temp.h>
+#define LUA_TMPNAMBUFSIZE	RT_TEMP_BYTES
+#define lua_tmpnam(b, e) \
+	{ if ((e = rt_tempname(b))) \
+		return luaL_error(L, "no temporary file in '%s': %s (TMPDIR=DIR names another place)", \
+				  rt_tempdir(), strerror(e)); }
+
 /* io.popen: no other programs here. */
 #define l_popen(L, c, m) \
 	((void)(c), (void)(m), luaL_error(L, "'popen' not supported"), (FILE *)0)

@@ -2,7 +2,7 @@
 /*
  * rt/rt.h - what the parts of the runtime offer each other.
  *
- * Everything runs on one thread in ring 1 with no interrupts and no signals: no locks anywhere.
+ * Everything runs on one thread in ring 1 with no interrupts: no locks anywhere.
  * Functions that stand for a system call return 0 or a count, or a negative errno.
  */
 #ifndef RT_RT_H
@@ -35,7 +35,12 @@ static inline void *pa_to_va(uint64_t pa)
 /* End the partition: KEEL_SHUTDOWN_EXIT or _CRASH, with an exit status. */
 _Noreturn void rt_shutdown(unsigned how, int status);
 
-/* Write a line about the runtime itself to the console and end the partition as crashed. */
+/* Write a line "runtime: ..." to the console, from pieces of text. */
+#define rt_say(...)	rt_say_all((const char *const[]){ "runtime: ", __VA_ARGS__, NULL })
+void rt_say_all(const char *const *words);
+const char *rt_decimal(uint64_t n, char digits[24]);
+
+/* Say why and end the partition as crashed. */
 _Noreturn void rt_panic(const char *why);
 
 /* ---- event.c: waiting ------------------------------------------------------------------------ */
@@ -54,14 +59,30 @@ bool event_take(uint64_t mask);
  */
 bool event_wait(uint64_t mask, uint64_t deadline_tsc);
 
+/* ---- signal.c --------------------------------------------------------------------------------- */
+
+#define RT_PID	1		/* the one process, its one thread, and both their groups */
+
+/* Send the process a signal: if it is not blocked, its handler runs before this returns. */
+void signal_raise(int sig);
+
+/*
+ * Sleep until the TSC passes the deadline (0), something happened on the console (1), or a handler ran
+ * (-EINTR; signal_restarts(): it was installed with SA_RESTART). The caller tests its condition, then
+ * waits, in a loop.
+ */
+int signal_wait(uint64_t deadline_tsc);
+bool signal_restarts(void);
+
 /* ---- clock.c --------------------------------------------------------------------------------- */
 
 struct timespec;
 
 void clock_init(uint64_t entry_tsc);	/* the partition's time counts from there */
 uint64_t clock_deadline(uint64_t ns_from_now);
-int clock_gettime_rt(int id, struct timespec *ts);
-int clock_nanosleep_rt(int id, int flags, const struct timespec *req);
+
+/* clock_nanosleep: 0, -EINVAL, -EINTR. */
+long clock_sleep(int id, int flags, const struct timespec *req);
 
 /* ---- heap.c ---------------------------------------------------------------------------------- */
 
@@ -70,6 +91,9 @@ void heap_add(void *start, size_t bytes);
 
 /* `bytes` zeroed, page-aligned; NULL if there is no room. Freed with free(). */
 void *heap_pages(size_t bytes);
+
+/* Free bytes [from, to) of the block of `bytes` at p, whole pages; what is left stays where it is. */
+void heap_free_part(void *p, size_t from, size_t to, size_t bytes);
 
 /* ---- paging.c -------------------------------------------------------------------------------- */
 
@@ -88,42 +112,65 @@ ssize_t console_read(void *buf, size_t len);
 ssize_t console_write(const void *buf, size_t len);
 bool console_readable(void);
 
-/* ---- file.c: file descriptors and paths ------------------------------------------------------- */
+/* Take what has been typed from the metakernel; ^C in it is SIGINT. */
+void console_pump(void);
 
-#define RT_FILES	64	/* open at once; 0..2 are the console */
+/* ---- fd.c, file.c: open files, their numbers, and paths ----------------------------------------- */
+
+#define RT_FILES	64	/* open at once, the console included; so many numbers, too */
 
 struct file;
 struct iovec;
 struct stat;
 
 struct file_ops {
-	ssize_t (*read)(struct file *f, void *buf, size_t len, uint64_t off);
+	ssize_t (*read)(struct file *f, const struct iovec *iov, int n, uint64_t off);
 	ssize_t (*write)(struct file *f, const struct iovec *iov, int n, uint64_t off);
 	int (*stat)(struct file *f, struct stat *st);
+	int (*seekable)(struct file *f);	/* 0 or -ESPIPE; NULL: never */
 	int (*truncate)(struct file *f, uint64_t len);
 	int (*sync)(struct file *f);
 	int (*close)(struct file *f);
 };
 
+/* One open file; several descriptors may share it (dup). */
 struct file {
-	const struct file_ops *ops;	/* NULL: slot is free */
+	const struct file_ops *ops;
+	unsigned refs;			/* descriptors; 0: free */
 	int flags;			/* O_* of open */
-	bool seekable;
 	uint64_t pos;			/* of read and write; kept here, not by the server */
 	union {
 		const struct keel_module *module;
 		struct {
 			int32_t handle;		/* the server's number for it */
 			uint32_t generation;	/* of the server that gave it */
-			void *ahead;		/* read-ahead buffer, see remote.c */
+			uint32_t opened;	/* KEEL_DC_OPENED_* */
+			uint64_t next;		/* where the last read ended */
+			uint64_t end_until;	/* TSC: that long, that place is known to be the end */
+			uint64_t end_epoch;	/* and while remote.c's epoch is this */
+			struct ahead *ahead;	/* read-ahead buffer */
 		} remote;
 	};
 };
 
-void file_init(void);
-long file_syscall(long n, long a, long b, long c, long d);
+extern const struct file_ops tty_ops;
 
-/* ---- remote.c: files behind the driver-call channel ------------------------------------------- */
+void file_init(void);
+void cwd_init(const char *dir);	/* ignored if it is not absolute */
+
+/* An open file that no descriptor holds yet: free again unless fd_new() follows. NULL: too many. */
+struct file *file_new(void);
+bool fd_left(void);
+int fd_new(struct file *f);
+int file_stat(long fd, struct stat *st);
+
+/* ---- session.c, remote.c: files behind the driver-call channel ---------------------------------- */
+
+/* Linux's wall clock: `ns` at TSC `tsc`. False: no server has told it yet. */
+bool session_wall(uint64_t *ns, uint64_t *tsc);
+
+/* What was read ahead may be old: something has come in from outside. */
+void remote_forget(void);
 
 int remote_open(struct file *f, const char *path, int flags, mode_t mode);
 int remote_stat_path(const char *path, bool follow, struct stat *st);

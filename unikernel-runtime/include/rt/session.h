@@ -10,8 +10,9 @@
 extern struct keel_dc_client session;	/* window, layout and buffer allocator, when open */
 
 /*
- * Make sure a session is open; if none is, wait for the server. 0, -ENXIO (no channel in the
- * manifest), -ETIMEDOUT (no server came), -EPROTO (it speaks another protocol), -ENOMEM.
+ * Make sure a session is open; if none is, wait for the server, but not a second time for one that
+ * never came. 0, -ENXIO (no channel in the manifest), -ETIMEDOUT (no server came), -EPROTO (it speaks
+ * another protocol), -ENOMEM.
  */
 int session_open(void);
 
@@ -19,11 +20,16 @@ int session_open(void);
 bool session_is(uint32_t generation);
 
 /*
- * Submit n <= SESSION_BATCH requests, wait for all answers, put their results in res[]. 0, or -EIO
- * if the session ended (then res is not valid, and buffers in the window are void). user_data is
- * filled in here. The caller has just seen session_open() succeed or session_is() true.
+ * Submit a request and wait for its answer. 0, or -EIO if the session ended (then *cqe is not valid,
+ * and buffers in the window are void). user_data is filled in here. The caller has just seen
+ * session_open() succeed or session_is() true.
  */
-#define SESSION_BATCH	2
-int session_call(struct keel_sqe *sqe, int32_t *res, unsigned n);
+int session_call(struct keel_sqe *sqe, struct keel_cqe *cqe);
+
+/* Submit a request whose answer does not matter, and go on. */
+void session_post(struct keel_sqe *sqe);
+
+/* Wait for the answers to all that was posted. False: there was nothing to wait for. */
+bool session_settle(void);
 
 #endif /* RT_SESSION_H */
