@@ -273,7 +273,7 @@ bool session_settle(void)
 
 /* ---- the time ------------------------------------------------------------------------------------- */
 
-/* Have the server tell the time: any request makes it do so. It has that long to come, and to answer. */
+/* Have the server tell the time: a NOP makes it do so. It has that long to come, and to answer. */
 static void ask_time(void)
 {
 	struct keel_sqe nop = keel_dc_sqe(KEEL_OP_NOP, 0, 0);
@@ -281,7 +281,7 @@ static void ask_time(void)
 
 	if (!alive() && (!find_channel() || find_server(clock_deadline(0), CLOCK_WAIT_NS)))
 		return;
-	if (!posted)
+	if (posted < MAX_POSTED)	/* else it answers nothing at the moment */
 		session_post(&nop);
 	if (is_open)
 		wait_answer(0, &cqe, clock_deadline(CLOCK_WAIT_NS));

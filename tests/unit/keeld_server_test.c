@@ -21,6 +21,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WINDOW	(1u << 20)
@@ -806,6 +807,56 @@ static void calls_ask_for_no_state(void **state)
 	assert_in_range(after - before, 0, 20);		/* bells that bring nothing, on a slow host */
 }
 
+static void an_open_tells_what_it_opened(void **state)
+{
+	struct keel_cqe cqe;
+	int f = open_file("f", KEEL_DC_O_WRONLY | KEEL_DC_O_CREAT | KEEL_DC_O_TRUNC);
+
+	(void)state;
+	memset(keel_dc_ptr(&client, DATA), 'x', 5000);
+	assert_int_equal(call(keel_dc_write(f, DATA, 5000, 0, 1)), 5000);
+	assert_int_equal(call(keel_dc_fsync(f, 0, 1)), 0);	/* so that it has blocks everywhere */
+	submit(keel_dc_open(in_root("f"), KEEL_DC_O_RDONLY, 0, 2));
+	assert_int_equal(next(&cqe), 1);
+	assert_int_equal(cqe.flags, keel_dc_opened(true, 5000, 8));
+	submit(keel_dc_open(path_at(0, "/proc", "version"), KEEL_DC_O_RDONLY, 0, 3));
+	assert_int_equal(next(&cqe), 1);
+	assert_int_equal(cqe.flags, KEEL_DC_OPENED_TOLD | KEEL_DC_OPENED_SEEK);
+	submit(keel_dc_open(path_at(0, "/dev", "null"), KEEL_DC_O_RDONLY, 0, 4));
+	assert_int_equal(next(&cqe), 1);
+	assert_int_equal(cqe.flags, KEEL_DC_OPENED_TOLD);
+	submit(keel_dc_open(in_root("missing"), KEEL_DC_O_RDONLY, 0, 5));
+	assert_int_equal(next(&cqe), 1);
+	assert_int_equal(cqe.flags, 0);
+}
+
+static uint64_t wall_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* Told when it comes up, and again at a NOP: an old time of the client's own making is gone then. */
+static void a_nop_tells_the_time(void **state)
+{
+	uint64_t ns, tsc, first, before, tsc_before = __builtin_ia32_rdtsc();
+
+	(void)state;
+	assert_true(keel_dc_clock(client.hdr, &ns, &first));
+	assert_in_range(first, 1, tsc_before);
+	assert_in_range(ns, 1, wall_now());
+	do {				/* it does not tell more often than twice a second */
+		before = wall_now();
+		tsc_before = __builtin_ia32_rdtsc();
+		assert_int_equal(call(keel_dc_sqe(KEEL_OP_NOP, 0, 1)), 0);
+		assert_true(keel_dc_clock(client.hdr, &ns, &tsc));
+	} while (tsc == first);
+	assert_in_range(tsc, tsc_before, __builtin_ia32_rdtsc());
+	assert_in_range(ns, before, wall_now());
+}
+
 static void an_empty_policy_refuses_at_once(void **state)
 {
 	(void)state;
@@ -853,6 +904,8 @@ int main(void)
 		T(a_client_that_flips_its_side_fills_no_log),
 		T(denials_leave_room_in_the_log),
 		T(calls_ask_for_no_state),
+		T(an_open_tells_what_it_opened),
+		T(a_nop_tells_the_time),
 		T(an_empty_policy_refuses_at_once),
 		T(an_idle_server_sleeps),
 	};

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 static_assert(KEEL_DC_AT_FDCWD == AT_FDCWD && KEEL_DC_AT_NOFOLLOW == AT_SYMLINK_NOFOLLOW &&
@@ -27,16 +28,17 @@ static_assert(KEEL_DC_AT_FDCWD == AT_FDCWD && KEEL_DC_AT_NOFOLLOW == AT_SYMLINK_
 	      KEEL_DC_O_DIRECTORY == O_DIRECTORY && KEEL_DC_O_NOFOLLOW == O_NOFOLLOW,
 	      "numbers are Linux's on x86-64");
 
+#define TELL_EVERY_MS	500	/* half of what makes a client ask again */
 
 /* ---- completions -------------------------------------------------------------------------------- */
 
-static void complete(struct server *s, uint64_t user_data, int res)
+static void complete(struct server *s, uint64_t user_data, int res, uint32_t flags)
 {
 	struct keel_cqe *cqe = &s->cqes[keel_ring_slot(&s->cq, s->cq.own)];
 
 	cqe->user_data = user_data;
 	cqe->res = res;
-	cqe->flags = 0;
+	cqe->flags = flags;
 	keel_ring_publish(&s->cq, 1);
 }
 
@@ -64,6 +66,7 @@ static struct request *request_get(struct server *s, const struct keel_sqe *sqe)
 	r->user_data = sqe->user_data;
 	r->dir_fd[0] = -1;
 	r->dir_fd[1] = -1;
+	r->flags = 0;
 	s->in_flight++;
 	return r;
 }
@@ -89,6 +92,33 @@ static struct io_uring_sqe *request_sqe(struct server *s, const struct request *
 	return ops_uring_sqe(s, (uint64_t)(r - s->requests));
 }
 
+/* ---- the time -------------------------------------------------------------------------------------- */
+
+/* One TSC, one wall clock: of three tries the one between whose looks the least time went by. */
+void ops_tell_time(struct server *s)
+{
+	uint64_t least = UINT64_MAX, wall_ns = 0, wall_tsc = 0;
+	uint64_t now = log_now_ms();
+	int i;
+
+	if (s->told_ms && now - s->told_ms < TELL_EVERY_MS)
+		return;
+	s->told_ms = now;
+	for (i = 0; i < 3; i++) {
+		uint64_t before = __builtin_ia32_rdtsc(), after;
+		struct timespec ts;
+
+		clock_gettime(CLOCK_REALTIME, &ts);
+		after = __builtin_ia32_rdtsc();
+		if (after - before >= least)
+			continue;
+		least = after - before;
+		wall_ns = (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+		wall_tsc = before + least / 2;
+	}
+	keel_dc_clock_set(s->hdr, wall_ns, wall_tsc);
+}
+
 /* ---- files ---------------------------------------------------------------------------------------- */
 
 static int file_get(struct server *s)
@@ -110,7 +140,7 @@ static int file_fd(const struct server *s, int32_t file)
 }
 
 /* A directory grants regular files and directories; anything else must have a rule of its own. */
-static int check_opened(int fd, const struct policy_rule *rule, struct file *f)
+static int check_opened(int fd, const struct policy_rule *rule, struct file *f, uint32_t *told)
 {
 	struct stat st;
 	int flags;
@@ -118,6 +148,7 @@ static int check_opened(int fd, const struct policy_rule *rule, struct file *f)
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	f->regular = S_ISREG(st.st_mode);
+	*told = keel_dc_opened(f->regular, (uint64_t)st.st_size, (uint64_t)st.st_blocks);
 	f->special = !f->regular && !S_ISDIR(st.st_mode);
 	if (!f->special)
 		return 0;
@@ -168,9 +199,9 @@ static int find(struct server *s, uint64_t off, char *path, bool writes, const c
 
 static int start_nop(struct server *s, struct request *r, const struct keel_sqe *q)
 {
-	(void)s;
 	(void)r;
 	(void)q;
+	ops_tell_time(s);
 	return 0;
 }
 
@@ -191,7 +222,7 @@ static int start_open(struct server *s, struct request *r, const struct keel_sqe
 	fd = policy_open(&where, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_LARGEFILE,
 			 flags & KEEL_DC_O_CREAT ? q->len & 0777 : 0);
 	f = &s->files[file];
-	err = fd < 0 ? fd : check_opened(fd, where.rule, f);
+	err = fd < 0 ? fd : check_opened(fd, where.rule, f, &r->flags);
 	if (err) {
 		if (err == -EACCES)
 			denied(s, "open", r->path);
@@ -388,13 +419,13 @@ void ops_start(struct server *s, const struct keel_sqe *q)
 	int res = request_check(q, &s->layout);
 
 	if (res) {
-		complete(s, q->user_data, res);
+		complete(s, q->user_data, res, 0);
 		return;
 	}
 	r = request_get(s, q);
 	res = start_table[q->opcode](s, r, q);
 	if (res != IN_FLIGHT) {
-		complete(s, r->user_data, res);
+		complete(s, r->user_data, res, res < 0 ? 0 : r->flags);
 		request_put(s, r);
 	}
 }
@@ -411,7 +442,7 @@ void ops_finish(struct server *s, uint64_t id, int res)
 		s->files[r->file].state = FILE_FREE;
 	}
 	if (s->open)
-		complete(s, r->user_data, res);
+		complete(s, r->user_data, res, res < 0 ? 0 : r->flags);
 	request_put(s, r);
 }
 

@@ -28,6 +28,7 @@ struct request {
 	uint8_t opcode;
 	int32_t file;		/* index into files: CLOSE */
 	uint64_t user_data;
+	uint32_t flags;		/* of the answer, if it is no error: KEEL_DC_OPENED_* */
 	int dir_fd[2];		/* opened for this request, -1: none */
 	char path[KEEL_DC_PATH_MAX];
 	char path2[KEEL_DC_PATH_MAX];
@@ -54,6 +55,8 @@ struct server {
 	bool stalled;		/* requests wait because the client does not take completions */
 	struct log_limit denials, sessions;	/* lines about them */
 
+	uint64_t told_ms;	/* when the time was last told; 0: not yet */
+
 	struct file files[KEEL_DC_MAX_FILES];
 	struct request requests[MAX_REQUESTS];
 	uint32_t in_flight;
@@ -67,6 +70,9 @@ void ops_start(struct server *s, const struct keel_sqe *sqe);
 
 /* io_uring has finished request `id` with res: publishes the answer (not once the session is closed). */
 void ops_finish(struct server *s, uint64_t id, int res);
+
+/* Tells the client Linux's wall clock, if that was not just done. */
+void ops_tell_time(struct server *s);
 
 /* Closes every file of the session. Nothing is in flight. */
 void ops_close_files(struct server *s);
