@@ -7,10 +7,12 @@
  *
  * for the best of several series, with decimals; first `BENCH-LOOP INSTRUCTIONS TSC_TICKS`, a loop of
  * known length, which says how many ticks an instruction takes (under -icount: exactly one).
- * Arguments name operations: only these.
+ * Arguments name operations: only these. With -forever behind them the first one does not end: for
+ * somebody who watches it from outside.
  */
 #include <fcntl.h>
 #include <keel/ioctl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,6 +146,8 @@ static int asked_for(const char *name, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	int all = argc > 1 && strcmp(argv[argc - 1], "-forever") == 0 ? INT_MAX : SERIES;
+
 	keel_fd = open("/dev/keel", O_RDWR);
 	known_loop();
 	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
@@ -153,7 +157,7 @@ int main(int argc, char **argv)
 		if (!asked_for(ops[i].name, argc, argv))
 			continue;
 		fflush(stdout);
-		for (int series = 0; series < SERIES; series++) {
+		for (int series = 0; series < all; series++) {
 			ops[i].run(ops[i].n);
 			if (series && ended.tsc - begun.tsc < to.tsc - from.tsc) {
 				from = begun;

@@ -27,3 +27,21 @@ $(bench_out)/drivercall: tests/bench/drivercall.c tests/bench/drivercall_none.c 
 	$(Q)$(CC) $(bench_cflags) -o $@ tests/bench/drivercall.c tests/bench/drivercall_none.c
 
 TESTS_ROOTFS += $(bench_out)/drivercall
+
+# Partitions that measure the metakernel: each peer/*.dts becomes $(O)/tests/bench/NAME.bundle.
+bench_peer_dir	:= tests/bench/peer
+bench_peer_out	:= $(O)/tests/bench
+bench_peer_bundles := $(patsubst $(bench_peer_dir)/%.dts,$(bench_peer_out)/%.bundle,$(wildcard $(bench_peer_dir)/*.dts))
+
+$(bench_peer_out)/bench-peer.elf: $(wildcard $(bench_peer_dir)/*.[ch]) tests/peer/peer.lds \
+		ipc/include/keel/abi.h ipc/include/keel/ring.h $(O)/flags
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(PEER_CFLAGS) -Wl,-T,tests/peer/peer.lds -o $@ $(filter %.c,$^)
+
+$(bench_peer_bundles): $(bench_peer_out)/%.bundle: $(bench_peer_dir)/%.dts $(bench_peer_out)/bench-peer.elf \
+		scripts/mkbundle scripts/mkcpio
+	$(call say,BUNDLE,$@)
+	$(Q)scripts/mkbundle -I $(bench_peer_out) -o $@ $<
+
+bench: $(bench_peer_bundles)

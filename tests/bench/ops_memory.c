@@ -60,7 +60,7 @@ void op_mmap_touch16(unsigned int n)
 	end();
 }
 
-/* Of one page, in turn to read-only and back, and used after each: what a collector's barrier does. */
+/* Of one page, in turn to read-only and back, and then written. */
 void op_mprotect(unsigned int n)
 {
 	volatile uint8_t *p = map(1, -1);
@@ -69,7 +69,6 @@ void op_mprotect(unsigned int n)
 	begin();
 	for (unsigned int i = 0; i < n / 2; i++) {
 		must(mprotect((void *)p, PAGE, PROT_READ) == 0, "mprotect");
-		(void)*p;
 		must(mprotect((void *)p, PAGE, PROT_READ | PROT_WRITE) == 0, "mprotect");
 		*p = 1;
 	}
