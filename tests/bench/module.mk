@@ -16,7 +16,12 @@ $(bench_out)/nothing: tests/bench/nothing.c $(O)/flags
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(bench_cflags) -nostdlib -ffreestanding -o $@ $<
 
-TESTS_ROOTFS += $(bench_out)/linux_bench $(bench_out)/nothing
+$(bench_out)/boot_mark: tests/bench/boot_mark.c ipc/include/keel/abi.h ipc/include/keel/ioctl.h $(O)/flags
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(bench_cflags) -o $@ $<
+
+TESTS_ROOTFS += $(bench_out)/linux_bench $(bench_out)/nothing $(bench_out)/boot_mark
 
 bench: $(O)/images/linux-test.bundle
 
@@ -45,3 +50,42 @@ $(bench_peer_bundles): $(bench_peer_out)/%.bundle: $(bench_peer_dir)/%.dts $(ben
 	$(Q)scripts/mkbundle -I $(bench_peer_out) -o $@ $<
 
 bench: $(bench_peer_bundles)
+
+# Lua for app.json and drivercall.json: /bench/lua in the tests' initramfs, and a peer of the same sources
+# in the runtime (unikernel-runtime/module.mk has its objects and flags).
+bench_lua_dir	:= tests/bench/lua
+bench_lua_core	 = $(filter-out lua,$(rt_lua))
+bench_lua_inc	 = -I$(O)/unikernel/lua/src -I$(rt_dir)/include/lua
+bench_lua_out	:= $(bench_out)/lua
+bench_lua_files	:= $(addprefix $(bench_lua_out)/,$(notdir $(wildcard $(bench_lua_dir)/*.lua)) run)
+
+$(bench_lua_out)/bench_lua: $(bench_lua_dir)/bench_lua.c $(bench_lua_dir)/nop_process.c $(O)/unikernel/sources $(O)/flags
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 -flto=auto -g0 $(REPRO) -w -static -s -DLUA_USE_POSIX $(bench_lua_inc) -o $@ \
+		$(filter %.c,$^) $(bench_lua_core:%=$(O)/unikernel/lua/src/%.c) -lm 2>/dev/null
+
+$(bench_lua_files): $(bench_lua_out)/%: $(bench_lua_dir)/%
+	$(Q)mkdir -p $(@D) && cp $< $@
+
+TESTS_ROOTFS += $(bench_lua_out)/bench_lua $(bench_lua_files)
+
+bench_lua_objs	:= $(addprefix $(bench_peer_out)/lua-obj/,bench_lua.c.o nop_peer.c.o)
+
+$(bench_lua_objs): $(bench_peer_out)/lua-obj/%.o: $(bench_lua_dir)/% $(bench_lua_dir)/bench_lua.h $(O)/unikernel/sources $(O)/flags
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(rt_cflags) $(bench_lua_inc) -c -o $@ $<
+
+$(bench_peer_out)/bench-lua.elf: $(bench_lua_objs) $(O)/unikernel/lua.debug
+	$(call say,LD,$@)
+	$(Q)$(CC) $(filter-out -nostdinc,$(rt_common)) $(rt_lto) -O2 $(rt_ldflags) -s -Wl,-T,$(rt_dir)/lua.lds -o $@ \
+		$(bench_lua_objs) $(rt_objs) $(filter-out %/lua.c.o,$(rt_lua_objs)) $(rt_musl_objs)
+
+$(bench_peer_out)/lua.bundle: $(bench_lua_dir)/lua.dts $(bench_peer_out)/bench-lua.elf $(wildcard $(bench_lua_dir)/*.lua) \
+		$(O)/images/vmlinux $(O)/images/initramfs-test.cpio.gz scripts/mkbundle scripts/mkcpio
+	$(call say,BUNDLE,$@)
+	$(Q)scripts/mkbundle -I $(bench_peer_out) -I $(bench_lua_dir) -I $(O)/images -o $@ $< \
+		initramfs.cpio.gz=$(O)/images/initramfs-test.cpio.gz
+
+bench: $(bench_peer_out)/lua.bundle
