@@ -215,5 +215,7 @@ int mmu_fill_hint(struct vcpu *v, vaddr_t va, uint64_t error)
 	w.rights &= may | ~PTE_W;
 	if (walk_set_accessed(&w, error & PF_W))
 		install_sure(v, va, &w, error & PF_W);
+	else	/* changed meanwhile: the caller may count on what was there being gone */
+		mmu_flush_range(v, va & ~(vaddr_t)PAGE_MASK, 1);
 	return 0;
 }

@@ -20,3 +20,6 @@ vcpu_test-cflags	:= $(unit_shim_cflags)
 pci_test-cflags		:= $(unit_shim_cflags)
 ports_test-cflags	:= $(unit_shim_cflags)
 windows_test-cflags	:= $(unit_shim_cflags)
+
+mmu_fill_test-srcs	:= $(mmu_test-srcs)
+mmu_fill_test-cflags	:= $(unit_shim_cflags)

@@ -71,7 +71,8 @@
 #define KEEL_HC_LOAD_IDT	7	/* (pa of 256*16 B table, limit): Linux-format gates */
 #define KEEL_HC_LOAD_CR3	8	/* (value; bit 63 = keep entries of that PCID) */
 #define KEEL_HC_FLUSH		9	/* (KEEL_FLUSH_*, VA, npages<=512) */
-#define KEEL_HC_FILL		10	/* (VA, #PF error code): hint, pre-load a user mapping */
+#define KEEL_HC_FILL		10	/* (VA, #PF error code): hint, load a user mapping now; 0: it has
+					 * replaced what was loaded for VA before */
 #define KEEL_HC_LOAD_GS		11	/* (selector) -> base; loads the user GS selector, result
 					 * also in vcpu_page.user_gs */
 #define KEEL_HC_SET_DESC	12	/* (GDT index 12..15, descriptor) */

@@ -192,17 +192,18 @@ static DEFINE_PER_CPU(u64 [GDT_ENTRY_TLS_ENTRIES], keel_tls);
 
 static void keel_load_tls(struct thread_struct *t, unsigned int cpu)
 {
-	u64 *loaded = per_cpu(keel_tls, cpu);
+	u64 *loaded = this_cpu_ptr(keel_tls);	/* `cpu` is always this one */
+	const u64 *desc = (const u64 *)t->tls_array;
 	unsigned int i;
 
+	BUILD_BUG_ON(GDT_ENTRY_TLS_ENTRIES != 3);
+	if (likely(!((desc[0] ^ loaded[0]) | (desc[1] ^ loaded[1]) | (desc[2] ^ loaded[2]))))
+		return;
 	for (i = 0; i < GDT_ENTRY_TLS_ENTRIES; i++) {
-		u64 desc;
-
-		memcpy(&desc, &t->tls_array[i], sizeof(desc));
-		if (desc == loaded[i])
+		if (desc[i] == loaded[i])
 			continue;
-		loaded[i] = desc;
-		keel_hypercall2(KEEL_HC_SET_DESC, KEEL_GDT_TLS_MIN + i, desc);
+		loaded[i] = desc[i];
+		keel_hypercall2(KEEL_HC_SET_DESC, KEEL_GDT_TLS_MIN + i, desc[i]);
 	}
 }
 

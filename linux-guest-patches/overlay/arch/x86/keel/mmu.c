@@ -46,12 +46,67 @@ static void keel_flush_tlb_one_user(unsigned long addr)
 	keel_hypercall3(KEEL_HC_FLUSH, KEEL_FLUSH_RANGE, addr & PAGE_MASK, 1);
 }
 
-void __keel_flush_tlb_range(unsigned long start, unsigned long end)
+/*
+ * The leaf entry that the page tables of `mm` have for a user address; 0 if nothing is present.
+ * Interrupts are off, which keeps the tables from being freed (as in GUP-fast). Its rights are those
+ * of the address: Linux has all rights in the upper levels of a user address, and what is wrong
+ * here the metakernel's own walk refuses.
+ */
+static __always_inline unsigned long keel_user_leaf(const struct mm_struct *mm,
+						    unsigned long address)
+{
+	unsigned long entry = native_pgd_val(READ_ONCE(mm->pgd[pgd_index(address)]));
+	const unsigned long *table;
+
+	if (!(entry & _PAGE_PRESENT))
+		return 0;
+	table = __va(entry & PTE_PFN_MASK);
+	entry = READ_ONCE(table[pud_index(address)]);
+	if ((entry & (_PAGE_PRESENT | _PAGE_PSE)) != _PAGE_PRESENT)
+		return entry & _PAGE_PRESENT ? entry : 0;
+	table = __va(entry & PTE_PFN_MASK);
+	entry = READ_ONCE(table[pmd_index(address)]);
+	if ((entry & (_PAGE_PRESENT | _PAGE_PSE)) != _PAGE_PRESENT)
+		return entry & _PAGE_PRESENT ? entry : 0;
+	table = __va(entry & PTE_PFN_MASK);
+	entry = READ_ONCE(table[pte_index(address)]);
+	return entry & _PAGE_PRESENT ? entry : 0;
+}
+
+/* Load the translation of a user address in place of what was loaded, or at least drop that. */
+static void keel_reload(unsigned long address, unsigned long error)
+{
+	if (keel_hypercall2(KEEL_HC_FILL, address, error))
+		keel_flush_tlb_one_user(address);
+}
+
+/*
+ * One page whose entry changed and is still there (mprotect() mostly): load the new translation, which
+ * is used next and would cost a fault. A TLB may do that, too, if the entry is accessed; if it is
+ * writable and dirty as well, then also as by a write.
+ */
+static bool keel_flush_reload(unsigned long address)
+{
+	const struct mm_struct *mm = this_cpu_read(cpu_tlbstate.loaded_mm);
+	unsigned long entry = keel_user_leaf(mm, address), error = X86_PF_PROT | X86_PF_USER;
+
+	/* Of a large page, all small pieces that the metakernel may have made must go. */
+	if ((entry & (_PAGE_USER | _PAGE_ACCESSED | _PAGE_PSE)) != (_PAGE_USER | _PAGE_ACCESSED))
+		return false;
+	if ((entry & (_PAGE_RW | _PAGE_DIRTY)) == (_PAGE_RW | _PAGE_DIRTY))
+		error |= X86_PF_WRITE;
+	keel_reload(address, error);
+	return true;
+}
+
+void __keel_flush_tlb_range(unsigned long start, unsigned long end, bool reload)
 {
 	unsigned long npages;
 
 	start &= PAGE_MASK;
 	npages = (end - start + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	if (npages == 1 && reload && keel_flush_reload(start))
+		return;
 	if (npages <= KEEL_FLUSH_MAX_PAGES)
 		keel_hypercall3(KEEL_HC_FLUSH, KEEL_FLUSH_RANGE, start, npages);
 	else if (start >= TASK_SIZE_MAX)
@@ -60,95 +115,32 @@ void __keel_flush_tlb_range(unsigned long start, unsigned long end)
 		keel_flush_tlb_user();
 }
 
-/*
- * What do the page tables say about a user address? The product of all levels' rights, with
- * _PAGE_NX set if any level has it; 0 if nothing is mapped. Interrupts are off, which keeps the
- * tables from being freed (as in GUP-fast).
- */
-static unsigned long keel_user_rights(unsigned long address)
+DEFINE_PER_CPU(bool, keel_filled);
+
+/* -> KEEL_FAULT_DONE, or the error code that the page tables give for it. */
+unsigned long __keel_user_fault(unsigned long error_code, unsigned long address)
 {
-	unsigned long entry, rights = ~_PAGE_NX, nx = 0;
-	pgd_t *pgd;
-	p4d_t *p4d;
-	pud_t *pud;
-	pmd_t *pmd;
-
-	if (!current->mm)
-		return 0;
-
-	pgd = pgd_offset(current->mm, address);
-	p4d = p4d_offset(pgd, address);
-	entry = native_p4d_val(READ_ONCE(*p4d));
-	if (!(entry & _PAGE_PRESENT))
-		return 0;
-	rights &= entry;
-	nx |= entry;
-
-	pud = pud_offset(p4d, address);
-	entry = native_pud_val(READ_ONCE(*pud));
-	if (!(entry & _PAGE_PRESENT))
-		return 0;
-	rights &= entry;
-	nx |= entry;
-	if (entry & _PAGE_PSE)
-		return rights | (nx & _PAGE_NX);
-
-	pmd = pmd_offset(pud, address);
-	entry = native_pmd_val(READ_ONCE(*pmd));
-	if (!(entry & _PAGE_PRESENT))
-		return 0;
-	rights &= entry;
-	nx |= entry;
-	if (entry & _PAGE_PSE)
-		return rights | (nx & _PAGE_NX);
-
-	entry = native_pte_val(READ_ONCE(*pte_offset_kernel(pmd, address)));
-	if (!(entry & _PAGE_PRESENT))
-		return 0;
-	return (rights & entry) | ((nx | entry) & _PAGE_NX);
-}
-
-static bool keel_rights_allow(unsigned long rights, unsigned long error_code)
-{
-	if (!(rights & _PAGE_USER))
-		return false;
-	if ((error_code & X86_PF_WRITE) && !(rights & _PAGE_RW))
-		return false;
-	if ((error_code & X86_PF_INSTR) && (rights & _PAGE_NX))
-		return false;
-	return !(error_code & (X86_PF_RSVD | X86_PF_PK));
-}
-
-/* The translation for this fault has been loaded already. A wrong value costs one hypercall. */
-static DEFINE_PER_CPU(bool, keel_filled);
-
-bool __keel_user_fault_spurious(unsigned long *error_code, unsigned long address)
-{
-	unsigned long rights = keel_user_rights(address);
+	unsigned long entry, need = _PAGE_USER;
 
 	this_cpu_write(keel_filled, false);
-	if (!keel_rights_allow(rights, *error_code)) {
-		*error_code &= ~(unsigned long)X86_PF_PROT;
-		if (rights & _PAGE_PRESENT)
-			*error_code |= X86_PF_PROT;
-		return false;
-	}
+	if (unlikely(!current->mm))
+		return error_code & ~(unsigned long)X86_PF_PROT;
+	entry = keel_user_leaf(current->mm, address);
+	if (!entry)
+		return error_code & ~(unsigned long)X86_PF_PROT;
+	if (error_code & X86_PF_WRITE)
+		need |= _PAGE_RW;
+	if ((entry & need) != need || (error_code & (X86_PF_RSVD | X86_PF_PK)) ||
+	    ((error_code & X86_PF_INSTR) && (entry & _PAGE_NX)))
+		return error_code | X86_PF_PROT;
 	/* Refused: the page is not this partition's, whatever our tables say (/dev/mem) */
-	if (keel_hypercall2(KEEL_HC_FILL, address, *error_code))
+	if (keel_hypercall2(KEEL_HC_FILL, address, error_code))
 		force_sig_fault(SIGBUS, BUS_ADRERR, (void __user *)address);
-	return true;
+	return KEEL_FAULT_DONE;
 }
 
-void __keel_user_fault_done(unsigned long error_code, unsigned long address)
-{
-	if (this_cpu_read(keel_filled))
-		this_cpu_write(keel_filled, false);
-	else
-		keel_hypercall2(KEEL_HC_FILL, address, error_code);
-}
-
-/* Only this CPU can have translations of `mm`, and they are those that FLUSH_FILL works on. */
-static bool keel_cow_local(const struct mm_struct *mm)
+/* Only this CPU can have translations of `mm`, and they are those that FILL works on. */
+static __always_inline bool keel_cow_local(const struct mm_struct *mm)
 {
 	return keel_guest() && num_online_cpus() == 1 && current->mm == mm;
 }
@@ -165,7 +157,7 @@ void update_mmu_cache_cow(struct vm_fault *vmf, struct vm_area_struct *vma, unsi
 {
 	if (!keel_cow_local(vma->vm_mm))
 		return;
-	keel_hypercall2(KEEL_HC_FLUSH_FILL, address, X86_PF_PROT | X86_PF_WRITE | X86_PF_USER);
+	keel_reload(address, X86_PF_PROT | X86_PF_WRITE | X86_PF_USER);
 	this_cpu_write(keel_filled, true);
 }
 

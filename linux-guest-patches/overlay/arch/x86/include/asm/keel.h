@@ -11,7 +11,9 @@
 #include <linux/types.h>
 #include <linux/errno.h>
 #include <asm/cpufeature.h>
+#include <asm/percpu.h>
 #include <asm/ptrace.h>
+#include <asm/trap_pf.h>
 
 #ifdef CONFIG_KEEL_GUEST
 
@@ -41,6 +43,17 @@ static __always_inline bool keel_guest(void)
 	return cpu_feature_enabled(X86_FEATURE_KEEL);
 }
 
+/* GS base of ring 3 while ring 1 runs */
+static __always_inline unsigned long keel_user_gs(void)
+{
+	return READ_ONCE(keel_vcpu->user_gs);
+}
+
+static __always_inline void keel_set_user_gs(unsigned long base)
+{
+	WRITE_ONCE(keel_vcpu->user_gs, base);
+}
+
 /* Called in hard interrupt context with the bits of vcpu_page.events, KEEL_EV_TIMER excepted. */
 extern void (*keel_event_handler)(u64 events);
 
@@ -52,9 +65,12 @@ long keel_console_put(phys_addr_t pa, size_t len);
 /* Exit status handed over at power-off, /sys/module/keel/parameters/exit_status. */
 extern unsigned int keel_exit_status;
 
-bool __keel_user_fault_spurious(unsigned long *error_code, unsigned long address);
-void __keel_user_fault_done(unsigned long error_code, unsigned long address);
-void __keel_flush_tlb_range(unsigned long start, unsigned long end);
+#define KEEL_FAULT_DONE	(~0UL)
+unsigned long __keel_user_fault(unsigned long error_code, unsigned long address);
+void __keel_flush_tlb_range(unsigned long start, unsigned long end, bool reload);
+
+/* The translation for this fault has been loaded already. A wrong value costs one hypercall. */
+DECLARE_PER_CPU(bool, keel_filled);
 
 /*
  * A user page fault arrives without the metakernel having looked at the page tables. If they allow
@@ -66,29 +82,43 @@ static __always_inline bool keel_user_fault_spurious(struct pt_regs *regs,
 						     unsigned long *error_code,
 						     unsigned long address)
 {
-	return keel_guest() && user_mode(regs) && __keel_user_fault_spurious(error_code, address);
+	unsigned long code;
+
+	if (!keel_guest() || !user_mode(regs))
+		return false;
+	code = __keel_user_fault(*error_code, address);
+	if (code == KEEL_FAULT_DONE)
+		return true;
+	*error_code = code;
+	return false;
 }
 
-/* A user page fault has been handled: load the translation, it will be used at once. */
+/*
+ * A user page fault has been handled: load the translation, it will be used at once. Not if a signal
+ * comes first, which most often is because there is none.
+ */
 static __always_inline void keel_user_fault_done(struct pt_regs *regs, unsigned long error_code,
 						 unsigned long address)
 {
-	if (keel_guest() && user_mode(regs))
-		__keel_user_fault_done(error_code, address);
+	if (keel_guest() && user_mode(regs) && !this_cpu_read(keel_filled) &&
+	    !test_thread_flag(TIF_SIGPENDING))
+		keel_hypercall2(KEEL_HC_FILL, address, error_code);
 }
 
-/* Flush [start, end) on this CPU. False: use the instructions. */
-static __always_inline bool keel_flush_tlb_range(unsigned long start, unsigned long end)
+/* Flush [start, end) on this CPU. `reload`: the page tables are still there. False: use INVLPG. */
+static __always_inline bool keel_flush_tlb_range(unsigned long start, unsigned long end, bool reload)
 {
 	if (!keel_guest())
 		return false;
-	__keel_flush_tlb_range(start, end);
+	__keel_flush_tlb_range(start, end, reload);
 	return true;
 }
 
 #else /* !CONFIG_KEEL_GUEST */
 
 static inline bool keel_guest(void) { return false; }
+static inline unsigned long keel_user_gs(void) { return 0; }
+static inline void keel_set_user_gs(unsigned long base) { }
 
 static inline bool keel_user_fault_spurious(struct pt_regs *regs, unsigned long *error_code,
 					    unsigned long address)
@@ -99,7 +129,7 @@ static inline bool keel_user_fault_spurious(struct pt_regs *regs, unsigned long 
 static inline void keel_user_fault_done(struct pt_regs *regs, unsigned long error_code,
 					unsigned long address) { }
 
-static inline bool keel_flush_tlb_range(unsigned long start, unsigned long end)
+static inline bool keel_flush_tlb_range(unsigned long start, unsigned long end, bool reload)
 {
 	return false;
 }
