@@ -31,7 +31,7 @@ def all_rows(args):
     if not args.no_wall:
         # Ticks of the host's TSC: only their ratio says something.
         rows += table.wall_rows(machine.rounds(args, lambda side, n: boot(side, False, args, n)), "ticks")
-    made += rows
+    made.extend(rows)
     return made
 
 
