@@ -83,26 +83,6 @@ $(images_out)/test.bundle: images/system.dts $(images_out)/initramfs-test.cpio.g
 	$(call say,BUNDLE,$@)
 	$(Q)$(images_mkbundle) $< initramfs.cpio.gz=$(images_out)/initramfs-test.cpio.gz
 
-# The driver call bench as a peer: the runtime and the C library, with this program in the place of Lua.
-drivercall_out	:= $(O)/tests/bench
-drivercall_objs	:= $(drivercall_out)/drivercall.o $(drivercall_out)/drivercall_raw.o
-
-$(drivercall_objs): $(drivercall_out)/%.o: tests/bench/%.c tests/bench/drivercall.h $(rt_deps)
-	$(call say,CC,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(rt_cflags) -c -o $@ $<
-
-$(drivercall_out)/drivercall.elf: $(drivercall_objs) $(rt_objs) $(rt_musl_objs) $(rt_dir)/lua.lds
-	$(call say,LD,$@)
-	$(Q)$(CC) $(filter-out -nostdinc,$(rt_common)) $(rt_lto) -O2 $(rt_ldflags) -Wl,-T,$(rt_dir)/lua.lds -o $@ \
-		$(drivercall_objs) $(rt_objs) $(rt_musl_objs)
-
-$(drivercall_out)/drivercall.bundle: tests/bench/drivercall.dts $(drivercall_out)/drivercall.elf $(images_bundle_parts) \
-		$(O)/images/initramfs-test.cpio.gz
-	$(call say,BUNDLE,$@)
-	$(Q)$(images_mkbundle) $< initramfs.cpio.gz=$(O)/images/initramfs-test.cpio.gz drivercall.elf=$(drivercall_out)/drivercall.elf
-
-bench: $(drivercall_out)/drivercall.bundle
-
 $(images_out)/keel.iso: images/grub.cfg $(images_out)/keel.elf $(images_out)/keel.bundle
 	$(call say,ISO,$@)
 	$(Q)rm -rf $@.dir && mkdir -p $@.dir/boot/grub

@@ -9,6 +9,7 @@
 #include <hal/irq.h>
 #include <hal/power.h>
 #include "entry/hcall.h"
+#include "entry/pci.h"
 #include "mm/check.h"
 #include "mm/flush.h"
 #include "mm/frames.h"
@@ -176,6 +177,22 @@ static int64_t hc_ioapic_read(struct vcpu *v, struct regs *r)
 static int64_t hc_ioapic_write(struct vcpu *v, struct regs *r)
 {
 	return v->part->man->devices ? irq_ioapic_write(v, r->rdi, r->rsi, r->rdx) : -KEEL_EPERM;
+}
+
+/* Reads and writes. */
+static int64_t hc_pci(struct vcpu *v, struct regs *r)
+{
+	uint32_t address = (uint32_t)r->rdi;
+	unsigned int size = (unsigned int)r->rsi;
+
+	if (!v->part->man->devices)
+		return -KEEL_EPERM;
+	if (!pci_access_ok(r->rdi, r->rsi))
+		return -KEEL_EINVAL;
+	if (r->rax == KEEL_HC_PCI_READ)
+		return pci_read(address, size) & (int64_t)(~0UL >> (64 - 8 * size));
+	pci_write(v, address, size, (uint32_t)r->rdx);
+	return 0;
 }
 
 static int64_t hc_shutdown(struct vcpu *v, struct regs *r)
@@ -389,6 +406,8 @@ static int64_t dispatch(struct vcpu *v, struct regs *r, uint64_t n)
 	case KEEL_HC_LOG_READ: return hc_log_read(v, r);
 	case KEEL_HC_SET_XCR0: return hc_set_xcr0(v, r);
 	case KEEL_HC_FLUSH_FILL: return hc_flush_fill(v, r);
+	case KEEL_HC_PCI_READ:
+	case KEEL_HC_PCI_WRITE: return hc_pci(v, r);
 	case HC_DEBUG: return check_hcall(v, r);
 	}
 	return -KEEL_ENOSYS;

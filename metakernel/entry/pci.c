@@ -349,7 +349,7 @@ static void chipset_write(struct vcpu *v, uint32_t address, unsigned int size, u
 	hal_pci_write(address, size, new >> 8 * (address & 3));
 }
 
-static void config_write(struct vcpu *v, uint32_t address, unsigned int size, uint32_t value)
+void pci_write(struct vcpu *v, uint32_t address, unsigned int size, uint32_t value)
 {
 	uint32_t function = address & FUNCTION_BITS, bytes = byte_mask(address & 3, size), old, new, refused;
 	unsigned int reg = address & 0xfc;
@@ -376,7 +376,7 @@ static void config_write(struct vcpu *v, uint32_t address, unsigned int size, ui
 	hal_pci_write(address, size, value);
 }
 
-static uint32_t config_read(uint32_t address, unsigned int size)
+uint32_t pci_read(uint32_t address, unsigned int size)
 {
 	uint32_t function = address & FUNCTION_BITS;
 	unsigned int reg = address & 0xfc;
@@ -386,6 +386,11 @@ static uint32_t config_read(uint32_t address, unsigned int size)
 	return hal_pci_read(address, size);
 }
 
+bool pci_access_ok(uint64_t address, uint64_t size)
+{
+	return address <= (HAL_PCI_ADDRESS_BITS | 3) && size - 1 < 4 && size != 3 && (address & 3) + size <= 4;
+}
+
 uint32_t pci_port_in(uint16_t port, unsigned int size)
 {
 	if (port == HAL_PCI_ADDRESS_PORT && size == 4)
@@ -393,7 +398,7 @@ uint32_t pci_port_in(uint16_t port, unsigned int size)
 	if (port < HAL_PCI_DATA_PORT || !(config_address & ADDRESS_ENABLE) ||
 	    (port & 3) + size > 4)
 		return 0xffffffff;
-	return config_read((config_address & HAL_PCI_ADDRESS_BITS) | (port & 3), size);
+	return pci_read((config_address & HAL_PCI_ADDRESS_BITS) | (port & 3), size);
 }
 
 void pci_port_out(struct vcpu *v, uint16_t port, unsigned int size, uint32_t value)
@@ -403,5 +408,5 @@ void pci_port_out(struct vcpu *v, uint16_t port, unsigned int size, uint32_t val
 	if (port < HAL_PCI_DATA_PORT || !(config_address & ADDRESS_ENABLE) ||
 	    (port & 3) + size > 4)
 		return;
-	config_write(v, (config_address & HAL_PCI_ADDRESS_BITS) | (port & 3), size, value);
+	pci_write(v, (config_address & HAL_PCI_ADDRESS_BITS) | (port & 3), size, value);
 }

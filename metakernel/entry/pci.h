@@ -47,4 +47,12 @@ struct pci_bar pci_bar(uint32_t function, unsigned int index);
 uint32_t pci_port_in(uint16_t port, unsigned int size);
 void pci_port_out(struct vcpu *v, uint16_t port, unsigned int size, uint32_t value);
 
+/*
+ * The same in one step, by bus << 16 | device << 11 | function << 8 | register. Ok: 1, 2 or 4 bytes
+ * within a dword.
+ */
+bool pci_access_ok(uint64_t address, uint64_t size);
+uint32_t pci_read(uint32_t address, unsigned int size);
+void pci_write(struct vcpu *v, uint32_t address, unsigned int size, uint32_t value);
+
 #endif

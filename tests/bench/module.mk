@@ -25,14 +25,6 @@ TESTS_ROOTFS += $(bench_out)/linux_bench $(bench_out)/nothing $(bench_out)/boot_
 
 bench: $(O)/images/linux-test.bundle
 
-# The driver call bench: /bench/drivercall in Linux; images/module.mk makes the unikernel of it.
-$(bench_out)/drivercall: tests/bench/drivercall.c tests/bench/drivercall_none.c tests/bench/drivercall.h $(O)/flags
-	$(call say,CC,$@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(bench_cflags) -o $@ tests/bench/drivercall.c tests/bench/drivercall_none.c
-
-TESTS_ROOTFS += $(bench_out)/drivercall
-
 # Partitions that measure the metakernel: each peer/*.dts becomes $(O)/tests/bench/NAME.bundle.
 bench_peer_dir	:= tests/bench/peer
 bench_peer_out	:= $(O)/tests/bench

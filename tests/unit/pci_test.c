@@ -399,6 +399,33 @@ static void only_mechanism_one_in_whole_dwords(void **state)
 	assert_int_equal(hal_pci_read(NIC | 0x41, 2) | hal_pci_read(NIC | 0x42, 1) << 8, 0x1234 | 0x12 << 8);
 }
 
+/* The hypercalls' way: the same function, the same filter. */
+static void by_address_and_by_ports_are_the_same(void **state)
+{
+	static const struct { uint64_t address, size; bool ok; } accesses[] = {
+		{ NIC, 4, true }, { NIC | 0xff, 1, true }, { NIC | 0xfe, 2, true }, { 0xffff3e, 2, true }, { NIC | 1, 2, true },
+		{ NIC | 1, 4, false }, { NIC | 3, 2, false }, { NIC, 0, false }, { NIC, 3, false }, { NIC, 8, false },
+		{ NIC, 1UL << 32 | 4, false }, { 0x01000000 | NIC, 4, false }, { 0x80000000 | NIC, 4, false },
+		{ 1UL << 32 | NIC, 4, false }, { ~0UL, 1, false }, { NIC, ~0UL, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NELEM(accesses); i++)
+		if (pci_access_ok(accesses[i].address, accesses[i].size) != accesses[i].ok)
+			fail_msg("address %#lx, %lu bytes: not %d", accesses[i].address, accesses[i].size, accesses[i].ok);
+	for (uint32_t at = 0; at < 256; at += 2)
+		assert_int_equal(pci_read(NIC | at, 2), in(NIC | at, 2));
+	pci_write(v, HOST | 0x40, 4, ~0U);		/* a register of the chipset */
+	assert_int_equal(in(HOST | 0x40, 4), 0);
+	pci_write(v, NIC | PCI_INTERRUPT_LINE, 1, 11);
+	assert_int_equal(in(NIC | PCI_INTERRUPT_LINE, 1), 11);
+	/* in the middle of an access by ports */
+	pci_port_out(v, 0xcf8, 4, 0x80000000 | NIC);
+	pci_read(ISA, 4);
+	assert_int_equal(pci_port_in(0xcfc, 4), 0x10001af4);
+	require_all();
+}
+
 static void random_writes_move_nothing_over_what_is_not_theirs(void **state)
 {
 	static const uint32_t addresses[] = { HOST, ISA, PM, SMBUS, NIC, NIC, NIC, BRIDGE, BRIDGE, FAR, 0x2000 };
@@ -436,6 +463,7 @@ int main(void)
 		cmocka_unit_test_setup(one_bad_bar_turns_off_its_own_kind_only, start),
 		cmocka_unit_test_setup(bridge_windows_stay_in_the_partitions, start),
 		cmocka_unit_test_setup(only_mechanism_one_in_whole_dwords, start),
+		cmocka_unit_test_setup(by_address_and_by_ports_are_the_same, start),
 		cmocka_unit_test_setup(random_writes_move_nothing_over_what_is_not_theirs, start),
 	};
 

@@ -100,7 +100,11 @@
 #define KEEL_HC_SET_XCR0	30	/* (value): must be a subset of what the machine allows */
 #define KEEL_HC_FLUSH_FILL	31	/* (VA, #PF error code): drop VA, then FILL (COW in one entry) */
 #define KEEL_HC_VCPU_START	32	/* (APIC id, ...): -KEEL_ENOSYS in this version */
-#define KEEL_HC_NR		33
+#define KEEL_HC_PCI_READ	33	/* (address, bytes 1|2|4) -> value: configuration space, filtered
+					 * as ports 0xcf8..0xcff. Address: bus << 16 | device << 11 |
+					 * function << 8 | register */
+#define KEEL_HC_PCI_WRITE	34	/* (address, bytes, value) */
+#define KEEL_HC_NR		35
 
 /* KEEL_HC_SET_ENTRY: ring-1 entry points of the partition (VAs in its upper half). */
 #define KEEL_ENTRY_SYSCALL	0	/* SYSCALL from ring 3. RSP: landing area, RCX/R11 as the CPU

@@ -94,6 +94,8 @@ const char *check_handles(void)
 	EXPECT(hcall(KEEL_HC_LOG_READ, pa_of(part), 16, 0) == -KEEL_EPERM, "log");
 	EXPECT(hcall(KEEL_HC_IOAPIC_READ, 0, 0, 0) == -KEEL_EPERM, "IOAPIC");
 	EXPECT(hcall(KEEL_HC_IOAPIC_WRITE, 0, 0x10, 0x20) == -KEEL_EPERM, "IOAPIC");
+	EXPECT(hcall(KEEL_HC_PCI_READ, 0, 4, 0) == -KEEL_EPERM, "configuration space");
+	EXPECT(hcall(KEEL_HC_PCI_WRITE, 4, 2, 0) == -KEEL_EPERM, "configuration space");
 	return NULL;
 }
 

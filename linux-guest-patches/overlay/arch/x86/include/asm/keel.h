@@ -54,6 +54,20 @@ static __always_inline void keel_set_user_gs(unsigned long base)
 	WRITE_ONCE(keel_vcpu->user_gs, base);
 }
 
+/* PCI configuration space, 1, 2 or 4 bytes within a dword. What cannot be read is all ones. */
+static inline u32 keel_pci_read(unsigned int bus, unsigned int devfn, unsigned int reg, unsigned int bytes)
+{
+	long ret = keel_hypercall2(KEEL_HC_PCI_READ, bus << 16 | devfn << 8 | reg, bytes);
+
+	return ret < 0 ? ~0 : ret;
+}
+
+static inline void keel_pci_write(unsigned int bus, unsigned int devfn, unsigned int reg, unsigned int bytes,
+				  u32 value)
+{
+	keel_hypercall3(KEEL_HC_PCI_WRITE, bus << 16 | devfn << 8 | reg, bytes, value);
+}
+
 /* Called in hard interrupt context with the bits of vcpu_page.events, KEEL_EV_TIMER excepted. */
 extern void (*keel_event_handler)(u64 events);
 
@@ -117,6 +131,14 @@ static __always_inline bool keel_flush_tlb_range(unsigned long start, unsigned l
 #else /* !CONFIG_KEEL_GUEST */
 
 static inline bool keel_guest(void) { return false; }
+static inline u32 keel_pci_read(unsigned int bus, unsigned int devfn, unsigned int reg, unsigned int bytes)
+{
+	return ~0;
+}
+
+static inline void keel_pci_write(unsigned int bus, unsigned int devfn, unsigned int reg, unsigned int bytes,
+				  u32 value) { }
+
 static inline unsigned long keel_user_gs(void) { return 0; }
 static inline void keel_set_user_gs(unsigned long base) { }
 
