@@ -127,13 +127,19 @@ static void print_entries(const char *name, const struct sample *from, const str
 	printf("\n");
 }
 
+/* The shortest of several: an interrupt in the only one would make all operations look cheap. */
 static void known_loop(void)
 {
-	uint64_t rounds = 1000000, start = now_tsc(), ticks;
+	uint64_t best = UINT64_MAX;
 
-	__asm__ volatile("1: decq %0; jnz 1b" : "+r"(rounds) :: "cc");
-	ticks = now_tsc() - start;
-	printf("BENCH-LOOP %u %llu\n", 2000000u, (unsigned long long)ticks);
+	for (int series = 0; series < SERIES; series++) {
+		uint64_t rounds = 1000000, start = now_tsc(), ticks;
+
+		__asm__ volatile("1: decq %0; jnz 1b" : "+r"(rounds) :: "cc");
+		ticks = now_tsc() - start;
+		best = ticks < best ? ticks : best;
+	}
+	printf("BENCH-LOOP %u %llu\n", 2000000u, (unsigned long long)best);
 }
 
 static int asked_for(const char *name, int argc, char **argv)
