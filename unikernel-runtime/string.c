@@ -4,12 +4,15 @@
  *
  * musl's for x86-64 start a string instruction for every copy, which costs some 30 cycles however
  * short it is, and most copies of an interpreter are a few bytes long. Here: up to 32 bytes without a
- * loop, by two loads that may overlap; beyond that 32 bytes a round. Compiled without LTO and without
- * builtins, or the compiler would see memcpy in the loops and call it.
+ * loop, by two loads that may overlap; beyond that 32 bytes a round; and the string instruction from
+ * where it pays. Compiled without LTO and without builtins, or the compiler would see memcpy in the
+ * loops and call it.
  */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#define LONG	1024	/* bytes */
 
 typedef uint16_t __attribute__((aligned(1), may_alias)) u16;
 typedef uint32_t __attribute__((aligned(1), may_alias)) u32;
@@ -46,6 +49,11 @@ static inline void copy_up(char *d, const char *s, size_t n)
 	v16 last0 = *(const v16 *)(s + n - 32), last1 = *(const v16 *)(s + n - 16);
 	char *end = d + n;
 
+	if (n >= LONG) {
+		size_t words = (n - 32 + 7) / 8;
+
+		__asm__ volatile("rep movsq" : "+D"(d), "+S"(s), "+c"(words) : : "memory");
+	}
 	for (; d < end - 32; d += 32, s += 32) {
 		v16 a = *(const v16 *)s, b = *(const v16 *)(s + 16);
 
