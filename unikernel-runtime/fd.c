@@ -19,6 +19,8 @@
 #include <rt/calls.h>
 #include <rt/rt.h>
 
+long rt_read_some(int fd, const struct iovec *iov, int n, size_t need);
+
 static struct file files[RT_FILES];
 static struct file *fds[RT_FILES];
 
@@ -99,7 +101,7 @@ static bool may(const struct file *f, int unwanted)
 	return (f->flags & O_ACCMODE) != unwanted;
 }
 
-static ssize_t do_readv(struct file *f, const struct iovec *iov, long n, uint64_t *pos)
+static ssize_t do_readv(struct file *f, const struct iovec *iov, long n, uint64_t *pos, size_t need)
 {
 	ssize_t done;
 
@@ -107,7 +109,7 @@ static ssize_t do_readv(struct file *f, const struct iovec *iov, long n, uint64_
 		return -EBADF;
 	if (n < 0 || n > IOV_MAX)
 		return -EINVAL;
-	done = f->ops->read(f, iov, (int)n, *pos);
+	done = f->ops->read(f, iov, (int)n, *pos, need);
 	if (done > 0)
 		*pos += (uint64_t)done;
 	return done;
@@ -132,14 +134,22 @@ long sys_read(const long *a)
 	struct iovec one = { (void *)a[1], (size_t)a[2] };
 	struct file *f = file_of(a[0]);
 
-	return f ? do_readv(f, &one, 1, &f->pos) : -EBADF;
+	return f ? do_readv(f, &one, 1, &f->pos, SIZE_MAX) : -EBADF;
 }
 
 long sys_readv(const long *a)
 {
 	struct file *f = file_of(a[0]);
 
-	return f ? do_readv(f, (const struct iovec *)a[1], a[2], &f->pos) : -EBADF;
+	return f ? do_readv(f, (const struct iovec *)a[1], a[2], &f->pos, SIZE_MAX) : -EBADF;
+}
+
+/* For stdio, whose buffer may be filled as far as it is cheap: musl/__stdio_read.c. */
+long rt_read_some(int fd, const struct iovec *iov, int n, size_t need)
+{
+	struct file *f = file_of(fd);
+
+	return f ? do_readv(f, iov, n, &f->pos, need) : -EBADF;
 }
 
 long sys_write(const long *a)
@@ -174,7 +184,7 @@ long sys_pread64(const long *a)
 
 	if (!err && a[3] < 0)
 		err = -EINVAL;
-	return err ? err : do_readv(f, &one, 1, &pos);
+	return err ? err : do_readv(f, &one, 1, &pos, SIZE_MAX);
 }
 
 long sys_pwrite64(const long *a)

@@ -23,9 +23,9 @@ static mode_t mask = 022;
 
 /* ---- console and modules --------------------------------------------------------------------- */
 
-static ssize_t tty_read(struct file *f, const struct iovec *iov, int n, uint64_t off)
+static ssize_t tty_read(struct file *f, const struct iovec *iov, int n, uint64_t off, size_t need)
 {
-	(void)f, (void)off;
+	(void)f, (void)off, (void)need;
 	for (; n > 0 && !iov->iov_len; n--)
 		iov++;
 	return n > 0 ? console_read(iov->iov_base, iov->iov_len) : 0;
@@ -56,11 +56,12 @@ static int tty_stat(struct file *f, struct stat *st)
 
 const struct file_ops tty_ops = { .read = tty_read, .write = tty_write, .stat = tty_stat };
 
-static ssize_t module_read(struct file *f, const struct iovec *iov, int n, uint64_t off)
+static ssize_t module_read(struct file *f, const struct iovec *iov, int n, uint64_t off, size_t need)
 {
 	const struct keel_module *m = f->module;
 	uint64_t at = off;
 
+	(void)need;
 	for (int i = 0; i < n && at < m->bytes; i++) {
 		size_t len = iov[i].iov_len < m->bytes - at ? iov[i].iov_len : m->bytes - at;
 

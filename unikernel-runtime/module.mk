@@ -19,7 +19,8 @@ rt_lua := lapi lauxlib lbaselib lcode lcorolib lctype ldblib ldebug ldo ldump lf
 	llex lmathlib lmem loadlib lobject lopcodes loslib lparser lstate lstring lstrlib ltable \
 	ltablib ltm lua lundump lutf8lib lvm lzio
 
-# Those of them that a running script does not spend its time in.
+# Those of both that a running script does not spend its time in.
+rt_small := start.c signal.c file.c temp.c console.c clock.c mman.c paging.c
 rt_lua_small := lcode lcorolib ldblib ldebug ldump linit loadlib loslib lparser lua lundump lzio
 
 # ---- flags -------------------------------------------------------------------------------------
@@ -36,8 +37,10 @@ rt_musl_inc = -I$(rt_dir)/musl -I$(rt_out)/musl/arch/x86_64 -I$(rt_out)/musl/arc
 rt_libc_inc = -isystem $(rt_out)/musl/arch/x86_64 -isystem $(rt_out)/musl/arch/generic \
 	-isystem $(rt_out)/include -isystem $(rt_out)/musl/include
 
-rt_cflags = -std=gnu11 -Os -ffreestanding -D_GNU_SOURCE $(rt_common) $(rt_lto) $(WARN) \
+rt_cflags = -std=gnu11 $(rt_opt) -ffreestanding -D_GNU_SOURCE $(rt_common) $(rt_lto) $(WARN) \
 	-I$(rt_dir)/include -I$(rt_out)/include -Iipc/include $(rt_libc_inc)
+rt_opt	:= -O2
+$(rt_small:%=$(rt_out)/rt/%.o): rt_opt := -Os
 # The compiler must not make calls of memcpy out of memcpy.
 $(rt_out)/rt/string.c.o: rt_lto := -fno-lto $(if $(rt_clang),,-fno-tree-loop-distribute-patterns)
 
@@ -55,7 +58,7 @@ rt_ldflags := -nostdlib -static -Wl,--gc-sections,-z,max-page-size=4096,-z,noexe
 # ---- rules -------------------------------------------------------------------------------------
 
 rt_objs	:= $(rt_sources:%=$(rt_out)/rt/%.o)
-rt_musl_objs := $(rt_musl:%=$(rt_out)/libc/%.o)
+rt_musl_objs := $(rt_musl:%=$(rt_out)/libc/%.o) $(rt_out)/libc/__stdio_read.c.o
 rt_lua_objs := $(rt_lua:%=$(rt_out)/lua-obj/%.c.o)
 
 # Links to the unpacked sources, and the two headers that musl's build makes.
@@ -87,6 +90,10 @@ $(rt_out)/rt/%.o: $(rt_dir)/% $(rt_deps) $(rt_out)/include/syscall_names.h
 $(rt_out)/libc/%.o: $(rt_deps) $(rt_dir)/musl/syscall_arch.h $(rt_dir)/musl/stdio.h
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(rt_musl_cflags) $(rt_dep_flags) -c -o $@ $(rt_out)/musl/src/$*
+
+$(rt_out)/libc/__stdio_read.c.o: $(rt_dir)/musl/__stdio_read.c $(rt_deps)
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(rt_musl_cflags) $(rt_dep_flags) -c -o $@ $<
 
 $(rt_out)/lua-obj/%.o: $(rt_deps)
 	$(call say,CC,$@)

@@ -7,12 +7,12 @@
  * whole session, read-ahead through one a file.
  *
  * A file whose content was stored before (not one of procfs or sysfs, which is made for its reader) is
- * read ahead once two reads have followed each other: libc asks for 4 KiB at a time, a call may as well
- * fetch 64. A small file is read whole at once. What was read ahead is good for going on reading, not
- * for coming back after a seek, and only until something comes in from outside that might be about a
- * change: a write of ours (there may be another descriptor for the file), a line of console input, a
- * sleep, AHEAD_NS. So who is told that a file has changed in place, or looks again after a while, sees it.
- * Closing is not waited for.
+ * read ahead once reads follow each other: libc asks for 4 KiB at a time, a call may as well fetch 64. A
+ * small file is read whole at once; after a seek not even libc's 4 KiB are, but what its caller wants.
+ * What was read ahead is good for going on reading, not for coming back after a seek, and only until
+ * something comes in from outside that might be about a change: a write of ours (there may be another
+ * descriptor for the file), a line of console input, a sleep, AHEAD_NS. So who is told that a file has
+ * changed in place, or looks again after a while, sees it. Closing is not waited for.
  * Trusts: results are bounded by what was asked for; contents are only ever copied.
  */
 #include <errno.h>
@@ -28,6 +28,7 @@
 #define AHEAD_BYTES	(64 * 1024UL)
 #define AHEAD_NS	20000000ULL	/* how long it is good for */
 #define SMALL_FILE	(16 * 1024UL)	/* read whole by its first read */
+#define SECTOR		512UL
 #define CHUNK_BYTES	(64 * 1024UL)	/* of a write, or a read without read-ahead */
 #define CHUNK_MIN	4096UL
 #define NOWHERE		UINT64_MAX	/* as the position of the last read */
@@ -80,10 +81,10 @@ static const struct file_ops remote_ops;
 
 static int call(struct keel_sqe sqe)
 {
-	struct keel_cqe cqe;
-	int err = session_call(&sqe, &cqe);
+	int32_t res;
+	int err = session_call(&sqe, &res, 1);
 
-	return err ? err : cqe.res;
+	return err ? err : res;
 }
 
 void remote_forget(void)
@@ -247,7 +248,7 @@ int remote_open(struct file *f, const char *path, int flags, mode_t mode)
 			return err;
 		sqe = keel_dc_open(io.path[0], (uint32_t)flags & KEEL_DC_O_ALLOWED & ~KEEL_DC_O_IGNORED,
 				   flags & O_CREAT ? (uint32_t)mode & 07777 : 0, 0);
-		err = session_call(&sqe, &cqe);
+		err = session_ask(&sqe, &cqe);
 		if (err)
 			return err;
 		/* Files that are being closed count: wait for that and try again. */
@@ -363,21 +364,28 @@ static struct ahead *ahead_get(struct file *f)
 	return a->bytes ? a : NULL;
 }
 
-/* How much a read of `len` at `pos` had better fetch: more than len means into the read-ahead. */
-static size_t want(struct file *f, size_t len, uint64_t pos)
+/*
+ * How much a read at `pos` that needs `need` and could take `len` had better fetch; more than len means
+ * into the read-ahead. A read somewhere else than where the last one ended gets what it needs, in whole
+ * sectors; the one that follows it all it can take, those after that 64 KiB.
+ */
+static size_t want(struct file *f, size_t need, size_t len, uint64_t pos)
 {
 	uint64_t bytes = f->remote.opened >> KEEL_DC_OPENED_SIZE_SHIFT;
+	bool follows = pos == f->remote.next, first = f->remote.next == NOWHERE && pos == 0;
 
-	if (pos == f->remote.next) {
+	f->remote.run = follows ? f->remote.run + 1 : first;
+	if (f->remote.run > 1) {
 		if (f->remote.opened & OPENED_WRITTEN)
 			f->remote.opened = 0;
 		return kind(f) & KEEL_DC_OPENED_STORED ? AHEAD_BYTES : len;
 	}
 	/* One more than there is: the answer then says that this is the end. */
-	if (f->remote.opened & KEEL_DC_OPENED_STORED && pos == 0 && f->remote.next == NOWHERE &&
-	    bytes < SMALL_FILE)
+	if (first && f->remote.opened & KEEL_DC_OPENED_STORED && bytes < SMALL_FILE)
 		return bytes + 1;
-	return len;
+	if (follows || first || need >= len || len - need < SECTOR)
+		return len;
+	return (need + SECTOR - 1) & ~(SECTOR - 1);
 }
 
 /* Bytes of the read-ahead that may answer a read at pos. */
@@ -424,9 +432,9 @@ static bool at_end(struct file *f, uint64_t pos)
 }
 
 /* Ask for `len` bytes or more. What comes is in *a, or with *a NULL in the caller's pieces. */
-static ssize_t ask(struct file *f, struct pieces *to, size_t len, uint64_t pos, struct ahead **a)
+static ssize_t ask(struct file *f, struct pieces *to, size_t need, size_t len, uint64_t pos, struct ahead **a)
 {
-	size_t bytes = want(f, len, pos);
+	size_t bytes = want(f, need, len, pos);
 	ssize_t n;
 
 	*a = bytes > len ? ahead_get(f) : NULL;
@@ -434,7 +442,8 @@ static ssize_t ask(struct file *f, struct pieces *to, size_t len, uint64_t pos, 
 		bytes = bytes < (*a)->bytes ? bytes : (*a)->bytes;
 		n = ahead_fill(f, *a, bytes, pos);
 	} else {
-		bytes = len < io.data_bytes ? len : io.data_bytes;
+		bytes = bytes < len ? bytes : len;
+		bytes = bytes < io.data_bytes ? bytes : io.data_bytes;
 		n = read_through(f, to, bytes, pos);
 	}
 	if (n > 0 && (size_t)n < bytes && f->remote.opened & KEEL_DC_OPENED_STORED) {
@@ -444,7 +453,7 @@ static ssize_t ask(struct file *f, struct pieces *to, size_t len, uint64_t pos, 
 	return n;
 }
 
-static ssize_t remote_read(struct file *f, const struct iovec *iov, int n, uint64_t pos)
+static ssize_t remote_read(struct file *f, const struct iovec *iov, int n, uint64_t pos, size_t need)
 {
 	size_t len = pieces_bytes(iov, n), have;
 	struct ahead *a = f->remote.ahead;
@@ -456,7 +465,7 @@ static ssize_t remote_read(struct file *f, const struct iovec *iov, int n, uint6
 		return 0;
 	have = ahead_have(f, a, pos);
 	if (!have) {
-		ssize_t got = at_end(f, pos) ? 0 : ask(f, &to, len, pos, &a);
+		ssize_t got = at_end(f, pos) ? 0 : ask(f, &to, need, len, pos, &a);
 
 		if (got < 0)
 			return got;

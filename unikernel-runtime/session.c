@@ -245,7 +245,7 @@ static int wait_answer(uint64_t tag, struct keel_cqe *cqe, uint64_t deadline)
 	return 0;
 }
 
-int session_call(struct keel_sqe *sqe, struct keel_cqe *cqe)
+int session_ask(struct keel_sqe *sqe, struct keel_cqe *cqe)
 {
 	uint64_t tag = next_tag++;
 	int err = submit(sqe, tag);

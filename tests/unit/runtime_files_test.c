@@ -148,7 +148,20 @@ static void a_seek_and_a_byte_are_one_small_read(void **state)
 	put_file("big", 'o', 200000);
 	script_says("local f = io.open('/mnt/big') for i = 1, 5 do f:seek('set', i * 30000) f:read(1) end", "");
 	assert_string_equal(asked, "ORRRRRC");
-	assert_int_equal(longest, 4096);
+	assert_int_equal(longest, 512);
+	script_says("local f = io.open('/mnt/big') for i = 1, 5 do f:seek('set', i * 30000) f:read(700) end", "");
+	assert_string_equal(asked, "ORRRRRC");
+	assert_int_equal(longest, 1024);
+}
+
+static void reading_on_after_a_seek_is_read_ahead(void **state)
+{
+	(void)state;
+	put_file("big", 'o', 200000);
+	script_says("local f = io.open('/mnt/big') f:seek('set', 64) print(f:read(1)) print(#f:read('a'))",
+		    "o\n199935\n");
+	assert_int_equal(longest, 64 * 1024);
+	assert_in_range(nasked, 6, 8);
 }
 
 static void a_flushed_byte_is_one_write(void **state)
@@ -360,6 +373,7 @@ int main(void)
 		cmocka_unit_test(opening_asks_for_nothing_else),
 		cmocka_unit_test(a_small_file_is_one_read),
 		cmocka_unit_test(a_seek_and_a_byte_are_one_small_read),
+		cmocka_unit_test(reading_on_after_a_seek_is_read_ahead),
 		cmocka_unit_test(a_flushed_byte_is_one_write),
 		cmocka_unit_test(reads_that_follow_each_other_are_read_ahead),
 		cmocka_unit_test(a_server_that_tells_nothing_is_asked),

@@ -124,7 +124,8 @@ struct iovec;
 struct stat;
 
 struct file_ops {
-	ssize_t (*read)(struct file *f, const struct iovec *iov, int n, uint64_t off);
+	/* At least `need` bytes of what the pieces hold, unless the file ends before. */
+	ssize_t (*read)(struct file *f, const struct iovec *iov, int n, uint64_t off, size_t need);
 	ssize_t (*write)(struct file *f, const struct iovec *iov, int n, uint64_t off);
 	int (*stat)(struct file *f, struct stat *st);
 	int (*seekable)(struct file *f);	/* 0 or -ESPIPE; NULL: never */
@@ -146,6 +147,7 @@ struct file {
 			uint32_t generation;	/* of the server that gave it */
 			uint32_t opened;	/* KEEL_DC_OPENED_* */
 			uint64_t next;		/* where the last read ended */
+			uint32_t run;		/* reads that followed each other up to there */
 			uint64_t end_until;	/* TSC: that long, that place is known to be the end */
 			uint64_t end_epoch;	/* and while remote.c's epoch is this */
 			struct ahead *ahead;	/* read-ahead buffer */

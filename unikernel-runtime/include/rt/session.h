@@ -24,7 +24,20 @@ bool session_is(uint32_t generation);
  * and buffers in the window are void). user_data is filled in here. The caller has just seen
  * session_open() succeed or session_is() true.
  */
-int session_call(struct keel_sqe *sqe, struct keel_cqe *cqe);
+int session_ask(struct keel_sqe *sqe, struct keel_cqe *cqe);
+
+/* The same for n requests, one after the other, of whose answers only the results matter. */
+static inline int session_call(struct keel_sqe *sqe, int32_t *res, unsigned n)
+{
+	struct keel_cqe cqe;
+	int err = 0;
+
+	for (unsigned i = 0; i < n && !err; i++) {
+		err = session_ask(&sqe[i], &cqe);
+		res[i] = err ? err : cqe.res;
+	}
+	return err;
+}
 
 /* Submit a request whose answer does not matter, and go on. */
 void session_post(struct keel_sqe *sqe);
