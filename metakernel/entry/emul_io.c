@@ -33,6 +33,7 @@ static const struct {
 	{ 0x0022, 0x0023, PORT_CONTROL },	/* chipset index: IMCR */
 	{ 0x002e, 0x002f, PORT_CONTROL },	/* super I/O: watchdog, power */
 	{ 0x004e, 0x004f, PORT_CONTROL },
+	{ 0x0040, 0x0043, PORT_CONTROL },	/* PIT: an emulator asked for a tick each 838 ns does nothing else */
 	{ 0x0061, 0x0061, PORT_CONTROL },	/* NMI status, speaker gate */
 	{ 0x0062, 0x0062, PORT_CONTROL },	/* embedded controller: power */
 	{ 0x0064, 0x0064, PORT_CONTROL },	/* keyboard controller: can reset */
@@ -40,9 +41,9 @@ static const struct {
 	{ 0x0070, 0x0070, PORT_RTC },		/* bit 7 masks NMI */
 	{ 0x0092, 0x0092, PORT_CONTROL },	/* fast reset, A20 */
 	{ 0x00b2, 0x00b3, PORT_CONTROL },	/* APM: raises SMI */
-	{ 0x00f4, 0x00f4, PORT_ABSENT },	/* isa-debug-exit: the metakernel's */
+	{ 0x00f4, 0x00f7, PORT_ABSENT },	/* isa-debug-exit: the metakernel's */
 	{ 0x03f8, 0x03ff, PORT_ABSENT },	/* COM1: the metakernel's */
-	{ 0x0501, 0x0501, PORT_CONTROL },	/* isa-debug-exit where it is by default */
+	{ 0x0501, 0x0504, PORT_CONTROL },	/* isa-debug-exit where it is by default */
 	{ 0x0c50, 0x0c52, PORT_CONTROL },	/* AMD: general purpose pins */
 	{ 0x0cd0, 0x0cdf, PORT_CONTROL },	/* AMD: power management by index */
 	{ 0x0cf9, 0x0cf9, PORT_CONTROL },	/* reset control */

@@ -107,15 +107,26 @@ static unsigned int nbars(enum pci_kind kind)
 /* What register `reg` holds after all ones were written to it: its size. Decoding is off meanwhile. */
 static uint32_t probe(uint32_t function, unsigned int reg)
 {
-	uint16_t command = (uint16_t)hal_pci_read(function | PCI_COMMAND, 2);
+	uint32_t command = hal_pci_read(function | PCI_COMMAND, 2);
+	uint32_t off = command & ~(PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
 	uint32_t old = read32(function, reg), mask;
 
-	hal_pci_write(function | PCI_COMMAND, 2, command & ~(PCI_COMMAND_IO | PCI_COMMAND_MEMORY));
+	if (off != command)
+		hal_pci_write(function | PCI_COMMAND, 2, off);
 	hal_pci_write(function | reg, 4, 0xffffffff);
 	mask = read32(function, reg);
 	hal_pci_write(function | reg, 4, old);
-	hal_pci_write(function | PCI_COMMAND, 2, command);
+	if (off != command)
+		hal_pci_write(function | PCI_COMMAND, 2, command);
 	return mask;
+}
+
+static bool place_ok(const struct pci_bar *bar)
+{
+	if (!bar->base || !bar->bytes)	/* at 0, or not there */
+		return true;
+	return bar->io ? emul_ports_free(bar->base, bar->bytes)
+		       : leaf_mmio_window(bar->base, bar->bytes);
 }
 
 /* The BAR at `index` if its register held `low` and, where wide, the next one `high`. */
@@ -127,7 +138,7 @@ static struct pci_bar bar_if(uint32_t function, unsigned int index, uint32_t low
 
 	bar.base = (low & ~flags) | (bar.wide ? (uint64_t)high << 32 : 0);
 	if (!bar.base)
-		return bar;	/* as reset left it, or not there: nothing to ask */
+		return bar;	/* where reset left it, or not there: nothing to ask */
 	mask = probe(function, PCI_BAR + 4 * index) & ~flags;
 	if (bar.wide)
 		mask |= (uint64_t)probe(function, PCI_BAR + 4 * index + 4) << 32;
@@ -136,20 +147,25 @@ static struct pci_bar bar_if(uint32_t function, unsigned int index, uint32_t low
 	return bar;
 }
 
+/* May it be where it is? Its size is asked for only if its first byte may. */
+static bool bar_if_ok(uint32_t function, unsigned int index, uint32_t low, uint32_t high)
+{
+	struct pci_bar bar = { .base = low & (low & BAR_IO ? ~3U : ~15U), .bytes = 1, .io = low & BAR_IO };
+
+	if ((low & (BAR_IO | BAR_TYPE)) == BAR_WIDE)
+		bar.base |= (uint64_t)high << 32;
+	if (!place_ok(&bar))
+		return false;
+	bar = bar_if(function, index, low, high);
+	return place_ok(&bar);
+}
+
 struct pci_bar pci_bar(uint32_t function, unsigned int index)
 {
 	uint32_t low = read32(function, PCI_BAR + 4 * index);
 	bool wide = (low & (BAR_IO | BAR_TYPE)) == BAR_WIDE;
 
 	return bar_if(function, index, low, wide ? read32(function, PCI_BAR + 4 * index + 4) : 0);
-}
-
-static bool place_ok(const struct pci_bar *bar)
-{
-	if (!bar->base || !bar->bytes)
-		return true;
-	return bar->io ? emul_ports_free(bar->base, bar->bytes)
-		       : leaf_mmio_window(bar->base, bar->bytes);
 }
 
 /* Which BAR the register is part of: it may be the upper half of a wide one. */
@@ -172,14 +188,12 @@ static bool bar_ok(uint32_t function, unsigned int index, unsigned int reg, uint
 {
 	uint32_t low = read32(function, PCI_BAR + 4 * index), high = 0, flags = low & BAR_IO ? 3 : 15;
 	bool upper = reg != PCI_BAR + 4 * index;
-	struct pci_bar bar;
 
 	if ((low & (BAR_IO | BAR_TYPE)) == BAR_WIDE)
 		high = upper ? value : read32(function, PCI_BAR + 4 * index + 4);
 	if (!upper)
 		low = (value & ~flags) | (low & flags);	/* what kind of BAR it is cannot be written */
-	bar = bar_if(function, index, low, high);
-	return place_ok(&bar);
+	return bar_if_ok(function, index, low, high);
 }
 
 static bool rom_ok(uint32_t function, unsigned int reg, uint32_t value)
@@ -189,6 +203,9 @@ static bool rom_ok(uint32_t function, unsigned int reg, uint32_t value)
 
 	if (!(value & ROM_ENABLE) || !rom.base)
 		return true;
+	rom.bytes = 1;
+	if (!place_ok(&rom))
+		return false;
 	mask = probe(function, reg) & 0xfffff800;
 	rom.bytes = mask & -mask;
 	return place_ok(&rom);
@@ -227,11 +244,12 @@ static bool decode_ok(uint32_t function, enum pci_kind kind, uint32_t turned_on)
 	unsigned int rom = kind == PCI_BRIDGE ? PCI_BRIDGE_ROM : PCI_ROM, i;
 
 	for (i = 0; i < nbars(kind); i++) {
-		struct pci_bar bar = pci_bar(function, i);
+		uint32_t low = read32(function, PCI_BAR + 4 * i), high = read32(function, PCI_BAR + 4 * i + 4);
 
-		if (turned_on & (bar.io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY) && !place_ok(&bar))
+		if (turned_on & (low & BAR_IO ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY) &&
+		    !bar_if_ok(function, i, low, high))
 			return false;
-		i += bar.wide;
+		i += (low & (BAR_IO | BAR_TYPE)) == BAR_WIDE;
 	}
 	if (!(turned_on & PCI_COMMAND_MEMORY))
 		return true;

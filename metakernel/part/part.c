@@ -72,6 +72,7 @@ struct partition *part_create(const struct manifest_part *man)
 	p->index = nparts++;
 	p->owner = (uint16_t)(FRAMES_PARTITION + p->index);
 	p->man = man;
+	p->log_second = UINT64_MAX;	/* none yet; the TSC may be within its first second */
 	p->vcpu.node.priority = (uint8_t)man->priority;
 	caps_init(p);
 	if (vcpu_init(&p->vcpu, p))

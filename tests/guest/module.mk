@@ -20,4 +20,12 @@ $(guest_out)/run-all.sh: tests/guest/run-all.sh
 
 TESTS_ROOTFS += $(guest_out)/run-all.sh
 
+# Not for run-all.sh: without Keel it would switch the machine off.
+$(O)/tests/rootfs/devices/device_writes: tests/guest/devices/device_writes.c $(O)/flags
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(GUEST_CFLAGS) -o $@ $<
+
+TESTS_ROOTFS += $(O)/tests/rootfs/devices/device_writes
+
 include tests/guest/hostile/module.mk

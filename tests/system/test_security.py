@@ -11,6 +11,7 @@ import subprocess
 
 import pytest
 from conftest import BUILD, IMAGES, LOGS, TOP
+from systems import LINUX, make_bundle, system
 
 pytestmark = pytest.mark.group("security")
 
@@ -20,8 +21,14 @@ SOURCES = TOP / "tests" / "guest" / "hostile"
 ATTACKS = sorted(p.stem for p in SOURCES.glob("hostile-attacks*.dts"))
 OWN_FAULTS = sorted(p.stem for p in SOURCES.glob("hostile-panic*.dts"))
 NCHECKS = len(re.findall(r"^\t\{ \"[\w-]+\", check_\w+, \w+ \}", (SOURCES / "main.c").read_text(), re.M))
+NDEVICE_CHECKS = len(re.findall(r"^\t\{ \"[\w-]+\", check_\w+ \}", (SOURCES / "main.c").read_text(), re.M))
+CHIPSETS = ["pc", "q35"]
 MODELS = ["max", "EPYC", "Skylake-Client"]
 TIMEOUT = 600
+
+
+def on_chipsets(name):
+    return pytest.mark.parametrize("chipset", CHIPSETS, ids=[f"{name}-{c}" for c in CHIPSETS])
 
 
 def run(machine, bundle, *options, timeout=TIMEOUT):
@@ -57,11 +64,43 @@ def test_fault_ends_only_its_partition(machine, boot):
 
 
 @pytest.mark.limit(330)
-def test_device_registers(machine):
-    """A partition that holds the devices: no APIC, HPET or flash; random IOAPIC entries arrive checked."""
-    status, text = run(machine, "hostile-devices", "--kernel", str(DEBUG), timeout=300)
+@on_chipsets("device_registers")
+def test_device_registers(machine, chipset):
+    """A partition that holds the devices: no APIC, HPET or flash; IOAPIC entries, configuration space and
+    ports arrive checked, stores to what it may only read are dropped, nothing puts the machine to sleep."""
+    status, text = run(machine, "hostile-devices", "--kernel", str(DEBUG), "--", "-machine", chipset, timeout=300)
     no_failure(status, text)
-    assert "HOSTILE done 3 ok, 0 failed" in text
+    assert f"[devices] HOSTILE done {NDEVICE_CHECKS} ok, 0 failed" in text
+    assert "would put the machine to sleep: not passed on" in text
+
+
+@pytest.mark.limit(630)
+@on_chipsets("random_device_writes")
+def test_random_device_writes(machine, chipset):
+    """200,000 random writes to ports and configuration space: the machine neither sleeps nor resets, and
+    the metakernel's text, constants and tables are as they were."""
+    status, text = run(machine, "hostile-devfuzz", "--kernel", str(DEBUG), "--", "-machine", chipset)
+    no_failure(status, text)
+    assert "HOSTILE devfuzz ok" in text
+
+
+@pytest.mark.limit(630)
+@on_chipsets("random_device_writes_of_linux")
+def test_random_device_writes_of_linux(machine, tmp_path, chipset):
+    """The same by root in a Linux that does not have the control right; who has it sees all well after."""
+    linux = LINUX.replace("control;", "")
+    watch = """		watch { kind = "test"; image = "hostile.elf"; memory = /bits/ 64 <0x80000>; priority = <9>;
+			shadow-pages = <64>; cmdline = "watch=900"; control; };
+"""
+    files = {"hostile.elf": GUEST / "hostile.elf"}
+    bundle = make_bundle(tmp_path, system(watch, linux=linux), files, initramfs="initramfs-test.cpio.gz")
+    keel = machine("--bundle", bundle, "--kernel", str(DEBUG), "--append",
+                   "quiet keel.run=/devices/device_writes keel.args=200000", "--", "-machine", chipset, timeout=TIMEOUT)
+    status = keel.wait_exit(TIMEOUT)
+    text = keel.log.read_text(errors="replace").replace("\r", "")
+    assert "DEVICE-WRITES 200000 done" in text
+    no_failure(status, text)
+    assert "HOSTILE linux ok" in text
 
 
 @pytest.mark.parametrize("boot", ["hostile-fuzz", "hostile-lua"])

@@ -316,6 +316,28 @@ static bool judge(const struct keel_part_info *info)
 	return false;
 }
 
+/* Judge who has ended since; false: nobody is waited for any more. */
+static bool look(struct keel_part_info *info, bool *seen, uint64_t *good, uint64_t *bad)
+{
+	bool waiting = false;
+	uint64_t h;
+
+	for (h = 1; !hcall(KEEL_HC_PART_INFO, h, pa_of(info), 0); h++) {
+		if (seen[h] || starts_with(info->name, "marker"))
+			continue;
+		if (!ended(info->state)) {
+			waiting = true;
+			continue;
+		}
+		seen[h] = true;
+		if (judge(info))
+			++*good;
+		else
+			++*bad;
+	}
+	return waiting;
+}
+
 /*
  * Wait until all others have ended or `limit` seconds are over (those named marker never end), judge
  * them, and switch the machine off with the number of failures. arg: limit in seconds.
@@ -325,25 +347,11 @@ void watch(const char *arg)
 	struct keel_part_info *info = page_alloc(1);
 	uint64_t limit = number(&arg), h, good = 0, bad = 0;
 	uint64_t end = rdtsc() + (limit ? limit : 60) * start_info->tsc_khz * 1000;
-	bool seen[KEEL_MAX_HANDLES] = { 0 }, waiting = true;
+	int64_t sum = hcall(HC_DEBUG, 15, 0, 0);	/* of the metakernel, in debug builds */
+	bool seen[KEEL_MAX_HANDLES] = { 0 };
 
-	while (waiting && rdtsc() < end) {
-		waiting = false;
-		for (h = 1; !hcall(KEEL_HC_PART_INFO, h, pa_of(info), 0); h++) {
-			if (seen[h] || starts_with(info->name, "marker"))
-				continue;
-			if (!ended(info->state)) {
-				waiting = true;
-				continue;
-			}
-			seen[h] = true;
-			if (judge(info))
-				good++;
-			else
-				bad++;
-		}
+	while (look(info, seen, &good, &bad) && rdtsc() < end)
 		nap_us(5000);
-	}
 	for (h = 1; !hcall(KEEL_HC_PART_INFO, h, pa_of(info), 0); h++) {
 		bool mark = starts_with(info->name, "marker");
 
@@ -354,6 +362,10 @@ void watch(const char *arg)
 			say("HOSTILE %s FAIL still running, state %u\n", info->name, info->state);
 			bad++;
 		}
+	}
+	if (hcall(HC_DEBUG, 15, 0, 0) != sum) {
+		say("HOSTILE watch FAIL the metakernel has changed\n");
+		bad++;
 	}
 	say("HOSTILE done %lu ok, %lu failed\n", good, bad);
 	hcall(KEEL_HC_SHUTDOWN, KEEL_SHUTDOWN_POWEROFF, bad, 0);

@@ -101,29 +101,6 @@ const char *check_handles(void)
 
 /* ---- Rule 26: ports, from ring 1; ring 3 is among the privileged instructions -------------------------- */
 
-static long do_in(uint64_t port, uint64_t b, uint64_t c)
-{
-	uint8_t v;
-
-	(void)b, (void)c;
-	asm volatile("inb %w1, %0" : "=a" (v) : "d" (port));
-	return v;
-}
-
-static long do_out(uint64_t port, uint64_t value, uint64_t c)
-{
-	(void)c;
-	asm volatile("outb %b0, %w1" : : "a" (value), "d" (port));
-	return 0;
-}
-
-static long do_outl(uint64_t port, uint64_t value, uint64_t c)
-{
-	(void)c;
-	asm volatile("outl %k0, %w1" : : "a" (value), "d" (port));
-	return 0;
-}
-
 const char *check_ports(void)
 {
 	/* 0xf4 ends QEMU, 0x3f8 would show, 0xcf9, 0x64 and 0x92 reset the machine. */
@@ -132,114 +109,12 @@ const char *check_ports(void)
 	unsigned int i;
 
 	for (i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
-		if (!attempt(do_in, ports[i], 0, 0))
+		if (!attempt(port_in8, ports[i], 0, 0))
 			EXPECT((happened.result & 0xff) == 0xff, "port %x reads %lx", ports[i], happened.result & 0xff);
-		attempt(do_out, ports[i], 0xfe, 0);
-		attempt(do_out, ports[i], 0x06, 0);
-		attempt(do_outl, ports[i], 0x2001, 0);
+		attempt(port_out8, ports[i], 0xfe, 0);
+		attempt(port_out8, ports[i], 0x06, 0);
+		attempt(port_out32, ports[i], 0x2001, 0);
 	}
-	return sanity();
-}
-
-/* ---- Rules 24, 25: a partition that holds the devices ------------------------------------------------- */
-
-static long do_write32(uint64_t va, uint64_t value, uint64_t c)
-{
-	(void)c;
-	*(volatile uint32_t *)va = (uint32_t)value;
-	return 0;
-}
-
-static long do_read32(uint64_t va, uint64_t b, uint64_t c)
-{
-	(void)b, (void)c;
-	return *(volatile uint32_t *)va;
-}
-
-/* Registers that are the metakernel's: absent for reads, refused for writes. */
-const char *check_device_windows(void)
-{
-	static const uint64_t never[] = {
-		0xfee00000, 0xfee00300, 0xfee00310, 0xfee0f000, 0xfeeff000, 0xfec00000, 0xfec00010, 0xfed00000,
-		0xfed000f0, 0xfffffff0, 0xfffc0000, 0x100000, 0x180000, 0x200000,
-	};
-	unsigned int i;
-
-	for (i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
-		uint64_t va = WINDOW_VA + (never[i] & 0xfff);
-
-		map(WINDOW_VA, never[i] & PTE_ADDR, PTE_P | PTE_W | PTE_A | PTE_D | PTE_PCD);
-		hcall(KEEL_HC_FLUSH, KEEL_FLUSH_RANGE, WINDOW_VA, 1);
-		if (!attempt(do_read32, va, 0, 0))
-			EXPECT((uint32_t)happened.result == 0xffffffff, "%lx reads %lx", never[i], happened.result);
-		/* an INIT to itself, were it the local APIC */
-		EXPECT(attempt(do_write32, va, 0x4500, 0), "%lx is writable", never[i]);
-	}
-	map(WINDOW_VA, 0, 0);
-	flush();
-	return sanity();
-}
-
-static const char *rte_ok(uint64_t index, uint64_t entry)
-{
-	uint64_t low = (uint64_t)hcall(HC_DEBUG, 14, index, 0x10 + 2 * entry);
-	uint64_t high = (uint64_t)hcall(HC_DEBUG, 14, index, 0x11 + 2 * entry);
-
-	if (low & 0x10000)	/* masked */
-		return NULL;
-	EXPECT((low & 0x700) == 0, "entry %lu: delivery mode in %lx", entry, low);
-	EXPECT((low & 0xff) >= 0x20 && ((low & 0xff) <= 0xef || (low & 0xff) == 0xf1), "entry %lu: vector in %lx",
-	       entry, low);
-	EXPECT(high >> 24 == vcpu_page->apic_id && !(low & 0x800), "entry %lu: destination %lx %lx", entry, high, low);
-	return NULL;
-}
-
-/* Random writes to all IOAPIC entries: what reaches the hardware is checked, the console's line stays. */
-const char *check_ioapic(void)
-{
-	bool debug = hcall(HC_DEBUG, 0, 0, 0) == 1;
-	int64_t before = debug ? hcall(HC_DEBUG, 14, 0, 0x10 + 2 * 4) : 0;
-	unsigned int round, i;
-
-	for (round = 0; round < 3000; round++) {
-		uint64_t index = random64() % 8 ? 0 : random64() >> (random64() & 63);
-		uint64_t reg = random64() % 8 ? 0x10 + random64() % 48 : random64() >> (random64() & 63);
-		uint64_t value = random64() & 1 ? random64() : (random64() & 0xf7ff) | (random64() & 1 ? 0 : 0x10000);
-
-		hcall(KEEL_HC_IOAPIC_WRITE, index, reg, value);
-		hcall(KEEL_HC_IOAPIC_READ, index, reg, 0);
-		if (round % 16 == 0)
-			hcall(KEEL_HC_EOI, 0, 0, 0);
-		for (i = 0; debug && round % 50 == 0 && i < 24; i++) {
-			const char *why = rte_ok(0, i);
-
-			if (why)
-				return why;
-		}
-	}
-	EXPECT(!debug || hcall(HC_DEBUG, 14, 0, 0x10 + 2 * 4) == before, "the console's line changed");
-	for (i = 0; i < 24; i++)
-		hcall(KEEL_HC_IOAPIC_WRITE, 0, 0x10 + 2 * i, 0x10000);
-	nap_us(20000);
-	return sanity();
-}
-
-/* Ports that end, reset or silence the machine, without the control right. */
-const char *check_device_ports(void)
-{
-	attempt(do_out, 0xf4, 5, 0);
-	attempt(do_out, 0x3f8, 'X', 0);
-	attempt(do_out, 0xcf9, 6, 0);
-	attempt(do_out, 0x64, 0xfe, 0);
-	attempt(do_out, 0x92, 1, 0);
-	attempt(do_out, 0xb2, 1, 0);
-	attempt(do_outl, 0xcf9 - 1, 0x0600, 0);
-	attempt(do_outl, 0xf3, 0x0500, 0);
-	attempt(do_outl, 0x91, 0x0100, 0);
-	attempt(do_outl, 0x604, 0x2001, 0);	/* QEMU's PM1a control: sleep */
-	attempt(do_out, 0x20, 0x11, 0);
-	attempt(do_out, 0x21, 0, 0);
-	nap_us(5000);
 	return sanity();
 }
 

@@ -105,6 +105,13 @@ void kernel_init(void);
 void user_init(struct user_regs *u, const char *label);	/* ring 3 at a label of .user */
 uint64_t user_va(const char *label);
 
+/* For attempt(): port, value. */
+long port_in8(uint64_t port, uint64_t b, uint64_t c);
+long port_in32(uint64_t port, uint64_t b, uint64_t c);
+long port_out8(uint64_t port, uint64_t value, uint64_t c);
+long port_out16(uint64_t port, uint64_t value, uint64_t c);
+long port_out32(uint64_t port, uint64_t value, uint64_t c);
+
 bool can_read(uint64_t va);
 bool can_write(uint64_t va);	/* writes back what it read */
 bool can_run(uint64_t va);
@@ -163,12 +170,18 @@ const char *check_entries(void);
 const char *check_device_windows(void);
 const char *check_ioapic(void);
 const char *check_device_ports(void);
+const char *check_device_stores(void);
+const char *check_firmware_tables(void);
+const char *check_chipset_registers(void);
+const char *check_bars(void);
+const char *check_sleep(void);
 
 const char *check_external_vectors(void);	/* debug builds */
 const char *check_nmi(void);
 
 void attack(const char *name) __attribute__((noreturn));
 void fuzz(const char *arg) __attribute__((noreturn));
+void fuzz_devices(const char *arg) __attribute__((noreturn));
 void watch(const char *arg) __attribute__((noreturn));
 void marker(void) __attribute__((noreturn));
 void finish(unsigned int good, unsigned int bad) __attribute__((noreturn));

@@ -14,10 +14,6 @@ static uint64_t next_free;
 static uint8_t out_page[PAGE] __attribute__((aligned(4096)));
 static char detail_text[160];
 
-
-
-
-
 void *memset(void *p, int c, size_t n)
 {
 	char *d = p;
@@ -338,6 +334,45 @@ static long do_call(uint64_t va, uint64_t b, uint64_t c)
 	return 0;
 }
 
+long port_in8(uint64_t port, uint64_t b, uint64_t c)
+{
+	uint8_t v;
+
+	(void)b, (void)c;
+	asm volatile("inb %w1, %0" : "=a" (v) : "d" (port));
+	return v;
+}
+
+long port_in32(uint64_t port, uint64_t b, uint64_t c)
+{
+	uint32_t v;
+
+	(void)b, (void)c;
+	asm volatile("inl %w1, %0" : "=a" (v) : "d" (port));
+	return v;
+}
+
+long port_out8(uint64_t port, uint64_t value, uint64_t c)
+{
+	(void)c;
+	asm volatile("outb %b0, %w1" : : "a" (value), "d" (port));
+	return 0;
+}
+
+long port_out16(uint64_t port, uint64_t value, uint64_t c)
+{
+	(void)c;
+	asm volatile("outw %w0, %w1" : : "a" (value), "d" (port));
+	return 0;
+}
+
+long port_out32(uint64_t port, uint64_t value, uint64_t c)
+{
+	(void)c;
+	asm volatile("outl %k0, %w1" : : "a" (value), "d" (port));
+	return 0;
+}
+
 bool can_read(uint64_t va)
 {
 	return !attempt(do_read, va, 0, 0);
@@ -351,7 +386,7 @@ bool can_write(uint64_t va)
 bool can_run(uint64_t va)
 {
 	return !attempt(do_call, va, 0, 0) ||
-	       !(vector() == VEC_PF && vcpu_page->event.frame.rip == va);
+	       !((vector() == VEC_PF || vector() == VEC_GP) && vcpu_page->event.frame.rip == va);
 }
 
 uint32_t vector(void)

@@ -5,6 +5,7 @@
  *   checks [NAME]     all checks, or those whose names begin so; with the word quick, no long ones
  *   devices           the checks for a partition that holds the devices
  *   attack            the attack that the partition is named after
+ *   devfuzz=SEED,COUNT random writes to ports and configuration space (holds the devices)
  *   fuzz=SEED,COUNT   random hypercalls
  *   watch[=SECONDS]   look how the others end (needs the control right), then switch off
  *   marker            keep a pattern in all registers, for others to look for
@@ -69,6 +70,11 @@ static const struct {
 	{ "device-windows", check_device_windows },
 	{ "ioapic", check_ioapic },
 	{ "device-ports", check_device_ports },
+	{ "device-stores", check_device_stores },
+	{ "firmware-tables", check_firmware_tables },
+	{ "chipset-registers", check_chipset_registers },
+	{ "bars", check_bars },
+	{ "sleep", check_sleep },
 };
 
 void finish(unsigned int ngood, unsigned int nbad)
@@ -129,6 +135,8 @@ void hostile_main(const struct keel_start_info *si)
 		run_checks(*arg == ' ' && !starts_with(arg, " quick") ? arg + 1 : "");
 	if (word("attack"))
 		attack(si->name);
+	if ((arg = word("devfuzz")))
+		fuzz_devices(arg);
 	if ((arg = word("fuzz")))
 		fuzz(arg);
 	if ((arg = word("watch")))
