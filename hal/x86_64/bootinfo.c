@@ -11,13 +11,15 @@
 #define CMDLINE_MAX	(sizeof(((struct boot_info *)0)->cmdline))
 #define LOADER_MAX	(sizeof(((struct boot_info *)0)->loader))
 
-static void copy_string(char *dst, size_t max, const char *src)
+/* False: cut. */
+static bool copy_string(char *dst, size_t max, const char *src)
 {
 	size_t i;
 
 	for (i = 0; i + 1 < max && src[i]; i++)
 		dst[i] = src[i];
 	dst[i] = '\0';
+	return !src[i];
 }
 
 static void add_region(struct boot_info *bi, uint64_t base, uint64_t bytes, uint32_t type)
@@ -75,7 +77,7 @@ static void parse_mb1(struct boot_info *bi, const struct mb1_info *mbi)
 			while (*s == ' ')
 				s++;
 		}
-		copy_string(bi->cmdline, CMDLINE_MAX, s);
+		bi->cmdline_cut = !copy_string(bi->cmdline, CMDLINE_MAX, s);
 	}
 	if ((mbi->flags & MB1_HAS_MODS) && mbi->mods_count) {
 		const struct mb1_module *m = pa_to_va(mbi->mods_pa);
@@ -124,7 +126,7 @@ static void mb2_tag(struct boot_info *bi, const struct mb2_tag *tag)
 
 	switch (tag->type) {
 	case MB2_TAG_CMDLINE:
-		copy_string(bi->cmdline, CMDLINE_MAX, (const char *)(tag + 1));
+		bi->cmdline_cut = !copy_string(bi->cmdline, CMDLINE_MAX, (const char *)(tag + 1));
 		break;
 	case MB2_TAG_LOADER:
 		copy_string(bi->loader, LOADER_MAX, (const char *)(tag + 1));

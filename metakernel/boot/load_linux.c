@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include "boot/bundle.h"
 #include "boot/elf.h"
+#include "boot/line.h"
 #include "boot/load.h"
 #include "boot/parse.h"
 #include "mm/frames.h"
@@ -15,6 +16,7 @@
 
 #define BOOT_PARAMS_PA		0x90000	/* conventional memory no firmware structure uses */
 #define CMDLINE_PA		0x91000
+#define PARAMS_END		(CMDLINE_PA + PAGE_SIZE)
 #define LOW_4G			0x100000000UL
 
 /* struct boot_params (Linux, Documentation/arch/x86/boot.rst and zero-page.rst). */
@@ -94,36 +96,34 @@ static paddr_t place_initrd(const struct boot_info *bi, const struct partition *
 static void load_segments(const struct partition *p, const struct elf_info *elf)
 {
 	unsigned int i;
-	uint64_t off;
+	uint64_t pfn;
 
 	for (i = 0; i < elf->nsegments; i++) {
 		const struct elf_segment *s = &elf->segments[i];
+		uint64_t last = s->paddr + s->memsz - 1;
 
-		for (off = 0; off < s->memsz; off += PAGE_SIZE)
-			if (frames_owner((s->paddr + off) >> PAGE_SHIFT) != p->owner)
+		/* Frame by frame: a segment need not begin where one does. */
+		for (pfn = s->paddr >> PAGE_SHIFT; pfn <= last >> PAGE_SHIFT; pfn++)
+			if (frames_owner(pfn) != p->owner)
 				load_refuse("/partitions/%s: image: address %#lx it must be loaded at is not free memory",
-					    p->man->name, s->paddr + off);
+					    p->man->name, pfn << PAGE_SHIFT);
+		if (parse_overlap(s->paddr, s->memsz, BOOT_PARAMS_PA, PARAMS_END - BOOT_PARAMS_PA))
+			load_refuse("/partitions/%s: image: address %#lx is the boot parameters'", p->man->name,
+				    s->paddr);
 		memcpy(pa_to_va(s->paddr), elf->image + s->offset, s->filesz);
 		memset(pa_to_va(s->paddr + s->filesz), 0, s->memsz - s->filesz);
 	}
 }
 
+/* The manifest's line first, then the words behind "--" of the boot line. */
 static void linux_cmdline(const struct boot_info *bi, const struct partition *p)
 {
-	char *to = pa_to_va(CMDLINE_PA);
-	const char *words = bi->cmdline;
+	const char *words = line_linux_words(bi->cmdline);
+	size_t n = line_join(pa_to_va(CMDLINE_PA), p->man->cmdline, words);
 
-	/* The manifest's line first, then the words behind "--" of the boot line. */
-	strlcpy(to, p->man->cmdline, 2048);
-	for (; *words; words++)
-		if (words[0] == '-' && words[1] == '-' && (words[2] == ' ' || !words[2]) &&
-		    (words == bi->cmdline || words[-1] == ' ')) {
-			size_t n = strlen(to);
-
-			to[n] = ' ';
-			strlcpy(to + n + 1, words + 2, 2048);
-			return;
-		}
+	if (n >= LINE_MAX)
+		load_refuse("/partitions/%s: cmdline: with the boot line's words %zu characters, most are %u",
+			    p->man->name, n, LINE_MAX - 1);
 }
 
 void load_linux(struct partition *p, const struct boot_info *bi, const void *bundle,
@@ -146,8 +146,8 @@ void load_linux(struct partition *p, const struct boot_info *bi, const void *bun
 	if (man->initrd[0]) {
 		rd = load_find(bundle, len, man->initrd, man->name, "initrd");
 		rd_pa = place_initrd(bi, p, rd.size);
-		if (!rd_pa || parse_overlap(rd_pa, rd.size, elf.paddr_min,
-					    elf.paddr_end - elf.paddr_min))
+		if (!rd_pa || parse_overlap(rd_pa, rd.size, BOOT_PARAMS_PA, PARAMS_END - BOOT_PARAMS_PA) ||
+		    parse_overlap(rd_pa, rd.size, elf.paddr_min, elf.paddr_end - elf.paddr_min))
 			load_refuse("/partitions/%s: initrd: no room for %zu bytes", man->name, rd.size);
 		memcpy(pa_to_va(rd_pa), rd.data, rd.size);
 	}

@@ -16,6 +16,7 @@
 #include <hal/rtc.h>
 #include "boot/bundle.h"
 #include "boot/chipset.h"
+#include "boot/line.h"
 #include "boot/load.h"
 #include "boot/windows.h"
 #include "entry/emul.h"
@@ -192,6 +193,9 @@ void keel_main(struct boot_info *bi)
 	boot_wall_tsc = hal_rdtsc();
 	log_printf("%lu MiB of memory, TSC %lu kHz (%s), command line \"%s\"\n",
 		   bi->ram_end >> 20, hal_tsc_khz(), hal_tsc_source(), bi->cmdline);
+	if (bi->cmdline_cut)
+		load_refuse("the boot line is longer than %u characters", LINE_MAX - 1);
+	line_name_unknown(bi->cmdline);
 	say_trust();
 	sched_init();
 	asm volatile("movq %0, %%rsp; xorl %%ebp, %%ebp; call %P1" : : "r" (MK_STACK_TOP),

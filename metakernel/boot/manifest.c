@@ -38,7 +38,7 @@ static const struct rule part_rules[] = {
 	  K_ALL, K_ALL },
 	{ "vcpus", P_U32, PART(vcpus), 1, 1, K_ALL, 0 },
 	{ "control", P_FLAG, PART(control), 0, 0, K_ALL, 0 },
-	{ "devices", P_FLAG, PART(devices), 0, 0, K_LINUX | K_TEST, 0 },
+	{ "devices", P_FLAG, PART(devices), 0, 0, K_LINUX | K_TEST, K_LINUX },
 	{ "console", P_NAME, PART(console), 1, MANIFEST_CONSOLE_LEN, K_ALL, 0 },
 	{ "modules", P_FILES, 0, 1, MANIFEST_FILE_LEN, K_UNIKERNEL | K_TEST, 0 },
 };
@@ -51,6 +51,7 @@ static const struct rule chan_rules[] = {
 
 static const struct rule root_rules[] = {
 	{ "compatible", P_COMPATIBLE, 0, 0, 0, 1, 1 },
+	{ "on-control-lost", P_LOST, offsetof(struct manifest, control_lost), 0, 0, 1, 0 },
 };
 
 #define NRULES(r)	(sizeof(r) / sizeof((r)[0]))

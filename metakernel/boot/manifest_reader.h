@@ -21,6 +21,7 @@ enum prop_type {
 	P_U32,		/* -> uint32_t, min..max */
 	P_BYTES,	/* 64 bits, multiple of a page -> uint64_t, min..max */
 	P_FLAG,		/* empty -> bool */
+	P_LOST,		/* "continue" ... -> uint32_t, enum manifest_lost */
 };
 
 struct rule {

@@ -12,6 +12,12 @@ static const char *const kind_names[MANIFEST_NKINDS] = {
 	[MANIFEST_TEST] = "test",
 };
 
+static const char *const lost_names[MANIFEST_NLOST] = {
+	[MANIFEST_CONTINUE] = "continue",
+	[MANIFEST_POWEROFF] = "poweroff",
+	[MANIFEST_RESTART] = "restart",
+};
+
 /* Names of partitions, channels, consoles: lower case, digits, inner '-' and '_'. */
 static bool name_char(char c)
 {
@@ -63,31 +69,41 @@ static int check_string(const struct reader *r, const struct rule *rule, const c
 	return 0;
 }
 
-static int read_string(const struct reader *r, const struct rule *rule, const char *val, size_t len,
-		       bool (*ok)(const char *, size_t), char *out)
+/* The characters that this type of value may have. */
+static bool chars_ok(enum prop_type type, const char *s, size_t len)
+{
+	switch (type) {
+	case P_FILE: case P_FILES: return file_ok(s, len);
+	case P_NAME: return manifest_name_ok(s, len);
+	default: return text_ok(s, len);
+	}
+}
+
+static int read_string(const struct reader *r, const struct rule *rule, const char *val, size_t len, char *out)
 {
 	int err = check_string(r, rule, val, len);
 
 	if (err)
 		return err;
-	if (!ok(val, len - 1))
+	if (!chars_ok(rule->type, val, len - 1))
 		return reader_refuse_name(r, rule->prop, "character not allowed", val);
 	memcpy(out, val, len);
 	return 0;
 }
 
-static int read_kind(const struct reader *r, const struct rule *rule, const char *val, size_t len,
-		     uint32_t *out)
+/* One of `count` words -> its number. */
+static int read_word(const struct reader *r, const struct rule *rule, const char *val, size_t len,
+		     const char *const *words, uint32_t count, const char *unknown, uint32_t *out)
 {
 	if (!len || strnlen(val, len) != len - 1)
 		return reader_refuse(r, rule->prop, "not one string");
-	for (uint32_t i = 0; i < MANIFEST_NKINDS; i++) {
-		if (!strcmp(val, kind_names[i])) {
+	for (uint32_t i = 0; i < count; i++) {
+		if (!strcmp(val, words[i])) {
 			*out = i;
 			return 0;
 		}
 	}
-	return reader_refuse_name(r, rule->prop, "unknown kind", val);
+	return reader_refuse_name(r, rule->prop, unknown, val);
 }
 
 static int read_part(const struct reader *r, const struct rule *rule, const char *val, size_t len,
@@ -118,7 +134,7 @@ static int read_files(const struct reader *r, const struct rule *rule, const cha
 		if (part->nmodules == MANIFEST_MAX_MODULES)
 			return reader_refuse_number(r, rule->prop, "too many files; most are ",
 					     MANIFEST_MAX_MODULES);
-		err = read_string(r, rule, val, n, file_ok, part->modules[part->nmodules]);
+		err = read_string(r, rule, val, n, part->modules[part->nmodules]);
 		if (err)
 			return err;
 		for (uint32_t i = 0; i < part->nmodules; i++)
@@ -187,17 +203,17 @@ int manifest_read_value(const struct reader *r, const struct rule *rule, const c
 	case P_COMPATIBLE:
 		return read_compatible(r, rule, val, len);
 	case P_KIND:
-		return read_kind(r, rule, val, len, out);
+		return read_word(r, rule, val, len, kind_names, MANIFEST_NKINDS, "unknown kind", out);
+	case P_LOST:
+		return read_word(r, rule, val, len, lost_names, MANIFEST_NLOST, "unknown word", out);
 	case P_PART:
 		return read_part(r, rule, val, len, out);
 	case P_FILE:
-		return read_string(r, rule, val, len, file_ok, out);
+	case P_NAME:
+	case P_TEXT:
+		return read_string(r, rule, val, len, out);
 	case P_FILES:
 		return read_files(r, rule, val, len, record);
-	case P_NAME:
-		return read_string(r, rule, val, len, manifest_name_ok, out);
-	case P_TEXT:
-		return read_string(r, rule, val, len, text_ok, out);
 	case P_U32:
 		return read_u32(r, rule, val, len, out);
 	case P_BYTES:

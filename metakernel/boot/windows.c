@@ -24,6 +24,7 @@
 #define LOW_4G		0x100000000UL
 #define DEVICE_HOLE_END	0xfec00000UL	/* from here to 4 GiB: IOAPIC, HPET, LAPIC, chipset, flash */
 #define TABLES_SPAN	0x1000000UL	/* firmware tables are at most so far above low RAM */
+#define APIC_BASE_PA	0xffffffffff000UL
 #define MAX_HOLES	(BOOT_MAX_REGIONS + CHIPSET_MAX_RANGES + 2 * ACPI_NFIXED + 48)
 
 static struct { paddr_t base, end; } hole[MAX_HOLES];
@@ -62,6 +63,7 @@ static void acpi_holes(const struct acpi_info *acpi)
 	unsigned int i;
 
 	add_hole(acpi->lapic_pa, LOW_1M);
+	add_hole(hal_rdmsr(MSR_APIC_BASE) & APIC_BASE_PA, PAGE_SIZE);
 	add_hole(acpi->hpet_pa, acpi->hpet_pa ? PAGE_SIZE : 0);
 	for (i = 0; i < acpi->nioapics; i++)
 		add_hole(acpi->ioapic[i].pa, PAGE_SIZE);

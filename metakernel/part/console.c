@@ -152,6 +152,11 @@ int console_read(struct partition *p, char *buf, unsigned int len)
 	return n;
 }
 
+bool console_listens(void)
+{
+	return focus && focus->vcpu.state != VCPU_OFF;
+}
+
 int console_peer_read(struct partition *p, char *buf, unsigned int len)
 {
 	return ring_out(&p->cons_out, buf, len);

@@ -28,6 +28,8 @@ int console_write(struct partition *p, const char *buf, unsigned int len);
 int console_read(struct partition *p, char *buf, unsigned int len);
 void console_flush(struct partition *p);	/* p has ended: show the line it began */
 
+bool console_listens(void);	/* what is typed on the serial port reaches a partition that runs */
+
 /* For a controller: the raw output of p, and input for it. */
 int console_peer_read(struct partition *p, char *buf, unsigned int len);
 int console_peer_write(struct partition *p, const char *buf, unsigned int len);

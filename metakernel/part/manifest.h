@@ -9,6 +9,7 @@
  *       channels   { NAME { ... }; ... };     at most MANIFEST_MAX_CHANS; the node may be missing
  *   };
  *
+ * Root        on-control-lost  "continue" (default), "poweroff" or "restart"
  * Partition   kind           "linux", "unikernel" or "test"                    required
  *             image          file of the bundle                                required
  *             initrd         file of the bundle                                linux, optional
@@ -19,7 +20,7 @@
  *             shadow-pages   64.. 4 KiB pages for shadow tables                required
  *             vcpus          1                                                 optional
  *             control        (empty) may control the other partitions          optional
- *             devices        (empty) holds the machine's devices               linux, test
+ *             devices        (empty) holds the machine's devices     test; linux: required
  *             console        name of a console                                 optional
  *             modules        files of the bundle handed over at start          unikernel, test
  * Channel     server, client names of two different partitions                 required
@@ -57,6 +58,14 @@ enum manifest_kind {
 	MANIFEST_NKINDS
 };
 
+/* What follows when the last partition with the control right has ended: on-control-lost at the root. */
+enum manifest_lost {
+	MANIFEST_CONTINUE,	/* the others run on, as long as one of them can */
+	MANIFEST_POWEROFF,
+	MANIFEST_RESTART,	/* the machine */
+	MANIFEST_NLOST
+};
+
 /* Texts are zero-terminated; an optional one that was not given is empty. */
 struct manifest_part {
 	char name[KEEL_NAME_LEN];
@@ -87,6 +96,7 @@ struct manifest {
 	unsigned int nparts;
 	struct manifest_chan chans[MANIFEST_MAX_CHANS];
 	unsigned int nchans;
+	uint32_t control_lost;	/* enum manifest_lost */
 };
 
 #endif

@@ -16,6 +16,7 @@
 #include "mm/walk.h"
 #include "part/chan.h"
 #include "part/console.h"
+#include "part/ending.h"
 #include "part/manifest.h"
 #include "part/part.h"
 #include "run/cpu.h"
@@ -149,6 +150,7 @@ void part_end(struct partition *p, uint32_t state, const char *fmt, ...)
 	for (i = 0; i < nparts; i++)
 		if (parts[i].man->control && parts[i].vcpu.state != VCPU_OFF)
 			event_raise(&parts[i].vcpu, KEEL_EV_PARTITION);
+	ending_of(p);
 }
 
 /* Frame-pointer walk of the partition's own stack; every step is a checked guest read. */

@@ -11,22 +11,20 @@
  */
 #include <hal/cpu.h>
 #include <hal/irq.h>
-#include <hal/power.h>
 #include "mm/check.h"
 #include "mm/flush.h"
 #include "mm/root.h"
 #include "part/console.h"
+#include "part/ending.h"
 #include "part/part.h"
 #include "run/cpu.h"
 #include "run/event.h"
 #include "run/runq.h"
 #include "run/sched.h"
 #include "run/vcpu.h"
-#include "lib/log.h"
 #include "lib/panic.h"
 
 #define AGE_MS	4000
-#define GUEST_STATUS_MAX 119UL	/* 120 and above mean something else */
 
 static uint64_t age_tsc;	/* when shadows are next aged */
 static uint64_t slice_tsc;	/* SLICE_NS in TSC ticks */
@@ -161,39 +159,12 @@ void sched_tick(void)
 	timer_rearm();
 }
 
-static bool anyone_alive(void)
-{
-	unsigned int i;
-
-	for (i = 0; i < nparts; i++)
-		if (vcpu_alive(&parts[i].vcpu))
-			return true;
-	return false;
-}
-
-/* With nobody left: the first status in the manifest's order that is not 0; a crash is one too. */
-static uint8_t final_status(void)
-{
-	unsigned int i;
-
-	for (i = 0; i < nparts; i++) {
-		if (parts[i].state == KEEL_PART_FAULTED || parts[i].state == KEEL_PART_CRASHED)
-			return GUEST_STATUS_MAX;
-		if (parts[i].state == KEEL_PART_EXITED && parts[i].status)
-			return (uint8_t)min_u64((uint64_t)parts[i].status, GUEST_STATUS_MAX);
-	}
-	return 0;
-}
-
 /* Nothing to run: wait with interrupts on until something became ready. */
 static struct vcpu *idle(void)
 {
 	struct runq_node *n;
 
-	if (!anyone_alive()) {
-		log_printf("no partition is left, stopping\n");
-		hal_exit(final_status());
-	}
+	ending_idle();
 	this_cpu->idle = true;
 	while (!(n = runq_pop(&this_cpu->runq)))
 		hal_sti_hlt_cli();

@@ -3,16 +3,28 @@
 import re
 
 import pytest
-from systems import LINUX, log_text, make_bundle, system
+from conftest import BUILD
+from systems import LINUX, channel, log_text, make_bundle, system
 
 pytestmark = [pytest.mark.group("panic"), pytest.mark.limit(150)]
 
+# A peer that waits for what never comes, and one that works on until Linux is dead, and a second longer.
+PEERS = """		waiter { kind = "test"; image = "hostile.elf"; memory = /bits/ 64 <0x80000>; priority = <8>;
+			shadow-pages = <64>; cmdline = "wait"; };
+		worker { kind = "test"; image = "hostile.elf"; memory = /bits/ 64 <0x80000>; priority = <8>;
+			shadow-pages = <64>; cmdline = "outlive"; };
+"""
+PEER_FILES = {"hostile.elf": BUILD / "tests" / "guest" / "hostile.elf"}
+CRASHED = 119
 RESET = 123		# keel-run: the machine reset itself
 
 
-def panic(machine, folder, words, linux=LINUX):
-    """Boot Linux alone with these words, make it panic -> status, serial output."""
-    keel = machine("--bundle", make_bundle(folder, system(linux=linux.replace("panic=0", words))), timeout=120)
+def panic(machine, folder, words, linux=LINUX, peers="", end=None):
+    """Boot Linux with these words, and perhaps peers, make it panic -> status, serial output."""
+    dts = system(peers, channel("worker") if peers else "", linux=linux.replace("panic=0", words))
+    if end:
+        dts = dts.replace("\tpartitions {", f'\ton-control-lost = "{end}";\n\tpartitions {{', 1)
+    keel = machine("--bundle", make_bundle(folder, dts, PEER_FILES if peers else None), timeout=120)
     keel.wait_prompt()
     keel.send("echo c >/proc/sysrq-trigger\r")
     status = keel.wait_exit()
@@ -42,3 +54,22 @@ def test_panic_without_control_is_a_crash(machine, tmp_path):
     status, text = panic(machine, tmp_path, "panic=-1", LINUX.replace(" control;", ""))
     assert status != RESET
     assert re.search(r"\[keel\] linux: crashed: ", text)
+
+
+def test_peers_outlive_control_and_no_longer(machine, tmp_path):
+    """Who works goes on after Linux panicked; when the one that is left waits for ever, the machine ends."""
+    status, text = panic(machine, tmp_path, "panic=0", peers=PEERS)
+    after = text.split("[keel] linux: crashed: ")[1]
+    assert "[keel] worker: exited: status 0" in after
+    assert "nobody with control is left, and who is left waits for ever: stopping" in after
+    assert status == CRASHED
+
+
+@pytest.mark.parametrize("end, status", [("poweroff", CRASHED), ("restart", RESET)],
+                         ids=["lost-control-powers-off", "lost-control-restarts"])
+def test_lost_control(machine, tmp_path, end, status):
+    """on-control-lost: the machine ends at once, though somebody works."""
+    got, text = panic(machine, tmp_path, "panic=0", peers=PEERS, end=end)
+    assert f"nobody with control is left: {'power off' if end == 'poweroff' else end}" in text
+    assert "worker: exited" not in text
+    assert got == status

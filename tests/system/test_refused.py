@@ -51,6 +51,9 @@ MANIFESTS = {
     "node-in-partition": (in_lua('cmdline = "";', 'cmdline = ""; cup { };'),
                           r"/partitions/lua: unknown node in it: cup"),
     "other-format": (in_lua("system-1", "system-9"), r"/: compatible: "),
+    "linux-without-devices": (system(linux=LINUX.replace(" devices;", "")), r"/partitions/linux: devices: missing"),
+    "unknown-end": (in_lua("\tpartitions {", '\ton-control-lost = "sleep";\n\tpartitions {'),
+                    r"/: on-control-lost: unknown word: sleep"),
     "no-partition": (system(linux=""), r"no partition"),
     "two-linuxes": (system(LINUX.replace("linux {", "linux2 {")), r"/partitions/linux2: kind: second linux"),
     "channel-to-nobody": (system(LUA, channel("lua", "linus"), linux=""), r"/channels/lua: server: no such partition: linus"),
@@ -65,6 +68,34 @@ def test_manifest(machine, tmp_path, case):
     """Each of these manifests, compiled without complaint by dtc, is refused by node and property."""
     dts, pattern = MANIFESTS[case]
     refused(machine, write_bundle(tmp_path, files(dts)), pattern)
+
+
+def test_boot_line_too_long(machine, tmp_path):
+    """A boot line that would have to be cut: said so, instead of a Linux without its last words."""
+    keel = machine("--bundle", str(write_bundle(tmp_path, files())), "--mem", "128M", "--append", "w" * 2048, timeout=120)
+    keel.expect(r"\[keel\] refused: the boot line is longer than 2047 characters\r")
+    assert keel.wait_exit() == 120
+
+
+def test_command_line_too_long(machine, tmp_path):
+    """Each of them fits, the manifest's and the boot line's, but not both: Linux would cut them."""
+    linux = LINUX.replace("console=hvc0", "console=hvc0 " + "m" * 1500)
+    given = files(system(linux=linux), vmlinux=IMAGES / "vmlinux", initramfs_cpio_gz=IMAGES / "initramfs.cpio.gz")
+    keel = machine("--bundle", str(write_bundle(tmp_path, given)), "--mem", "256M", "--append", "w" * 1000, timeout=120)
+    keel.expect(r"\[keel\] refused: ([^\r\n]*)\r")
+    assert re.search(r"/partitions/linux: cmdline: .* most are 2047", keel.process.match.group(1))
+    assert keel.wait_exit() == 120
+
+
+def test_unknown_words_are_named(machine, tmp_path):
+    """A word for the metakernel, which knows none: it is named, and the machine boots."""
+    keel = machine("--bundle", str(write_bundle(tmp_path, files())), "--mem", "128M",
+                   "--append", "panic=1 -- quiet", timeout=120)
+    keel.expect(r'\[keel\] boot line: "panic=1" is not known, ignored')
+    keel.expect("> ")
+    keel.send("os.exit(3)\r")
+    assert keel.wait_exit() == 3
+    assert '"quiet" is not known' not in keel.log.read_text(errors="replace")
 
 
 def damaged_tree(how):

@@ -64,6 +64,27 @@ static void good_manifest_is_read_as_written(void **state)
 	assert_int_equal(m.chans[1].client, 2);
 }
 
+static void what_follows_a_lost_control_is_one_of_three(void **state)
+{
+	static const char *const words[] = { "continue", "poweroff", "restart" };
+	char to[64];
+	size_t len;
+
+	(void)state;
+	for (uint32_t i = 0; i < 3; i++) {
+		char *text;
+		void *fdt;
+
+		snprintf(to, sizeof(to), "on-control-lost = \"%s\"; partitions {", words[i]);
+		text = dts_replace(dts_good, "partitions {", to);
+		fdt = dts_compile(text, "", &len);
+		assert_int_equal(manifest_parse(fdt, len, &m, &e), 0);
+		assert_int_equal(m.control_lost, MANIFEST_CONTINUE + i);
+		free(fdt);
+		free(text);
+	}
+}
+
 static void shipped_manifest_is_accepted(void **state)
 {
 	char *text = calloc(1, 65536);
@@ -173,6 +194,10 @@ static const struct refusal {
 	  "unknown property" },
 	{ "property_of_channels", "channels {", "channels { #address-cells = <1>;", "/channels",
 	  "#address-cells", "unknown property" },
+	{ "unknown_end", "partitions {", "on-control-lost = \"sleep\"; partitions {", "/", "on-control-lost",
+	  "unknown word: sleep" },
+	{ "end_not_a_string", "partitions {", "on-control-lost = <1>; partitions {", "/", "on-control-lost",
+	  "not one string" },
 	{ "nodes_nested_too_deep", "\"com1\";", "\"com1\"; a { b { }; };", "/", "", "nested too deep" },
 	{ "node_in_partition", "\"com1\";", "\"com1\"; cpu { };", LINUX, "", "unknown node in it: cpu" },
 	{ "node_in_channel", "<0x100000>;", "<0x100000>; a { };", CHAN, "", "unknown node in it: a" },
@@ -184,6 +209,7 @@ static const struct refusal {
 	{ "shadow_pages_missing", "shadow-pages = <64>;", "", LUA, "shadow-pages", "missing" },
 	{ "memory_missing", "memory = /bits/ 64 <0x200000>;", "", LUA, "memory", "missing" },
 	{ "memory_missing_for_test", "memory = /bits/ 64 <0x80000>;", "", PROBE, "memory", "missing" },
+	{ "devices_missing_for_linux", "devices;", "", LINUX, "devices", "missing" },
 	{ "memory_rest_missing_for_linux", "memory-rest;", "", LINUX, "memory-rest", "missing" },
 	/* partitions: what a kind may have */
 	{ "linux_with_fixed_memory", "memory-rest;", "memory-rest; memory = /bits/ 64 <0x200000>;", LINUX,
@@ -332,7 +358,7 @@ static void overlong_cmdline_is_refused(void **state)
 static void second_linux_is_refused(void **state)
 {
 	char *once = dts_replace(dts_good, "\"test\"", "\"linux\"");
-	char *text = dts_replace(once, "memory = /bits/ 64 <0x80000>;", "memory-rest;");
+	char *text = dts_replace(once, "memory = /bits/ 64 <0x80000>;", "memory-rest; devices;");
 	size_t len;
 	void *fdt = dts_compile(text, "", &len);
 
@@ -375,6 +401,7 @@ int main(void)
 {
 	static const struct CMUnitTest fixed[] = {
 		cmocka_unit_test(good_manifest_is_read_as_written),
+		cmocka_unit_test(what_follows_a_lost_control_is_one_of_three),
 		cmocka_unit_test(shipped_manifest_is_accepted),
 		cmocka_unit_test(channels_may_be_missing),
 		cmocka_unit_test(every_allowed_character_is_accepted),

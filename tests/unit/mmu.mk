@@ -23,3 +23,7 @@ windows_test-cflags	:= $(unit_shim_cflags)
 
 mmu_fill_test-srcs	:= $(mmu_test-srcs)
 mmu_fill_test-cflags	:= $(unit_shim_cflags)
+ending_test-cflags	:= $(unit_shim_cflags)
+load_linux_test-srcs	:= $(addprefix metakernel/boot/,elf.c parse.c line.c) metakernel/mm/frames.c
+load_linux_test-cflags	:= $(unit_shim_cflags)
+line_test-srcs		:= metakernel/boot/line.c

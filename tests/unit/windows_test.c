@@ -6,6 +6,10 @@
  */
 #include "unit.h"
 
+#include <hal/cpu.h>
+
+static uint64_t rdmsr(uint32_t msr);
+#define hal_rdmsr(msr) rdmsr(msr)
 #include "metakernel/boot/windows.c"
 
 static struct { paddr_t base, end; bool write; } window[128];
@@ -15,7 +19,15 @@ static struct acpi_info acpi;
 static struct chipset chipset;
 static const struct hal_cpu cpu = { .phys_bits = 40 };
 
+static uint64_t apic_base;
+
 const struct hal_cpu *hal_cpu(void) { return &cpu; }
+
+static uint64_t rdmsr(uint32_t msr)
+{
+	assert_int_equal(msr, MSR_APIC_BASE);
+	return apic_base;
+}
 
 void panic_at(const char *file, int line, const struct panic_regs *regs, const char *fmt, ...)
 {
@@ -66,6 +78,7 @@ static int start(void **state)
 	region(0xfd000000, 0xfe800000, BOOT_RESERVED);
 	region(0xfffc0000, 0x100000000, BOOT_RESERVED);
 	acpi.lapic_pa = 0xfee00000;
+	apic_base = 0xfee00900;
 	return 0;
 }
 
@@ -105,7 +118,8 @@ static void what_firmware_reserves_among_the_devices_is_not(void **state)
 static void interrupt_controllers_timers_and_iommus_are_not_wherever_they_are(void **state)
 {
 	static const paddr_t never[] = { 0xe0100000, 0xe0200000, 0xe0300000, 0xe0300fff, 0xe0400000, 0xe0401fff,
-					 0xe0500000, 0xe05fffff, 0xe0600200, 0x8000000000, 0x800fffffff, 0xe0800000 };
+					 0xe0500000, 0xe05fffff, 0xe0600200, 0x8000000000, 0x800fffffff, 0xe0800000,
+					 0xe0a00000, 0xe0a00fff };
 
 	(void)state;
 	acpi.ioapic[0].pa = 0xe0100000;
@@ -114,6 +128,7 @@ static void interrupt_controllers_timers_and_iommus_are_not_wherever_they_are(vo
 	acpi.hpet_pa = 0xe0300000;
 	acpi.iommu[0] = (struct acpi_range) { 0xe0400000, 0x2000, false };
 	acpi.niommus = 1;
+	apic_base = 0xe0a00900;		/* moved by firmware, unknown to the tables */
 	acpi.lapic_pa = 0xe0500000;
 	acpi.fixed[ACPI_EXTENDED + ACPI_SLEEP_CONTROL] = (struct acpi_range) { 0xe0600200, 1, false };
 	acpi.mcfg[0] = (struct acpi_mcfg) { 0x8000000000, 0, 0, 255 };

@@ -30,6 +30,7 @@ struct boot_region {
  */
 struct boot_info {
 	char cmdline[2048];		/* without the image's own name */
+	bool cmdline_cut;		/* it was longer */
 	paddr_t module_pa;		/* 0 if there is none */
 	uint64_t module_bytes;
 	struct boot_region region[BOOT_MAX_REGIONS];

@@ -9,6 +9,8 @@
  *   fuzz=SEED,COUNT   random hypercalls
  *   watch[=SECONDS]   look how the others end (needs the control right), then switch off
  *   marker            keep a pattern in all registers, for others to look for
+ *   wait              for ever, for what never comes
+ *   outlive           the server of its first channel, by a second
  *   stop              exit at once
  */
 #include "hostile.h"
@@ -124,6 +126,25 @@ static void run_checks(const char *only)
 	finish(good, bad);
 }
 
+/* For ever, or until the server of channel 1 is dead and a second longer. */
+static void wait(bool outlive)
+{
+	struct keel_chan_info *info = page_alloc(1);
+	bool was_up = false;
+
+	while (!outlive) {
+		__atomic_exchange_n(&vcpu_page->events, 0, __ATOMIC_ACQUIRE);
+		hcall(KEEL_HC_BLOCK, 0, 0, 0);
+	}
+	do {
+		nap_us(10000);
+		hcall(KEEL_HC_CHAN_INFO, 1, pa_of(info), 0);
+		was_up |= info->state & KEEL_CHAN_SERVER_UP;
+	} while (!was_up || info->state & KEEL_CHAN_SERVER_UP);
+	nap_us(1000000);
+	finish(1, 0);
+}
+
 void hostile_main(const struct keel_start_info *si)
 {
 	const char *arg;
@@ -141,6 +162,8 @@ void hostile_main(const struct keel_start_info *si)
 		fuzz(arg);
 	if ((arg = word("watch")))
 		watch(arg);
+	if (word("wait") || word("outlive"))
+		wait(word("outlive"));
 	if (word("marker"))
 		marker();
 	if (word("debug")) {

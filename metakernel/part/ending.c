@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+/*
+ * ending.c - what becomes of the machine when partitions end.
+ *
+ * Peers outlive who controls them, but a machine that nobody can switch off must not wait for ever. The
+ * manifest's on-control-lost says what follows when the last partition with the control right has ended:
+ * power off, restart, or go on, and then only as long as one of the others can still wake.
+ */
+#include <hal/power.h>
+#include "part/console.h"
+#include "part/ending.h"
+#include "lib/log.h"
+
+#define GUEST_STATUS_MAX 119UL	/* 120 and above mean something else */
+
+static bool alive(const struct partition *p)
+{
+	return p->vcpu.state != VCPU_OFF;
+}
+
+/* With nobody left: the first status in the manifest's order that is not 0; a crash is one too. */
+static uint8_t final_status(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nparts; i++) {
+		if (parts[i].state == KEEL_PART_FAULTED || parts[i].state == KEEL_PART_CRASHED)
+			return GUEST_STATUS_MAX;
+		if (parts[i].state == KEEL_PART_EXITED && parts[i].status)
+			return (uint8_t)min_u64((uint64_t)parts[i].status, GUEST_STATUS_MAX);
+	}
+	return 0;
+}
+
+/* Somebody had the control right, and nobody has it now. */
+static bool control_lost(void)
+{
+	bool had = false;
+	unsigned int i;
+
+	for (i = 0; i < nparts; i++) {
+		if (parts[i].man->control && alive(&parts[i]))
+			return false;
+		had |= parts[i].man->control;
+	}
+	return had;
+}
+
+static void act(void)
+{
+	switch (manifest.control_lost) {
+	case MANIFEST_POWEROFF:
+		log_printf("nobody with control is left: power off\n");
+		hal_exit(final_status());
+	case MANIFEST_RESTART:
+		log_printf("nobody with control is left: restart\n");
+		hal_reset();
+	}
+}
+
+void ending_of(const struct partition *p)
+{
+	/* Destroyed by who has control; if it was itself, it may be about to restart. */
+	if (p->man->control && p->state != KEEL_PART_DESTROYED && control_lost())
+		act();
+}
+
+/* All wait: is there a deadline, an interrupt or a key that could wake one? */
+static bool anyone_wakes(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nparts; i++) {
+		const struct vcpu *v = &parts[i].vcpu;
+
+		if (alive(&parts[i]) && (v->timer_tsc || v->wake_tsc || parts[i].man->devices))
+			return true;
+	}
+	return console_listens();
+}
+
+void ending_idle(void)
+{
+	unsigned int i, left = 0;
+
+	for (i = 0; i < nparts; i++)
+		left += alive(&parts[i]);
+	if (!left) {
+		log_printf("no partition is left, stopping\n");
+		hal_exit(final_status());
+	}
+	if (!control_lost())
+		return;
+	act();
+	if (anyone_wakes())
+		return;
+	log_printf("nobody with control is left, and who is left waits for ever: stopping\n");
+	hal_exit(final_status());
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Property: when the last partition with the control right has ended, the manifest's word says what
+ * follows; by default the others run on for as long as one of them can still wake.
+ * Failure looks like: a machine that waits for ever, or one that ends while somebody works.
+ */
+#include "unit.h"
+
+#include <setjmp.h>
+#include "metakernel/part/ending.c"
+
+char *unit_arena;
+size_t unit_arena_bytes;
+void *unit_pa_to_va(paddr_t pa) { (void)pa; abort(); }
+paddr_t unit_va_to_pa(const void *va) { (void)va; abort(); }
+
+enum { GOES_ON = -1, RESETS = -2 };
+
+struct partition parts[MAX_PARTS];
+unsigned int nparts;
+struct manifest manifest;
+static jmp_buf end;
+static int ended;
+static bool listens;
+
+void log_printf(const char *fmt, ...) { (void)fmt; }
+bool console_listens(void) { return listens; }
+
+void hal_exit(uint8_t status)
+{
+	ended = status;
+	longjmp(end, 1);
+}
+
+void hal_reset(void)
+{
+	ended = RESETS;
+	longjmp(end, 1);
+}
+
+static int idle(void)
+{
+	ended = GOES_ON;
+	if (!setjmp(end))
+		ending_idle();
+	return ended;
+}
+
+static int ends(unsigned int i, uint32_t state)
+{
+	ended = GOES_ON;
+	parts[i].vcpu.state = VCPU_OFF;
+	parts[i].state = state;
+	if (!setjmp(end))
+		ending_of(&parts[i]);
+	return ended;
+}
+
+/* 0 has control and devices, 1 and 2 have not; all wait. */
+static int start(void **state)
+{
+	(void)state;
+	memset(parts, 0, sizeof(parts));
+	memset(&manifest, 0, sizeof(manifest));
+	nparts = manifest.nparts = 3;
+	for (unsigned int i = 0; i < nparts; i++) {
+		parts[i].man = &manifest.parts[i];
+		parts[i].vcpu.state = VCPU_BLOCKED;
+		parts[i].state = KEEL_PART_BLOCKED;
+	}
+	manifest.parts[0].control = manifest.parts[0].devices = true;
+	listens = false;
+	return 0;
+}
+
+static void peers_outlive_control_while_one_can_wake(void **state)
+{
+	(void)state;
+	assert_int_equal(idle(), GOES_ON);
+	parts[1].vcpu.wake_tsc = 5;
+	assert_int_equal(ends(0, KEEL_PART_CRASHED), GOES_ON);
+	assert_int_equal(idle(), GOES_ON);
+	parts[1].vcpu.wake_tsc = 0;
+	parts[2].vcpu.timer_tsc = 7;
+	assert_int_equal(idle(), GOES_ON);
+	parts[2].vcpu.timer_tsc = 0;
+	listens = true;
+	assert_int_equal(idle(), GOES_ON);
+	listens = false;
+	manifest.parts[2].devices = true;
+	assert_int_equal(idle(), GOES_ON);
+	manifest.parts[2].devices = false;
+	assert_int_equal(idle(), 119);
+}
+
+static void who_can_still_switch_off_is_waited_for(void **state)
+{
+	(void)state;
+	manifest.control_lost = MANIFEST_POWEROFF;
+	manifest.parts[1].control = true;
+	assert_int_equal(ends(0, KEEL_PART_CRASHED), GOES_ON);
+	assert_int_equal(idle(), GOES_ON);
+	assert_int_equal(ends(2, KEEL_PART_FAULTED), GOES_ON);
+	assert_int_equal(ends(1, KEEL_PART_EXITED), 119);
+}
+
+static void nobody_had_control_and_nothing_changes(void **state)
+{
+	(void)state;
+	manifest.control_lost = MANIFEST_RESTART;
+	manifest.parts[0].control = manifest.parts[0].devices = false;
+	assert_int_equal(ends(0, KEEL_PART_EXITED), GOES_ON);
+	assert_int_equal(idle(), GOES_ON);
+}
+
+static void the_manifest_says_what_follows(void **state)
+{
+	(void)state;
+	parts[1].vcpu.timer_tsc = 7;
+	manifest.control_lost = MANIFEST_POWEROFF;
+	assert_int_equal(ends(0, KEEL_PART_CRASHED), 119);
+	manifest.control_lost = MANIFEST_RESTART;
+	assert_int_equal(ends(0, KEEL_PART_FAULTED), RESETS);
+	assert_int_equal(ends(0, KEEL_PART_EXITED), RESETS);
+	/* who restarts itself is destroyed first; if it does not come back, idleness ends it */
+	assert_int_equal(ends(0, KEEL_PART_DESTROYED), GOES_ON);
+	assert_int_equal(idle(), RESETS);
+}
+
+static void the_last_status_comes_out(void **state)
+{
+	(void)state;
+	ends(0, KEEL_PART_EXITED);
+	ends(1, KEEL_PART_EXITED);
+	parts[2].status = 5;
+	ends(2, KEEL_PART_EXITED);
+	assert_int_equal(idle(), 5);
+	parts[1].state = KEEL_PART_CRASHED;
+	assert_int_equal(idle(), 119);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(peers_outlive_control_while_one_can_wake, start),
+		cmocka_unit_test_setup(who_can_still_switch_off_is_waited_for, start),
+		cmocka_unit_test_setup(nobody_had_control_and_nothing_changes, start),
+		cmocka_unit_test_setup(the_manifest_says_what_follows, start),
+		cmocka_unit_test_setup(the_last_status_comes_out, start),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
