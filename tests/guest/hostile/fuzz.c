@@ -77,98 +77,114 @@ static uint64_t any_selector(void)
 	return random64() & 1 ? (random64() % 4 + 12) * 8 + 3 : random64() & 0xffff;
 }
 
-static void one(void)
-{
-	uint64_t n = random64() % 5 ? random64() % (KEEL_HC_NR + 2) : any_value();
-	uint64_t a = any_value(), b = any_value(), c = any_value();
+struct args {
+	uint64_t a, b, c;
+};
 
+/* Arguments that a call about the partition itself may take. */
+static void args_of_own(uint64_t n, struct args *x)
+{
 	switch (n) {
-	case KEEL_HC_SHUTDOWN:
-	case KEEL_HC_IRET:
-	case HC_DEBUG:
-		return;
 	case KEEL_HC_CONSOLE_WRITE:
-		a = any_buffer();
-		b = random64() % 64 ? 0 : any_length();
+		x->a = any_buffer();
+		x->b = random64() % 64 ? 0 : any_length();
 		break;
 	case KEEL_HC_CONSOLE_READ:
-		a = any_buffer();
-		b = any_length();
+		x->a = any_buffer();
+		x->b = any_length();
 		break;
 	case KEEL_HC_BLOCK:
-		a = 0;
-		b = rdtsc() + random64() % 200000;
+		x->a = 0;
+		x->b = rdtsc() + random64() % 200000;
 		break;
 	case KEEL_HC_SET_ENTRY:
-		if (a <= KEEL_ENTRY_EVENT_KERNEL || a == KEEL_ENTRY_BAD_IRET)
-			a += KEEL_ENTRY_NR;
-		else if (a < KEEL_ENTRY_NR)
-			b = KEEL_HOLE_BASE + b % 0x200000;
+		if (x->a <= KEEL_ENTRY_EVENT_KERNEL || x->a == KEEL_ENTRY_BAD_IRET)
+			x->a += KEEL_ENTRY_NR;
+		else if (x->a < KEEL_ENTRY_NR)
+			x->b = KEEL_HOLE_BASE + x->b % 0x200000;
 		break;
 	case KEEL_HC_LOAD_IDT:
-		if (own_pa(a))
-			a += 1UL << 45;
+		if (own_pa(x->a))
+			x->a += 1UL << 45;
 		break;
 	case KEEL_HC_LOAD_CR3:
-		a = start_info->cr3_pa | (random64() & (0xfffUL | 1UL << 63));
+		x->a = start_info->cr3_pa | (random64() & (0xfffUL | 1UL << 63));
 		break;
 	case KEEL_HC_FLUSH:
-		a = random64() % 5;
-		b = any_address();
-		c = random64() & 1 ? random64() % 600 : any_value();
+		x->a = random64() % 5;
+		x->b = any_address();
+		x->c = random64() & 1 ? random64() % 600 : any_value();
 		break;
 	case KEEL_HC_FILL:
 	case KEEL_HC_FLUSH_FILL:
-		a = any_address();
-		b = random64() & 63;
+		x->a = any_address();
+		x->b = random64() & 63;
 		break;
 	case KEEL_HC_LOAD_GS:
-		a = any_selector();
+		x->a = any_selector();
 		break;
 	case KEEL_HC_SET_DESC:
-		a = random64() % 8 + 10;
+		x->a = random64() % 8 + 10;
 		if (random64() & 1)
-			b = random64() & 1 ? 0x00cff3000000ffff : 0x00cff1000000ffff;
+			x->b = random64() & 1 ? 0x00cff3000000ffff : 0x00cff1000000ffff;
 		break;
 	case KEEL_HC_TIMER:
-		a = random64() & 1 ? rdtsc() + random64() % 1000000 : any_value();
+		x->a = random64() & 1 ? rdtsc() + random64() % 1000000 : any_value();
 		break;
+	}
+}
+
+/* Calls that take a handle, or the like. */
+static void args_of_others(uint64_t n, struct args *x)
+{
+	switch (n) {
 	case KEEL_HC_CAP_INFO:
 	case KEEL_HC_CHAN_INFO:
 	case KEEL_HC_PART_INFO:
 	case KEEL_HC_PART_STATS:
-		a = any_handle();
-		b = any_buffer();
+		x->a = any_handle();
+		x->b = any_buffer();
 		break;
 	case KEEL_HC_CHAN_OFFER:
-		a = any_handle();
-		b = any_buffer();
-		c = random64() & 7;
+		x->a = any_handle();
+		x->b = any_buffer();
+		x->c = random64() & 7;
 		break;
 	case KEEL_HC_CHAN_STATE:
 	case KEEL_HC_CHAN_KICK:
-		a = any_handle();
-		b = random64() % 3;
+		x->a = any_handle();
+		x->b = random64() % 3;
 		break;
 	case KEEL_HC_PART_CONS_READ:
 	case KEEL_HC_PART_CONS_WRITE:
-		a = any_handle();
-		b = any_buffer();
-		c = any_length();
+		x->a = any_handle();
+		x->b = any_buffer();
+		x->c = any_length();
 		break;
 	case KEEL_HC_PART_CTL:
-		a = any_handle();
-		b = random64() % 4;
+		x->a = any_handle();
+		x->b = random64() % 4;
 		break;
 	case KEEL_HC_LOG_READ:
-		a = any_buffer();
-		b = any_length();
+		x->a = any_buffer();
+		x->b = any_length();
 		break;
 	case KEEL_HC_SET_XCR0:
-		a = random64() & 1 ? 3 : random64() & 0x3ff;
+		x->a = random64() & 1 ? 3 : random64() & 0x3ff;
 		break;
 	}
-	hcall5(n, a, b, c, any_value(), any_value());
+}
+
+static void one(void)
+{
+	uint64_t n = random64() % 5 ? random64() % (KEEL_HC_NR + 2) : any_value();
+	struct args x = { any_value(), any_value(), any_value() };
+
+	if (n == KEEL_HC_SHUTDOWN || n == KEEL_HC_IRET || n == HC_DEBUG)
+		return;
+	args_of_own(n, &x);
+	args_of_others(n, &x);
+	hcall5(n, x.a, x.b, x.c, any_value(), any_value());
 }
 
 /* Page table entries beside the calls: what FILL and FLUSH look at. */

@@ -105,6 +105,15 @@ void kernel_init(void);
 void user_init(struct user_regs *u, const char *label);	/* ring 3 at a label of .user */
 uint64_t user_va(const char *label);
 
+/* What KEEL_HC_IRET is asked to return by; good: it should come to ring 3. */
+struct frame_case {
+	uint64_t rip, cs, rflags, rsp, ss;
+	bool good;
+};
+
+void iret_by_hypercall(const struct frame_case *f);
+void load_data_selectors(uint16_t sel);
+
 /* For attempt(): port, value. */
 long port_in8(uint64_t port, uint64_t b, uint64_t c);
 long port_in32(uint64_t port, uint64_t b, uint64_t c);
