@@ -228,6 +228,8 @@ static int check_start(const struct elf_info *info, struct parse_error *e)
 	}
 	if (s->reserved)
 		return refuse(e, "reserved", "not zero");
+	if ((uint64_t)((int64_t)(s->entry_va << 16) >> 16) != s->entry_va)
+		return refuse(e, "entry_va", "not canonical");
 	if (!in_segment(info, s->entry_va, 1, ELF_PF_X))
 		return refuse(e, "entry_va", "in no executable segment");
 	if (s->cr3_pa % PAGE || !in_segment_pa(info, s->cr3_pa, PAGE))

@@ -100,6 +100,20 @@ static void good_image_is_reported(void **state)
 	assert_true(info.start.entry_va == TEXT_VA + 0x10 && info.start.cr3_pa == DATA_PA + 0x1000);
 }
 
+/* It would be the first thing the CPU is sent to. */
+static void an_entry_that_is_no_address_is_refused(void **state)
+{
+	static const uint64_t at[] = { 0x800000000000, 0xffff7fffffffff00, 1ull << 63 };
+
+	(void)state;
+	for (size_t i = 0; i < NELEM(at); i++) {
+		struct image im = good;
+
+		im.p[0].p_vaddr = im.note.start.entry_va = at[i];
+		assert_refused(&im, "entry_va", "not canonical");
+	}
+}
+
 static void image_without_note_is_accepted(void **state)
 {
 	struct image im = good;
@@ -426,6 +440,7 @@ int main(void)
 {
 	static const struct CMUnitTest fixed[] = {
 		cmocka_unit_test(good_image_is_reported),
+		cmocka_unit_test(an_entry_that_is_no_address_is_refused),
 		cmocka_unit_test(image_without_note_is_accepted),
 		cmocka_unit_test(unaligned_image_is_accepted),
 		cmocka_unit_test(write_and_execute_is_reported),
