@@ -11,7 +11,7 @@ MK_CFLAGS := -std=gnu11 -m64 -ffreestanding -nostdlib -fno-pic -fno-pie -mno-red
 MK_ASFLAGS := -m64 -g -Wa,--noexecstack $(REPRO) -Ihal/include -Iipc/include -Imetakernel
 # One contiguous image; the build id names it in panics.
 MK_LDFLAGS := -m64 -nostdlib -static -Wl,--build-id=sha1 -Wl,-z,max-page-size=0x1000 \
-	-Wl,-z,noexecstack -Wl,--fatal-warnings -T hal/x86_64/keel.lds
+	-Wl,-z,noexecstack -Wl,--gc-sections -Wl,--fatal-warnings -T hal/x86_64/keel.lds
 # What every object of ours depends on besides its sources.
 MK_DEPS := $(O)/flags metakernel/flags.mk
 endif
