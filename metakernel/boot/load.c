@@ -95,6 +95,7 @@ static void create_peer(struct partition *p, const void *bundle, size_t len)
 {
 	const struct manifest_part *man = p->man;
 	uint32_t i;
+	int err;
 
 	keep_image(p, load_find(bundle, len, man->image, man->name, "image"));
 	for (i = 0; i < man->nmodules; i++)
@@ -105,7 +106,10 @@ static void create_peer(struct partition *p, const void *bundle, size_t len)
 	if (!p->mem_pa)
 		load_refuse("/partitions/%s: memory: no %lu KiB in one piece are left", man->name,
 			    man->mem_bytes >> 10);
-	if (peer_load(p))
+	do
+		err = peer_load(p);
+	while (err == -KEEL_EAGAIN);
+	if (err)
 		load_refuse("/partitions/%s: memory: %lu KiB do not hold image, page tables and modules",
 			    man->name, man->mem_bytes >> 10);
 }

@@ -4,6 +4,9 @@
  *
  * Trusts: nothing. Arguments are registers; buffers are single pages the caller owns outright,
  *         checked on each call; handles are looked up in the caller's own table.
+ * Bounds: a call does a piece of work, at most some 20,000 instructions. If more is left the caller goes back
+ *         onto its hypercall instruction and calls again, with the same registers; interrupts and
+ *         whoever else is ready come first. How far the work has come is kept with its object (I5).
  */
 #include <hal/cpu.h>
 #include <hal/irq.h>
@@ -25,7 +28,14 @@
 #include "lib/log.h"
 #include "lib/string.h"
 
-#define BUF(type) part_buffer(v->part, pa, sizeof(type))
+#define HCALL_BYTES	2		/* of `int $15` */
+#define HC_UNFINISHED	INT64_MIN	/* no result of any call: make it again */
+
+/* Of work in pieces, where -KEEL_EAGAIN is no result. */
+static int64_t unfinished(int err)
+{
+	return err == -KEEL_EAGAIN ? HC_UNFINISHED : err;
+}
 
 static int64_t hc_abi_version(struct vcpu *v, struct regs *r)
 {
@@ -248,7 +258,7 @@ static int64_t hc_cap_info(struct vcpu *v, struct regs *r)
 
 static int64_t hc_chan_offer(struct vcpu *v, struct regs *r)
 {
-	return chan_offer(v->part, r->rdi, r->rsi, r->rdx);
+	return unfinished(chan_offer(v->part, r->rdi, r->rsi, r->rdx));
 }
 
 static int64_t hc_chan_state(struct vcpu *v, struct regs *r)
@@ -342,7 +352,7 @@ static int64_t hc_part_ctl(struct vcpu *v, struct regs *r)
 		part_end(p, KEEL_PART_DESTROYED, "ended by %s", v->part->man->name);
 		return 0;
 	case KEEL_CTL_RESTART:
-		return p == v->part ? -KEEL_EINVAL : part_restart(p);
+		return p == v->part ? -KEEL_EINVAL : unfinished(part_restart(p));
 	case KEEL_CTL_ATTACH:
 	case KEEL_CTL_DETACH:
 		console_attach(p, r->rsi == KEEL_CTL_ATTACH);
@@ -431,6 +441,7 @@ void hcall_handle(struct vcpu *v, struct regs *r)
 {
 	uint64_t n = r->rax;
 	unsigned int what;
+	int64_t result;
 
 	if (n == KEEL_HC_FILL) {	/* by far the most frequent one */
 		r->rax = (uint64_t)hc_fill(v, r);
@@ -439,5 +450,9 @@ void hcall_handle(struct vcpu *v, struct regs *r)
 	what = n < KEEL_HC_NR ? counter[frames_clamp(n, KEEL_HC_NR)] : 0;
 	if (what != KEEL_STAT_NR)
 		stat_inc(v, what ? what : KEEL_STAT_HC_OTHER);
-	r->rax = (uint64_t)dispatch(v, r, n);
+	result = dispatch(v, r, n);
+	if (result == HC_UNFINISHED)
+		r->rip -= HCALL_BYTES;
+	else
+		r->rax = (uint64_t)result;
 }

@@ -8,7 +8,7 @@
  *
  * Invariants: summary[b] is o if and only if all frames of block b have owner o; counts[o] is the number
  *             of frames of o. set_range() keeps both, and is the only place that changes an owner.
- * Bounds:     a claim reads and writes its range once, and at most 1024 frames beside it.
+ * Bounds:     a claim reads and writes its range once, and at most 1024 frames beside it: some 10 instructions a frame.
  */
 #include "mm/frames.h"
 
@@ -56,8 +56,8 @@ void frames_init(void *memory, uint64_t npfns)
 	counts[FRAMES_NONE] = f->npfns;
 }
 
-/* Bring the summary of one block up to date after some of its frames went to `owner`. */
-static void update_summary(uint64_t block, uint16_t owner)
+/* Bring the summary of one block up to date after some or all of its frames went to `owner`. */
+static void update_summary(uint64_t block, uint16_t owner, bool whole)
 {
 	struct frames *f = &frames_state;
 	const struct frame *frame = &f->table[block * FRAMES_PER_2M];
@@ -66,7 +66,7 @@ static void update_summary(uint64_t block, uint16_t owner)
 	/* A block that fills from one end shows it at the other: no scan for each frame of it. */
 	if (frame[FRAMES_PER_2M - 1].owner != owner)
 		all = FRAMES_MIXED;
-	for (unsigned int i = 0; i < FRAMES_PER_2M && all == owner; i++)
+	for (unsigned int i = 0; i < FRAMES_PER_2M && all == owner && !whole; i++)
 		if (frame[i].owner != owner)
 			all = FRAMES_MIXED;
 	__atomic_store_n(&f->summary[block], all, __ATOMIC_RELAXED);
@@ -85,6 +85,7 @@ static void set_range(uint64_t pfn, uint64_t n, uint16_t from, uint16_t to)
 	while (at < end) {
 		uint64_t block = at / FRAMES_PER_2M;
 		uint64_t stop = (block + 1) * FRAMES_PER_2M;
+		bool whole = at == block * FRAMES_PER_2M && stop <= end;
 
 		if (stop > end)
 			stop = end;
@@ -92,7 +93,7 @@ static void set_range(uint64_t pfn, uint64_t n, uint16_t from, uint16_t to)
 		for (; at < stop; at++)
 			__atomic_store_n(&f->table[at].owner, to, __ATOMIC_RELAXED);
 		__atomic_thread_fence(__ATOMIC_RELEASE);
-		update_summary(block, to);
+		update_summary(block, to, whole);
 	}
 	counts[count_index(from)] -= n;
 	counts[count_index(to)] += n;
@@ -110,13 +111,17 @@ static uint64_t run_length(uint64_t pfn, uint64_t max, uint16_t owner)
 	uint64_t at = pfn, end = max < f->npfns - pfn ? pfn + max : f->npfns;
 
 	while (at < end) {
+		uint64_t stop = (at / FRAMES_PER_2M + 1) * FRAMES_PER_2M;
+
 		if (f->summary[at / FRAMES_PER_2M] == owner) {
-			at = (at / FRAMES_PER_2M + 1) * FRAMES_PER_2M;
+			at = stop;
 			continue;
 		}
-		if (f->table[at].owner != owner)
-			return at - pfn;
-		at++;
+		if (stop > end)
+			stop = end;
+		for (; at < stop; at++)
+			if (f->table[at].owner != owner)
+				return at - pfn;
 	}
 	return end - pfn;
 }

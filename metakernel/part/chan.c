@@ -7,8 +7,11 @@
  * never faults. Either side may then go up and down; each change counts the generation and rings
  * the other side.
  *
- * Invariants: both sides are fixed by the manifest. A frame enters the window zeroed (I3); the
- *             server's existing mappings of it stay legal because it is attached.
+ * Invariants: both sides are fixed by the manifest. Nobody may map a frame of the channel before all of them
+ *             are zeroed and there is a window (I3).
+ * Bounds:     an offer is made in pieces: the frames change owner in the first, all at once; they are
+ *             zeroed in those that follow. Should the server end before the last one, they stay the channel's, out
+ *             of everybody's reach, until it is restarted and gets them back.
  */
 #include <hal/cpu.h>
 #include "mm/flush.h"
@@ -20,6 +23,8 @@
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "lib/string.h"
+
+#define CLEAN_BYTES	(24 * PAGE_SIZE)	/* of a window in one piece: 20,000 instructions if uncached */
 
 struct chan chans[MAX_CHANS];
 unsigned int nchans;
@@ -43,7 +48,7 @@ bool chan_attached(uint16_t owner, const struct partition *p)
 {
 	const struct chan *c = &chans[owner & ~FRAMES_CHANNEL];
 
-	return c->side[0] == p || c->side[1] == p;
+	return (c->state & KEEL_CHAN_WINDOW) && (c->side[0] == p || c->side[1] == p);
 }
 
 static struct chan *chan_of(const struct partition *p, uint64_t handle, unsigned int *side)
@@ -86,19 +91,9 @@ static void clean_frame(paddr_t pa)
 	hal_mfence();
 }
 
-int chan_offer(struct partition *p, uint64_t handle, paddr_t pa, uint64_t npages)
+/* The first piece: the frames become the channel's. */
+static int offer_begin(struct chan *c, struct partition *p, paddr_t pa, uint64_t npages)
 {
-	unsigned int side;
-	struct chan *c = chan_of(p, handle, &side);
-	uint64_t i;
-
-	if (!c)
-		return -KEEL_EBADF;
-	if (side != 0)
-		return -KEEL_EPERM;
-	if (c->state & KEEL_CHAN_WINDOW)
-		return -KEEL_EBUSY;
-	/* the manifest's bound also bounds the zeroing below (I5) */
 	if ((pa & PAGE_MASK) || !npages || npages > c->man->window / PAGE_SIZE)
 		return -KEEL_EINVAL;
 	/*
@@ -108,13 +103,62 @@ int chan_offer(struct partition *p, uint64_t handle, paddr_t pa, uint64_t npages
 	mmu_flush_all(&p->vcpu);
 	if (frames_claim(pa >> PAGE_SHIFT, npages, p->owner, c->owner))
 		return -KEEL_EFAULT;
-	for (i = 0; i < npages; i++)
-		clean_frame(pa + i * PAGE_SIZE);
 	c->window_pa = pa;
 	c->window_bytes = npages * PAGE_SIZE;
+	c->clean_bytes = 0;
+	return -KEEL_EAGAIN;
+}
+
+int chan_offer(struct partition *p, uint64_t handle, paddr_t pa, uint64_t npages)
+{
+	unsigned int side;
+	struct chan *c = chan_of(p, handle, &side);
+	uint64_t stop;
+
+	if (!c)
+		return -KEEL_EBADF;
+	if (side != 0)
+		return -KEEL_EPERM;
+	if (c->state & KEEL_CHAN_WINDOW)
+		return -KEEL_EBUSY;
+	if (!c->window_bytes)
+		return offer_begin(c, p, pa, npages);
+	if (pa != c->window_pa || npages != c->window_bytes / PAGE_SIZE)
+		return -KEEL_EBUSY;
+	stop = min_u64(c->clean_bytes + CLEAN_BYTES, c->window_bytes);
+	for (; c->clean_bytes < stop; c->clean_bytes += PAGE_SIZE)
+		clean_frame(pa + c->clean_bytes);
+	if (stop < c->window_bytes)
+		return -KEEL_EAGAIN;
 	c->state |= KEEL_CHAN_WINDOW;
 	c->generation++;
 	return 0;
+}
+
+bool chan_window_given(const struct partition *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < nchans; i++)
+		if (chans[i].side[0] == p && (chans[i].state & KEEL_CHAN_WINDOW))
+			return true;
+	return false;
+}
+
+bool chan_take_back(struct partition *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < nchans; i++) {
+		struct chan *c = &chans[i];
+
+		if (c->side[0] != p || !c->window_bytes || (c->state & KEEL_CHAN_WINDOW))
+			continue;
+		ASSERT(!frames_claim(c->window_pa >> PAGE_SHIFT, c->window_bytes / PAGE_SIZE, c->owner, p->owner));
+		c->window_bytes = 0;
+		return true;
+	}
+	return false;
 }
 
 int chan_set_state(struct partition *p, uint64_t handle, uint64_t up)
@@ -142,8 +186,10 @@ int chan_info(struct partition *p, uint64_t handle, struct keel_chan_info *info)
 	memset(info, 0, sizeof(*info));
 	info->state = c->state;
 	info->generation = c->generation;
-	info->window_pa = c->window_pa;
-	info->window_bytes = c->window_bytes;
+	if (c->state & KEEL_CHAN_WINDOW) {
+		info->window_pa = c->window_pa;
+		info->window_bytes = c->window_bytes;
+	}
 	info->max_bytes = c->man->window;
 	strlcpy(info->name, c->man->name, sizeof(info->name));
 	return 0;

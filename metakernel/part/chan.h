@@ -15,7 +15,8 @@ struct chan {
 	uint16_t owner;		/* in the frame table */
 	uint32_t state, generation;
 	paddr_t window_pa;
-	uint64_t window_bytes;
+	uint64_t window_bytes;		/* 0: none was offered */
+	uint64_t clean_bytes;		/* of them zeroed so far; all: KEEL_CHAN_WINDOW in `state` */
 	struct partition *side[2];	/* 0 server, 1 client */
 	uint8_t handle[2];		/* of this channel in the side's caps[] */
 };
@@ -24,7 +25,12 @@ extern struct chan chans[MAX_CHANS];
 extern unsigned int nchans;
 
 void chan_init(void);
+/* A piece of it; -KEEL_EAGAIN: the same call again goes on. */
 int chan_offer(struct partition *p, uint64_t handle, paddr_t pa, uint64_t npages);
+/* Has p given a window out of its memory? It is the channel's for ever: others may be using it. */
+bool chan_window_given(const struct partition *p);
+/* Of one offer that p, which has ended, did not finish: the frames are its own again. False: there is none. */
+bool chan_take_back(struct partition *p);
 int chan_set_state(struct partition *p, uint64_t handle, uint64_t up);
 int chan_info(struct partition *p, uint64_t handle, struct keel_chan_info *info);
 int chan_kick(struct partition *p, uint64_t handle);

@@ -135,8 +135,10 @@ void part_end(struct partition *p, uint32_t state, const char *fmt, ...)
 	unsigned int i;
 	va_list ap;
 
-	if (p->vcpu.state == VCPU_OFF)
+	if (p->vcpu.state == VCPU_OFF) {
+		peer_load_abandon(p);	/* a restart that was under way */
 		return;
+	}
 	va_start(ap, fmt);
 	vsnprintf(p->reason, sizeof(p->reason), fmt, ap);
 	va_end(ap);
@@ -201,11 +203,14 @@ int part_restart(struct partition *p)
 
 	if (p->man->kind == MANIFEST_LINUX)
 		return -KEEL_EINVAL;
-	/* A server's window is in its memory, and the channel's for ever: others may be using it. */
-	if (frames_claim(p->mem_pa >> PAGE_SHIFT, p->mem_bytes / PAGE_SIZE, p->owner, p->owner))
+	if (chan_window_given(p))
 		return -KEEL_EBUSY;
-	if (p->vcpu.state != VCPU_OFF)
+	if (p->vcpu.state != VCPU_OFF) {
 		part_end(p, KEEL_PART_DESTROYED, "restarted");
+		return -KEEL_EAGAIN;
+	}
+	if (chan_take_back(p))
+		return -KEEL_EAGAIN;
 	err = peer_load(p);
 	if (err)
 		return err;

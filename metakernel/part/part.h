@@ -61,7 +61,7 @@ struct partition *part_create(const struct manifest_part *man);
 void part_end(struct partition *p, uint32_t state, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void part_fault(struct partition *p, const struct regs *r, uint64_t cr2, const char *why);
-int part_restart(struct partition *p);
+int part_restart(struct partition *p);	/* a piece of it; -KEEL_EAGAIN: call again */
 const struct cap *part_cap(const struct partition *p, uint64_t handle, unsigned int type);
 void part_fill_info(const struct partition *p, struct keel_part_info *info);
 bool part_log_ok(struct partition *p);	/* may p cause a log line now? (rate limit) */

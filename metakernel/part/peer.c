@@ -4,7 +4,10 @@
  *
  *   KEEL_PEER_VA -> | image, W^X by segment | page tables | start info | stack | modules | free ...
  *
- * Owns:    what is kept of a peer's files: the image's segments, checked at boot, and the modules.
+ * Owns:    what is kept of a peer's files: the image's segments, checked at boot, and the modules; and
+ *          how far each load has come.
+ * Bounds:  peer_load() does a piece of the work, at most some 20,000 instructions, and is called again
+ *          until all is done (I5). Nothing runs in that memory meanwhile, so any piece may be the last one.
  */
 #include <hal/irq.h>
 #include "mm/flush.h"
@@ -12,17 +15,29 @@
 #include "lib/string.h"
 
 #define PEER_STACK_BYTES	16384
+#define PIECE_BYTES	0x20000UL	/* cleared or copied in one go */
+#define PIECE_LEAVES	128		/* written in one go */
 
 struct peer_image peer_images[MAX_PARTS];
 
-struct builder {
+enum stage { START, CLEAR, IMAGE, MAP, MODULES };
+
+/* A load under way. */
+static struct builder {
 	struct partition *p;
+	enum stage stage;
+	unsigned int item;	/* segment or module */
+	uint64_t done;		/* bytes of this stage or item */
 	uint8_t *mem;		/* where the peer's memory is for us */
 	uint64_t next;		/* first unused offset in it */
 	uint64_t *pml4;
+	struct keel_start_info *si;
+	uint8_t *stack;
+	uint8_t *module;	/* the one being copied */
 	bool full;
-};
+} loads[MAX_PARTS];
 
+/* Memory of the peer's, which has been cleared. */
 static void *take(struct builder *b, uint64_t bytes)
 {
 	uint64_t at = b->next;
@@ -33,7 +48,7 @@ static void *take(struct builder *b, uint64_t bytes)
 		return NULL;
 	}
 	b->next = at + bytes;
-	return memset(b->mem + at, 0, bytes);
+	return b->mem + at;
 }
 
 static uint64_t peer_va(const struct builder *b, const void *at)
@@ -86,54 +101,87 @@ static uint64_t segment_flags(const struct peer_image *img, uint64_t va)
 	return DATA_FLAGS;
 }
 
-/* Everything linear from KEEL_PEER_VA: 4 KiB pages over the image, 2 MiB ones behind where aligned. */
-static bool peer_map_all(struct builder *b, const struct peer_image *img)
+/* The stages: each does a piece. 1: done, 0: more to do, or -KEEL_ENOMEM. */
+static int clear(struct builder *b)
 {
-	uint64_t off = 0;
+	uint64_t n = min_u64(b->p->mem_bytes - b->done, PIECE_BYTES);
 
-	while (off < b->p->mem_bytes) {
-		uint64_t va = KEEL_PEER_VA + off;
-		paddr_t pa = b->p->mem_pa + off;
-		bool large = va >= img->vaddr_end && is_aligned(va | pa, LARGE_BYTES) &&
-			     b->p->mem_bytes - off >= LARGE_BYTES;
-
-		if (!peer_map(b, va, pa, segment_flags(img, va), large))
-			return false;
-		off += large ? LARGE_BYTES : PAGE_SIZE;
-	}
-	return true;
+	memset(b->mem + b->done, 0, n);
+	b->done += n;
+	return b->done == b->p->mem_bytes;
 }
 
-static void peer_copy_image(struct builder *b, const struct peer_image *img)
+/* A piece of a file. -> is that all of it? */
+static bool copy_piece(struct builder *b, uint8_t *to, const uint8_t *from, uint64_t bytes)
 {
-	unsigned int i;
+	uint64_t n = min_u64(bytes - b->done, PIECE_BYTES);
 
-	for (i = 0; i < img->nsegments; i++) {
-		const struct peer_segment *s = &img->segments[i];
+	memcpy(to + b->done, from + b->done, n);
+	b->done += n;
+	return b->done == bytes;
+}
 
-		memcpy(b->mem + (s->vaddr - KEEL_PEER_VA), img->data + s->offset, s->filesz);
+static int copy_image(struct builder *b, const struct peer_image *img)
+{
+	const struct peer_segment *s = &img->segments[b->item];
+
+	if (b->item < img->nsegments) {
+		if (copy_piece(b, b->mem + (s->vaddr - KEEL_PEER_VA), img->data + s->offset, s->filesz)) {
+			b->item++;
+			b->done = 0;
+		}
+		return 0;
 	}
 	b->next = align_up(img->vaddr_end - KEEL_PEER_VA, PAGE_SIZE);
+	b->pml4 = take(b, PAGE_SIZE);
+	return b->pml4 ? 1 : -KEEL_ENOMEM;
 }
 
-static bool peer_modules(struct builder *b, struct keel_start_info *si)
+/* Everything linear from KEEL_PEER_VA: 4 KiB pages over the image, 2 MiB ones behind where aligned. */
+static int map_all(struct builder *b, const struct peer_image *img)
+{
+	unsigned int n;
+
+	for (n = 0; n < PIECE_LEAVES && b->done < b->p->mem_bytes; n++) {
+		uint64_t va = KEEL_PEER_VA + b->done;
+		paddr_t pa = b->p->mem_pa + b->done;
+		bool large = va >= img->vaddr_end && is_aligned(va | pa, LARGE_BYTES) &&
+			     b->p->mem_bytes - b->done >= LARGE_BYTES;
+
+		if (!peer_map(b, va, pa, segment_flags(img, va), large))
+			return -KEEL_ENOMEM;
+		b->done += large ? LARGE_BYTES : PAGE_SIZE;
+	}
+	if (b->done < b->p->mem_bytes)
+		return 0;
+	b->si = take(b, sizeof(*b->si));
+	b->stack = take(b, PEER_STACK_BYTES);
+	return b->stack ? 1 : -KEEL_ENOMEM;
+}
+
+static int copy_modules(struct builder *b)
 {
 	const struct manifest_part *man = b->p->man;
-	uint32_t i;
+	const struct peer_file *k = &peer_images[b->p->index].modules[b->item];
+	struct keel_start_info *si = b->si;
 
-	for (i = 0; i < man->nmodules; i++) {
-		const struct peer_file *k = &peer_images[b->p->index].modules[i];
-		void *at = take(b, k->size ? k->size : 1);
-
-		if (!at)
-			return false;
-		memcpy(at, k->data, k->size);
-		si->modules[i].va = peer_va(b, at);
-		si->modules[i].bytes = k->size;
-		strlcpy(si->modules[i].name, man->modules[i], KEEL_NAME_LEN);
+	if (b->item == man->nmodules) {
+		si->nmodules = man->nmodules;
+		return 1;
 	}
-	si->nmodules = man->nmodules;
-	return true;
+	if (!b->module)
+		b->module = take(b, k->size ? k->size : 1);
+	if (!b->module)
+		return -KEEL_ENOMEM;
+	if (!copy_piece(b, b->module, k->data, k->size))
+		return 0;
+	si->modules[b->item].va = peer_va(b, b->module);
+	si->modules[b->item].bytes = k->size;
+	strlcpy(si->modules[b->item].name, man->modules[b->item], KEEL_NAME_LEN);
+	b->module = NULL;
+	b->done = 0;
+	b->item++;
+	return 0;
 }
 
 static void peer_start_info(struct builder *b, struct keel_start_info *si)
@@ -153,27 +201,64 @@ static void peer_start_info(struct builder *b, struct keel_start_info *si)
 	strlcpy(si->cmdline, p->man->cmdline, sizeof(si->cmdline));
 }
 
+static void ready(struct builder *b, const struct peer_image *img)
+{
+	struct vcpu *v = &b->p->vcpu;
+
+	vcpu_reset(v, va_to_pa(b->pml4));
+	peer_start_info(b, b->si);
+	v->regs->rip = img->entry;
+	v->regs->rdi = peer_va(b, b->si);
+	v->regs->rsp = peer_va(b, b->stack) + PEER_STACK_BYTES;
+}
+
+static int piece(struct builder *b, const struct peer_image *img)
+{
+	switch (b->stage) {
+	case START:
+		mmu_flush_all(&b->p->vcpu);
+		return 1;
+	case CLEAR:
+		return clear(b);
+	case IMAGE:
+		return copy_image(b, img);
+	case MAP:
+		return map_all(b, img);
+	case MODULES:
+		return copy_modules(b);
+	}
+	return -KEEL_EINVAL;
+}
+
 int peer_load(struct partition *p)
 {
 	const struct peer_image *img = &peer_images[p->index];
-	struct builder b = { .p = p, .mem = pa_to_va(p->mem_pa) };
-	struct keel_start_info *si;
-	uint8_t *stack;
+	struct builder *b = &loads[p->index];
+	int err;
 
-	mmu_flush_all(&p->vcpu);
-	memset(b.mem, 0, p->mem_bytes);
-	peer_copy_image(&b, img);
-	b.pml4 = take(&b, PAGE_SIZE);
-	if (!b.pml4 || !peer_map_all(&b, img))
-		return -KEEL_ENOMEM;
-	si = take(&b, sizeof(*si));
-	stack = take(&b, PEER_STACK_BYTES);
-	if (!si || !stack || !peer_modules(&b, si))
-		return -KEEL_ENOMEM;
-	vcpu_reset(&p->vcpu, va_to_pa(b.pml4));
-	peer_start_info(&b, si);
-	p->vcpu.regs->rip = img->entry;
-	p->vcpu.regs->rdi = peer_va(&b, si);
-	p->vcpu.regs->rsp = peer_va(&b, stack) + PEER_STACK_BYTES;
-	return 0;
+	if (!b->p)
+		*b = (struct builder) { .p = p, .mem = pa_to_va(p->mem_pa) };
+	err = piece(b, img);
+	if (!err)
+		return -KEEL_EAGAIN;
+	if (err > 0 && b->stage != MODULES) {
+		b->stage++;
+		b->item = 0;
+		b->done = 0;
+		return -KEEL_EAGAIN;
+	}
+	if (err > 0)
+		ready(b, img);
+	b->p = NULL;
+	return err > 0 ? 0 : err;
+}
+
+bool peer_loading(const struct partition *p)
+{
+	return loads[p->index].p;
+}
+
+void peer_load_abandon(const struct partition *p)
+{
+	loads[p->index].p = NULL;
 }

@@ -34,7 +34,12 @@ struct peer_image {
 
 extern struct peer_image peer_images[MAX_PARTS];	/* by partition; written at boot */
 
-/* Load a peer's image afresh into its memory and reset its vCPU. 0, or -KEEL_ENOMEM: too small. */
+/*
+ * Load a peer's image afresh into its memory and reset its vCPU, a piece a call: -KEEL_EAGAIN until it is done.
+ * Then 0, or -KEEL_ENOMEM: too small. The peer does not run meanwhile.
+ */
 int peer_load(struct partition *p);
+bool peer_loading(const struct partition *p);
+void peer_load_abandon(const struct partition *p);	/* the next peer_load() begins anew */
 
 #endif

@@ -11,6 +11,7 @@
  *   spin         runs for ever
  *   tick         wakes up ten thousand times a second
  *   flood        writes lines for ever
+ *   again        with control: restarts the partition "big" for ever
  *   forge        writes what would change a terminal, or look like a line of somebody else
  *
  * It says "peer: ready WORD" first. tests/system/test_faults.py looks at what comes of it.
@@ -66,13 +67,29 @@ static void forge(void)
 	say("forge: gr\303\274n\n");
 }
 
+static bool same(const char *a, const char *b)
+{
+	while (*a && *a == *b)
+		a++, b++;
+	return !*a && !*b;
+}
+
 static bool asked(const char *word)
 {
-	const char *c = info->cmdline;
+	return same(word, info->cmdline);
+}
 
-	while (*word && *word == *c)
-		word++, c++;
-	return !*word && !*c;
+static void again(void)
+{
+	static struct keel_cap_info cap __attribute__((aligned(128)));
+	uint64_t h = 0;
+
+	while (hcall(KEEL_HC_CAP_INFO, h, info->mem_pa + ((uint64_t)&cap - KEEL_PEER_VA)) == 0 &&
+	       !same(cap.name, "big"))
+		h++;
+	while (hcall(KEEL_HC_PART_CTL, h, KEEL_CTL_RESTART) == 0)
+		;
+	say("peer: not again\n");
 }
 
 __attribute__((noinline)) static void wild_write(volatile uint64_t *at)
@@ -122,6 +139,8 @@ void peer_main(const struct keel_start_info *si)
 		hcall(KEEL_HC_SHUTDOWN, KEEL_SHUTDOWN_EXIT, 5);
 	if (asked("flood"))
 		flood();
+	if (asked("again"))
+		again();
 	if (asked("forge"))
 		forge();
 	if (asked("spin"))

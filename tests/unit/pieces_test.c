@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Property: the load of a peer and the offer of a window are done in pieces of a bounded size, and the state between
+ * any two is valid: nothing half made runs, is mapped or is lost, whoever ends there.
+ * Failure looks like: a piece that touches more than it may, a window somebody is attached to before all of it is
+ * zero, frames with the wrong owner, a second load that differs from an undisturbed one.
+ */
+#include "unit.h"
+
+#include "metakernel/part/chan.c"
+#include "metakernel/part/peer.c"
+
+#define PAGES(bytes)	((bytes) / PAGE_SIZE)
+#define MEM		0x400000UL	/* of the peer */
+#define MEM_BYTES	0x600000UL
+#define WINDOW		(MEM + 0x101000UL)
+#define WINDOW_BYTES	0x300000UL
+#define ARENA		(MEM + MEM_BYTES + 0x200000UL)
+#define OWNER		(FRAMES_PARTITION + 0)
+#define MANY		10000
+
+char *unit_arena;
+size_t unit_arena_bytes;
+struct partition parts[MAX_PARTS];
+unsigned int nparts = 2;
+struct manifest manifest;
+
+static struct partition *const server = &parts[0], *const client = &parts[1];
+static struct chan *const chan = &chans[0];
+static struct regs regs;
+static void *table, *before;
+static uint8_t file[300000];
+static unsigned int nflushes, nresets;
+
+void *unit_pa_to_va(paddr_t pa)
+{
+	fail_msg("%#lx is no memory", pa);
+	abort();
+}
+
+paddr_t unit_va_to_pa(const void *va)
+{
+	return (paddr_t)((const char *)va - unit_arena);
+}
+
+void panic_at(const char *at, int line, const struct panic_regs *r, const char *fmt, ...)
+{
+	(void)r;
+	fail_msg("panic at %s:%d: %s", at, line, fmt);
+	abort();
+}
+
+void mmu_flush_all(struct vcpu *v)
+{
+	assert_ptr_equal(v, &server->vcpu);
+	nflushes++;
+}
+
+void event_raise(struct vcpu *v, unsigned int bit)
+{
+	(void)v, (void)bit;
+}
+
+void vcpu_reset(struct vcpu *v, paddr_t cr3)
+{
+	v->cr3 = cr3;
+	nresets++;
+}
+
+const struct cap *part_cap(const struct partition *p, uint64_t handle, unsigned int type)
+{
+	return handle == 1 && type == KEEL_CAP_CHANNEL ? &p->caps[1] : NULL;
+}
+
+uint64_t hal_tsc_khz(void)
+{
+	return 1000000;
+}
+
+size_t strlcpy(char *dst, const char *src, size_t size)
+{
+	return (size_t)snprintf(dst, size, "%s", src);
+}
+
+static void image(void)
+{
+	static uint8_t module[200000];
+	struct peer_image *img = &peer_images[0];
+
+	for (size_t i = 0; i < sizeof(file); i++)
+		file[i] = (uint8_t)(i * 7 + 1);
+	memset(module, 0x5a, sizeof(module));
+	memset(img, 0, sizeof(*img));
+	img->data = file;
+	img->nsegments = 2;
+	img->segments[0] = (struct peer_segment) { KEEL_PEER_VA, 0x1000, 0, 0x1000, false, true };
+	img->segments[1] = (struct peer_segment) { KEEL_PEER_VA + 0x1000, 0x60000, 0x1000, 0x45000, true, false };
+	img->vaddr_end = KEEL_PEER_VA + 0x61000;
+	img->entry = KEEL_PEER_VA + 0x10;
+	img->modules[0] = (struct peer_file) { module, sizeof(module) };
+	img->modules[1] = (struct peer_file) { module, 0 };
+	manifest.parts[0].nmodules = 2;
+}
+
+static int start(void **state)
+{
+	(void)state;
+	unit_arena_bytes = ARENA;
+	unit_arena = malloc(ARENA);
+	before = malloc(ARENA);
+	table = malloc(frames_bytes(PAGES(ARENA)));
+	memset(unit_arena, 0xa5, ARENA);
+	frames_init(table, PAGES(ARENA));
+	frames_add_ram(0, PAGES(ARENA));
+	assert_int_equal(frames_claim(PAGES(MEM), PAGES(MEM_BYTES), FRAMES_FREE, OWNER), 0);
+	memset(parts, 0, sizeof(parts));
+	memset(chans, 0, sizeof(chans));
+	memset(loads, 0, sizeof(loads));
+	memset(&manifest, 0, sizeof(manifest));
+	manifest.nchans = 1;
+	manifest.chans[0] = (struct manifest_chan) { .name = "c", .server = 0, .client = 1, .window = WINDOW_BYTES };
+	for (unsigned int i = 0; i < 2; i++) {
+		parts[i].index = i;
+		parts[i].owner = (uint16_t)(FRAMES_PARTITION + i);
+		parts[i].man = &manifest.parts[i];
+		parts[i].caps[1].type = KEEL_CAP_CHANNEL;
+		parts[i].caps[1].rights = i ? KEEL_RIGHT_USE : KEEL_RIGHT_SERVE;
+		parts[i].vcpu.regs = &regs;
+	}
+	server->mem_pa = MEM;
+	server->mem_bytes = MEM_BYTES;
+	chan_init();
+	image();
+	nflushes = nresets = 0;
+	return 0;
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	free(unit_arena);
+	free(before);
+	free(table);
+	return 0;
+}
+
+/* Bytes that changed since the last call. */
+static size_t changed(void)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARENA; i += 8)
+		n += memcmp(unit_arena + i, (char *)before + i, 8) ? 8 : 0;
+	memcpy(before, unit_arena, ARENA);
+	return n;
+}
+
+/* ---- Offers ------------------------------------------------------------------------------------------ */
+
+static int offer(void)
+{
+	return chan_offer(server, 1, WINDOW, PAGES(WINDOW_BYTES));
+}
+
+static bool anybody_attached(void)
+{
+	return chan_attached(chan->owner, server) || chan_attached(chan->owner, client);
+}
+
+static void a_window_is_offered_in_pieces(void **state)
+{
+	unsigned int n = 0;
+
+	(void)state;
+	changed();
+	while (offer() == -KEEL_EAGAIN) {
+		assert_true(changed() <= 32 * PAGE_SIZE);
+		assert_true(++n < MANY);
+	}
+	assert_true(n >= WINDOW_BYTES / (32 * PAGE_SIZE));
+	assert_int_equal(nflushes, 1);
+	assert_int_equal(chan->generation, 1);
+	assert_true(chan_attached(chan->owner, server) && chan_attached(chan->owner, client));
+	for (size_t i = 0; i < WINDOW_BYTES; i++)
+		assert_int_equal(unit_arena[WINDOW + i], 0);
+	assert_int_equal((uint8_t)unit_arena[WINDOW - 1], 0xa5);
+	assert_int_equal((uint8_t)unit_arena[WINDOW + WINDOW_BYTES], 0xa5);
+	assert_int_equal(offer(), -KEEL_EBUSY);
+	assert_true(chan_window_given(server));
+	assert_false(chan_window_given(client));
+	assert_false(chan_take_back(server));
+}
+
+/* Neither side may map a frame of it, no other offer is begun, and nobody is told of an address. */
+static void half_a_window_is_nobodys(void **state)
+{
+	struct keel_chan_info info;
+	unsigned int n = 0;
+
+	(void)state;
+	while (offer() == -KEEL_EAGAIN) {
+		assert_false(anybody_attached());
+		assert_int_equal(frames_owner(PAGES(WINDOW)), chan->owner);
+		assert_int_equal(frames_owner(PAGES(WINDOW + WINDOW_BYTES) - 1), chan->owner);
+		assert_int_equal(chan_offer(server, 1, WINDOW, PAGES(WINDOW_BYTES) - 1), -KEEL_EBUSY);
+		assert_int_equal(chan_offer(server, 1, MEM, 1), -KEEL_EBUSY);
+		assert_int_equal(chan_set_state(client, 1, 1), -KEEL_EAGAIN);
+		assert_int_equal(chan_info(client, 1, &info), 0);
+		assert_int_equal(info.window_pa | info.window_bytes | info.state, 0);
+		assert_true(++n < MANY);
+	}
+	assert_int_equal(chan_info(client, 1, &info), 0);
+	assert_int_equal(info.window_pa, WINDOW);
+	assert_int_equal(info.window_bytes, WINDOW_BYTES);
+}
+
+static void a_server_that_ends_halfway_gets_its_frames_back(void **state)
+{
+	(void)state;
+	for (unsigned int pieces = 1; pieces < 10; pieces++) {
+		for (unsigned int i = 0; i < pieces; i++)
+			assert_int_equal(offer(), -KEEL_EAGAIN);
+		chan_part_died(server);
+		assert_false(anybody_attached());
+		assert_int_equal(frames_owner(PAGES(WINDOW)), chan->owner);
+		assert_false(chan_window_given(server));
+		assert_false(chan_take_back(client));
+		assert_true(chan_take_back(server));
+		assert_false(chan_take_back(server));
+		assert_int_equal(frames_count(OWNER), PAGES(MEM_BYTES));
+		assert_int_equal(frames_count(chan->owner), 0);
+	}
+	/* another one, elsewhere, is not disturbed by what was there */
+	while (chan_offer(server, 1, MEM, 16) == -KEEL_EAGAIN)
+		;
+	assert_int_equal(chan->window_bytes, 16 * PAGE_SIZE);
+	assert_true(chan_attached(chan->owner, client));
+}
+
+static void a_refused_offer_changes_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(chan_offer(server, 1, MEM + MEM_BYTES - PAGE_SIZE, 2), -KEEL_EFAULT);
+	assert_int_equal(chan_offer(server, 1, WINDOW + 1, 1), -KEEL_EINVAL);
+	assert_int_equal(chan_offer(server, 1, WINDOW, 0), -KEEL_EINVAL);
+	assert_int_equal(chan_offer(server, 1, WINDOW, PAGES(WINDOW_BYTES) + 1), -KEEL_EINVAL);
+	assert_int_equal(chan_offer(client, 1, WINDOW, 1), -KEEL_EPERM);
+	assert_int_equal(frames_count(OWNER), PAGES(MEM_BYTES));
+	assert_int_equal(chan->window_bytes, 0);
+	assert_int_equal(offer(), -KEEL_EAGAIN);
+}
+
+/* ---- Loads --------------------------------------------------------------------------------------------- */
+
+static void load(void)
+{
+	unsigned int n = 0;
+
+	while (peer_load(server) == -KEEL_EAGAIN) {
+		assert_true(peer_loading(server));
+		assert_int_equal(nresets, 0);		/* not runnable yet */
+		assert_true(++n < MANY);
+	}
+	assert_false(peer_loading(server));
+	assert_int_equal(nresets, 1);
+	nresets = 0;
+}
+
+static void a_peer_is_loaded_in_pieces(void **state)
+{
+	const struct keel_start_info *si;
+	unsigned int n = 0;
+
+	(void)state;
+	changed();
+	while (peer_load(server) == -KEEL_EAGAIN) {
+		assert_true(changed() <= 0x20000 + PAGE_SIZE);
+		assert_true(++n < MANY);
+	}
+	assert_true(n >= MEM_BYTES / 0x20000);
+	assert_int_equal(nresets, 1);
+	assert_int_equal(regs.rip, KEEL_PEER_VA + 0x10);
+	assert_memory_equal(unit_arena + MEM, file, 0x46000);
+	for (size_t i = 0x46000; i < 0x61000; i++)
+		assert_int_equal(unit_arena[MEM + i], 0);
+	si = (const void *)(unit_arena + MEM + (regs.rdi - KEEL_PEER_VA));
+	assert_int_equal(si->nmodules, 2);
+	assert_int_equal(si->modules[0].bytes, 200000);
+	assert_int_equal(unit_arena[MEM + (si->modules[0].va - KEEL_PEER_VA) + 199999], 0x5a);
+	assert_int_equal(unit_arena[MEM + (si->modules[0].va - KEEL_PEER_VA) + 200000], 0);
+	assert_int_equal((uint8_t)unit_arena[MEM - 1], 0xa5);
+	assert_int_equal((uint8_t)unit_arena[MEM + MEM_BYTES], 0xa5);
+}
+
+/* At any piece: the next load is as one that nothing came before. */
+static void an_abandoned_load_begins_anew(void **state)
+{
+	static uint8_t good[MEM_BYTES];
+
+	(void)state;
+	load();
+	memcpy(good, unit_arena + MEM, MEM_BYTES);
+	for (unsigned int pieces = 1; pieces < 60; pieces += 3) {
+		memset(unit_arena + MEM, 0xa5, MEM_BYTES);
+		for (unsigned int i = 0; i < pieces; i++)
+			assert_int_equal(peer_load(server), -KEEL_EAGAIN);
+		peer_load_abandon(server);
+		assert_false(peer_loading(server));
+		memset(unit_arena + MEM, 0x77, MEM_BYTES);
+		load();
+		assert_memory_equal(unit_arena + MEM, good, MEM_BYTES);
+	}
+}
+
+static void too_little_memory_ends_a_load(void **state)
+{
+	int err;
+
+	(void)state;
+	server->mem_bytes = 0x68000;
+	while ((err = peer_load(server)) == -KEEL_EAGAIN)
+		;
+	assert_int_equal(err, -KEEL_ENOMEM);
+	assert_false(peer_loading(server));
+	assert_int_equal(nresets, 0);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
+	const struct CMUnitTest tests[] = {
+		T(a_window_is_offered_in_pieces),
+		T(half_a_window_is_nobodys),
+		T(a_server_that_ends_halfway_gets_its_frames_back),
+		T(a_refused_offer_changes_nothing),
+		T(a_peer_is_loaded_in_pieces),
+		T(an_abandoned_load_begins_anew),
+		T(too_little_memory_ends_a_load),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
