@@ -44,7 +44,7 @@ source	= $(shell scripts/fetch-source $(1))
 all:
 
 # Module makefiles may depend on this to be rebuilt when the compiler or common flags change.
-FLAGS_NOW := $(CC) $(WARN) $(REPRO) $(CFLAGS) $(DEBUG)
+FLAGS_NOW := $(CC) $(WARN) $(REPRO) $(CFLAGS) $(DEBUG) $(if $(MEASURE),measure)
 $(O)/flags: FORCE
 	@mkdir -p $(@D); echo '$(FLAGS_NOW)' | cmp -s - $@ || echo '$(FLAGS_NOW)' > $@
 

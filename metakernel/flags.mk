@@ -6,7 +6,7 @@ ifndef MK_CFLAGS
 MK_CFLAGS := -std=gnu11 -m64 -ffreestanding -nostdlib -fno-pic -fno-pie -mno-red-zone \
 	-mgeneral-regs-only -mcmodel=kernel -O2 -g -fno-stack-protector -fcf-protection=none \
 	-fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-omit-frame-pointer \
-	-fno-jump-tables -fno-common $(WARN) $(REPRO) $(if $(DEBUG),-DKEEL_DEBUG) \
+	-fno-jump-tables -fno-common $(WARN) $(REPRO) $(if $(DEBUG),-DKEEL_DEBUG) $(if $(MEASURE),-DKEEL_MEASURE) \
 	-Ihal/include -Iipc/include -Imetakernel
 MK_ASFLAGS := -m64 -g -Wa,--noexecstack $(REPRO) -Ihal/include -Iipc/include -Imetakernel
 # One contiguous image; the build id names it in panics.

@@ -9,6 +9,8 @@ mklib-srcs := \
 	metakernel/lib/serial.c \
 	metakernel/lib/string.c \
 	metakernel/lib/visible.c
+# make MEASURE=1: how long are interrupts off? (measure.h)
+mklib-srcs += $(if $(MEASURE),metakernel/lib/measure.c)
 mklib-objs := $(mklib-srcs:%.c=$(O)/%.o)
 
 # -fno-builtin: gcc must not turn memset's loop into a call of memset.

@@ -26,6 +26,7 @@
 #include "run/sched.h"
 #include "run/vcpu.h"
 #include "lib/log.h"
+#include "lib/measure.h"
 #include "lib/string.h"
 
 #define HCALL_BYTES	2		/* of `int $15` */
@@ -419,6 +420,7 @@ static int64_t dispatch(struct vcpu *v, struct regs *r, uint64_t n)
 	case KEEL_HC_PCI_READ:
 	case KEEL_HC_PCI_WRITE: return hc_pci(v, r);
 	case HC_DEBUG: return check_hcall(v, r);
+	case HC_MEASURE: return measure_hcall(r->rdi);
 	}
 	return -KEEL_ENOSYS;
 }

@@ -22,6 +22,7 @@
 #include "run/sched.h"
 #include "run/vcpu.h"
 #include "lib/log.h"
+#include "lib/measure.h"
 #include "lib/panic.h"
 #include "lib/string.h"
 
@@ -155,7 +156,9 @@ uint64_t trap_handle(struct regs *pushed)
 	struct vcpu *v = this_cpu->current;
 	/* `pushed` is an address under the partition's page tables. */
 	struct regs *r = (struct regs *)((uint8_t *)v->stack + ((vaddr_t)pushed & PAGE_MASK));
+	uint64_t cr3;
 
+	measure_enter(r->vector | r->rax << 16);
 	if (r != v->regs)
 		r = trap_ist(v, r, pushed);
 	normalise(r);
@@ -181,7 +184,9 @@ uint64_t trap_handle(struct regs *pushed)
 			trap_exception(v, r);
 		}
 	}
-	return sched_exit();
+	cr3 = sched_exit();
+	measure_leave();
+	return cr3;
 }
 
 /* A trap while the metakernel itself runs. */
@@ -191,7 +196,9 @@ void mk_trap_handle(struct regs *r)
 		return;
 	/* Below 0x20 it is an interrupt only if the APIC says so (a device can be told any vector). */
 	if (this_cpu->idle && (r->vector >= 0x20 || hal_apic_in_service((uint8_t)r->vector))) {
+		measure_enter(r->vector);
 		irq_handle((unsigned int)r->vector);
+		measure_leave();
 		return;
 	}
 	trap_panic(r, "the metakernel");

@@ -22,6 +22,7 @@
 #include "run/runq.h"
 #include "run/sched.h"
 #include "run/vcpu.h"
+#include "lib/measure.h"
 #include "lib/panic.h"
 
 #define AGE_MS	4000
@@ -166,8 +167,11 @@ static struct vcpu *idle(void)
 
 	ending_idle();
 	this_cpu->idle = true;
-	while (!(n = runq_pop(&this_cpu->runq)))
+	while (!(n = runq_pop(&this_cpu->runq))) {
+		measure_leave();
 		hal_sti_hlt_cli();
+		measure_enter(MEASURE_IDLE);
+	}
 	this_cpu->idle = false;
 	return (struct vcpu *)n;
 }

@@ -43,6 +43,12 @@ $(bench_peer_bundles): $(bench_peer_out)/%.bundle: $(bench_peer_dir)/%.dts $(ben
 
 bench: $(bench_peer_bundles)
 
+# The metakernel that measures how long it keeps interrupts off, for irqs.json.
+$(O)/measure/images/keel.elf: $(mk-srcs) $(mklib-srcs) $(hal-c-srcs) $(hal-s-srcs) FORCE
+	$(Q)+$(MAKE) --no-print-directory O=$(O)/measure MEASURE=1 $@
+
+bench: $(O)/measure/images/keel.elf
+
 # Lua for app.json and drivercall.json: /bench/lua in the tests' initramfs, and a peer of the same sources
 # in the runtime (unikernel-runtime/module.mk has its objects and flags).
 bench_lua_dir	:= tests/bench/lua

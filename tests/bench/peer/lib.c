@@ -55,6 +55,12 @@ static void say_number(uint64_t v)
 	say(p);
 }
 
+void say_value(const char *before, uint64_t v)
+{
+	say(before);
+	say_number(v);
+}
+
 void result(const char *name, uint64_t ticks)
 {
 	say("BENCH ");
@@ -122,13 +128,36 @@ uint64_t *leaf(uint64_t va)
 	return &table[va >> 12 & 511];
 }
 
+static bool same(const char *a, const char *b)
+{
+	while (*a && *a == *b)
+		a++, b++;
+	return !*a && !*b;
+}
+
 static bool asked(const char *word)
 {
-	const char *c = info->cmdline;
+	return same(word, info->cmdline);
+}
 
-	while (*word && *word == *c)
-		word++, c++;
-	return !*word && !*c;
+static uint64_t handle_named(const char *name, unsigned int type)
+{
+	static struct keel_cap_info cap __attribute__((aligned(128)));
+
+	for (uint64_t h = 0; h < KEEL_MAX_HANDLES; h++)
+		if (hcall(KEEL_HC_CAP_INFO, h, pa_of(&cap), 0) == 0 && cap.type == type && same(name, cap.name))
+			return h;
+	stop(name);
+}
+
+uint64_t part_named(const char *name)
+{
+	return handle_named(name, KEEL_CAP_PARTITION);
+}
+
+uint64_t chan_named(const char *name)
+{
+	return handle_named(name, KEEL_CAP_CHANNEL);
 }
 
 void peer_main(const struct keel_start_info *si)
@@ -139,9 +168,17 @@ void peer_main(const struct keel_start_info *si)
 		be_sleeper();
 	if (asked("ringer"))
 		be_ringer();
+	if (asked("big"))
+		be_big();
+	if (asked("deep"))
+		be_deep();
 	known_loop();
-	measure_entries();
-	measure_ring();
+	if (asked("irqs")) {
+		measure_irqs();
+	} else {
+		measure_entries();
+		measure_ring();
+	}
 	say("BENCH-END\n");
 	hcall(KEEL_HC_SHUTDOWN, KEEL_SHUTDOWN_POWEROFF, 0, 0);
 	stop("still here");

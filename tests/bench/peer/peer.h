@@ -53,12 +53,16 @@ static inline uint64_t take_events(void)
 
 /* lib.c */
 void say(const char *text);
+void say_value(const char *before, uint64_t v);
 void result(const char *name, uint64_t ticks);
 void known_loop(void);
 _Noreturn void stop(const char *why);
 void *pages(uint64_t n);			/* zeroed, page-aligned */
 uint64_t *leaf(uint64_t va);			/* the entry for va; tables are made as needed */
 uint64_t overhead(void);			/* ticks between two rdtsc() */
+
+uint64_t part_named(const char *name);		/* handles */
+uint64_t chan_named(const char *name);
 
 /* entries.c */
 void measure_entries(void);
@@ -67,5 +71,10 @@ void measure_entries(void);
 void measure_ring(void);
 _Noreturn void be_sleeper(void);
 _Noreturn void be_ringer(void);
+
+/* irqs.c */
+void measure_irqs(void);
+_Noreturn void be_big(void);
+_Noreturn void be_deep(void);
 
 #endif /* TESTS_BENCH_PEER_H */
