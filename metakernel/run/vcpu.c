@@ -125,7 +125,7 @@ static bool user_stack_ok(const struct vcpu *v, uint64_t sel)
 	       (sel >= 4 && user_selector_ok(v, sel) && (v->ro->gdt[sel >> 3] & DESC_WRITE));
 }
 
-/* The metakernel's GDT, which selector loads in here use, shows the TLS entries of the current vCPU. */
+/* Before a selector is loaded in here: the metakernel's GDT has the TLS entries of whoever needed them last. */
 static void show_tls(const struct vcpu *v)
 {
 	uint64_t *gdt = ((struct vcpu_ro *)KEEL_VCPU_RO_VA)->gdt;
@@ -145,8 +145,6 @@ int vcpu_set_desc(struct vcpu *v, uint64_t index, uint64_t desc)
 	if (desc && (!(desc & DESC_S) || (desc & DESC_CODE) || DESC_DPL(desc) != 3))
 		return -KEEL_EPERM;
 	v->ro->gdt[index] = desc ? desc | DESC_A : 0;
-	if (v == this_cpu->current)
-		show_tls(v);
 	return 0;
 }
 
@@ -157,6 +155,8 @@ uint64_t vcpu_load_gs(struct vcpu *v, uint64_t sel)
 	sel &= 0xffff;
 	if (!user_selector_ok(v, sel))
 		sel = 0;
+	if (sel >= 4)
+		show_tls(v);
 	hal_write_gs((uint16_t)sel);
 	base = sel < 4 ? 0 : hal_rdgsbase();
 	hal_wrgsbase(kernel_gs);
@@ -244,21 +244,25 @@ void vcpu_load_tsc_aux(const struct vcpu *v)
 	hal_wrmsr(MSR_TSC_AUX, v->tsc_aux);
 }
 
+/*
+ * From a copy of the vCPU's TLS entries. The cached descriptors stay when CR3, and with it the GDT behind the
+ * address, changes.
+ */
+static void load_selectors(const struct vcpu *v)
+{
+	show_tls(v);
+	hal_write_ds(selector_or_null(v, v->ds));
+	hal_write_es(selector_or_null(v, v->es));
+	hal_write_fs(selector_or_null(v, v->fs));
+	hal_write_gs(selector_or_null(v, v->gs));
+}
+
 void vcpu_load(struct vcpu *v)
 {
-	/*
-	 * The metakernel's GDT has no TLS entries: load the selectors from a copy of the vCPU's.
-	 * The cached descriptors stay when CR3, and with it the GDT behind the address, changes.
-	 */
-	show_tls(v);
-	if (v->ds | hal_read_ds())	/* most often both are null */
-		hal_write_ds(selector_or_null(v, v->ds));
-	if (v->es | hal_read_es())
-		hal_write_es(selector_or_null(v, v->es));
-	if (v->fs | hal_read_fs())
-		hal_write_fs(selector_or_null(v, v->fs));
-	if (v->gs | hal_read_gs())
-		hal_write_gs(selector_or_null(v, v->gs));
+	unsigned int now = (unsigned int)hal_read_ds() | hal_read_es() | hal_read_fs() | hal_read_gs();
+
+	if (now | v->ds | v->es | v->fs | v->gs)	/* most often all are null */
+		load_selectors(v);
 	hal_wrfsbase(v->fs_base);
 	hal_wrgsbase(v->gs_base);
 	vcpu_load_tsc_aux(v);

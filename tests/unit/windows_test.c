@@ -17,11 +17,9 @@ static unsigned int nwindows;
 static struct boot_info bi;
 static struct acpi_info acpi;
 static struct chipset chipset;
-static const struct hal_cpu cpu = { .phys_bits = 40 };
+struct hal_cpu hal_cpu_info = { .phys_bits = 40 };
 
 static uint64_t apic_base;
-
-const struct hal_cpu *hal_cpu(void) { return &cpu; }
 
 static uint64_t rdmsr(uint32_t msr)
 {

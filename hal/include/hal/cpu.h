@@ -113,8 +113,13 @@ struct hal_cpu {
 	uint64_t xcr0_mask;	/* what the CPU has, cut to XCR0_ALLOWED; x87|SSE without XSAVE */
 };
 
-/* What CPUID said at boot. */
-const struct hal_cpu *hal_cpu(void);
+/* What CPUID said at boot; read through hal_cpu(). */
+extern struct hal_cpu hal_cpu_info;
+
+static inline const struct hal_cpu *hal_cpu(void)
+{
+	return &hal_cpu_info;
+}
 
 /* Fill the above. Called by hal_boot before anything else needs it. */
 void hal_cpu_init(void);
