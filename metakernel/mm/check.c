@@ -7,7 +7,7 @@
  * is our bug: panic, naming the entry into the metakernel it was found in.
  *
  * Invariants: I2 for each leaf; no G bit (rule 16); absent entries are zero (rule 19); upper levels
- *             allow everything; the hole is exactly as built; a pool page is in one table or free.
+ *             allow everything; the hole is exactly as built; a pool page is in one table, below a dropped one, or free.
  */
 #include <hal/boot.h>
 #include <hal/cpu.h>
@@ -31,7 +31,7 @@
 #include "lib/string.h"
 
 #define CHECK_EVERY	1009	/* entries: a prime, so that no loop of a partition hides from it */
-#define FREE_EVERY	8	/* every so many checks: are free pages zero? */
+#define FREE_EVERY	8	/* every so many checks: do free pages know where they are not zero? */
 #define PTE_G		(1UL << 8)
 #define PTE_SOFT	(7UL << 9)
 #define UPPER		(PTE_P | PTE_W | PTE_U)
@@ -53,7 +53,7 @@ static void __noreturn bad(const struct vcpu *v, vaddr_t va, uint64_t e, const c
 	      entry ? entry->rip : 0, entry ? entry->rax : 0);
 }
 
-/* A table page of the pool, met for the first time. */
+/* A page of the pool, met for the first time. */
 static uint32_t visit(const struct vcpu *v, const uint64_t *table, vaddr_t va)
 {
 	const struct shadow_pool *s = &v->part->pool;
@@ -64,6 +64,15 @@ static uint32_t visit(const struct vcpu *v, const uint64_t *table, vaddr_t va)
 	seen[i / 64] |= 1UL << (i % 64);
 	nseen++;
 	return (uint32_t)i;
+}
+
+/* A live table of this level. */
+static uint32_t visit_table(const struct vcpu *v, const uint64_t *table, vaddr_t va, unsigned int level)
+{
+	uint32_t page = visit(v, table, va);
+
+	REQUIRE(v->part->pool.meta[page].level == level, v, va, (uint64_t)table);
+	return page;
 }
 
 static void check_groups(const struct vcpu *v, uint32_t page, unsigned int i, vaddr_t va, uint64_t e)
@@ -95,7 +104,7 @@ static void check_frame(const struct vcpu *v, vaddr_t va, uint64_t e, paddr_t pa
 
 static uint64_t check_l1(const struct vcpu *v, const uint64_t *l1, vaddr_t base)
 {
-	uint32_t page = visit(v, l1, base);
+	uint32_t page = visit_table(v, l1, base, TABLE_LEAVES);
 	uint64_t leaves = 0;
 	unsigned int i;
 
@@ -131,7 +140,7 @@ static void check_upper(const struct vcpu *v, vaddr_t va, uint64_t e, uint64_t s
 /* last: how many entries to look at; 511 for the table that also leads to the hole. */
 static uint64_t check_l2(const struct vcpu *v, const uint64_t *l2, vaddr_t base, unsigned int last)
 {
-	uint32_t page = visit(v, l2, base);
+	uint32_t page = visit_table(v, l2, base, TABLE_L2);
 	uint64_t leaves = 0;
 	unsigned int i;
 
@@ -156,7 +165,7 @@ static uint64_t check_l2(const struct vcpu *v, const uint64_t *l2, vaddr_t base,
 
 static uint64_t check_l3(const struct vcpu *v, const uint64_t *l3, vaddr_t base, unsigned int last)
 {
-	uint32_t page = visit(v, l3, base);
+	uint32_t page = visit_table(v, l3, base, TABLE_L3);
 	uint64_t leaves = 0;
 	unsigned int i;
 
@@ -180,7 +189,7 @@ static vaddr_t upper_va(unsigned int i4)
 
 static uint64_t check_root(const struct vcpu *v, const uint64_t *l4)
 {
-	uint32_t page = visit(v, l4, 0);
+	uint32_t page = visit_table(v, l4, 0, TABLE_ROOT);
 	uint64_t leaves = 0;
 	unsigned int i;
 
@@ -224,7 +233,7 @@ static uint64_t check_kernel_half(const struct vcpu *v)
 	uint64_t leaves = 0;
 	unsigned int i;
 
-	visit(v, v->kl4, 0);
+	visit_table(v, v->kl4, 0, TABLE_ROOT);
 	for (i = 0; i < 511; i++) {
 		uint64_t e = v->kl4[i];
 
@@ -238,22 +247,44 @@ static uint64_t check_kernel_half(const struct vcpu *v)
 	return leaves + check_l2(v, v->kl2, upper_va(511) | 511UL << 30, 511);
 }
 
+static void check_unused(const struct vcpu *v, uint32_t i, unsigned int level)
+{
+	const struct shadow_pool *s = &v->part->pool;
+	unsigned int j;
+
+	REQUIRE(s->meta[i].level == level, v, 0, i);
+	for (j = 0; nchecks % FREE_EVERY == 0 && j < 512; j++)
+		check_groups(v, i, j, (vaddr_t)j, s->page[i][j]);
+}
+
+/* A table that waits to be swept, and what only it leads to: of no root, and each once. */
+static void check_dropped(const struct vcpu *v, const uint64_t *table, unsigned int level)
+{
+	unsigned int i;
+
+	check_unused(v, visit(v, table, 0), level);
+	for (i = 0; level != TABLE_LEAVES && i < (level == TABLE_ROOT ? 256 : 512); i++)
+		if ((table[i] & (PTE_P | PTE_PS)) == PTE_P)
+			check_dropped(v, pa_to_va(table[i] & PTE_ADDR), level - 1);
+}
+
+/* After all live tables have been visited: the rest of the pool, each page in one place. */
 static void check_pool(const struct vcpu *v)
 {
 	const struct shadow_pool *s = &v->part->pool;
-	uint32_t i, n = 0;
-	unsigned int j;
+	uint32_t i, nlive = nseen, nlisted = 0;
 
-	REQUIRE(nseen == s->nused, v, 0, (uint64_t)nseen << 32 | s->nused);
-	for (i = s->free_head; i != UINT32_MAX; i = s->meta[i].next_free) {
+	for (i = s->free_head; i != NO_PAGE; i = s->meta[i].next, nlisted++) {
 		REQUIRE(i < s->npages, v, 0, i);
-		REQUIRE(!(seen[i / 64] & 1UL << (i % 64)), v, 0, i);
-		REQUIRE(n < s->npages, v, 0, n);
-		n++;
-		for (j = 0; nchecks % FREE_EVERY == 0 && j < 512; j++)
-			REQUIRE(!s->page[i][j], v, (vaddr_t)j, s->page[i][j]);
+		check_unused(v, visit(v, s->page[i], 0), TABLE_LEAVES);
 	}
-	REQUIRE(n + s->nused == s->npages, v, 0, n);
+	for (i = s->dropped_head; i != NO_PAGE; i = s->meta[i].next, nlisted++) {
+		REQUIRE(i < s->npages, v, 0, i);
+		check_dropped(v, s->page[i], s->meta[i].level);
+	}
+	REQUIRE(nseen == s->npages, v, 0, (uint64_t)nseen << 32 | s->npages);
+	REQUIRE(nlisted + s->nused == s->npages, v, 0, nlisted);
+	REQUIRE(nlive <= s->nused, v, 0, nlive);
 }
 
 uint64_t mmu_check(const struct vcpu *v)

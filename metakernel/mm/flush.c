@@ -15,7 +15,13 @@
 #include "mm/pool.h"
 
 #define ENTRY_LIMIT	512
-#define RESYNC_TABLES	96	/* leaf tables re-read by one flush at most; else drop (I5) */
+/*
+ * How many entries one flush looks at again at most (I5); what is beyond is dropped, which is as right.
+ * A table on the way counts for RESYNC_TABLE.
+ */
+#define RESYNC_ENTRIES	1536
+#define RESYNC_TABLE	4
+#define SWEEP_TABLES	2	/* of dropped tables at each ageing, so that the count of used pages comes true */
 
 /* ---- Dropping --------------------------------------------------------------------------------- */
 
@@ -29,10 +35,24 @@ static void drop_user(struct vcpu *v, struct shadow_root *r)
 		return;
 	for_each_used(s, r->l4, i, g)
 		if (i < 256 && (r->l4[i] & PTE_P)) {
-			table_free_l3(s, entry_table(r->l4[i]));
+			table_drop(s, entry_table(r->l4[i]));
 			r->l4[i] = 0;
 		}
 	s->meta[page_index(s, r->l4)].groups &= ~0xffffffffUL;
+}
+
+/* All entries of a table but its last. */
+static void drop_entries(struct shadow_pool *s, uint64_t *table)
+{
+	unsigned int i;
+	uint64_t g;
+
+	for_each_used(s, table, i, g)
+		if (i != 511 && table[i]) {
+			if (!(table[i] & PTE_PS))
+				table_drop(s, entry_table(table[i]));
+			table[i] = 0;
+		}
 }
 
 void mmu_drop_kernel(struct vcpu *v)
@@ -41,64 +61,79 @@ void mmu_drop_kernel(struct vcpu *v)
 	unsigned int i, n;
 	uint64_t g;
 
-	for_each_used(s, v->kl4, i, g)
-		if (i != 511 && (v->kl4[i] & PTE_P)) {
-			table_free_l3(s, entry_table(v->kl4[i]));
-			v->kl4[i] = 0;
-			for (n = 0; n < NROOTS; n++)
-				if (v->root[n].l4)
+	for (n = 0; n < NROOTS; n++)
+		if (v->root[n].l4)
+			for_each_used(s, v->kl4, i, g)
+				if (i != 511)
 					v->root[n].l4[i] = 0;
-		}
-	for_each_used(s, v->kl3, i, g)
-		if (i != 511 && (v->kl3[i] & PTE_P)) {
-			table_free_l2(s, entry_table(v->kl3[i]));
-			v->kl3[i] = 0;
-		}
-	for_each_used(s, v->kl2, i, g)
-		if (i != 511 && (v->kl2[i] & PTE_P)) {
-			if (!(v->kl2[i] & PTE_PS))
-				table_free(s, entry_table(v->kl2[i]));
-			v->kl2[i] = 0;
-		}
+	drop_entries(s, v->kl4);
+	drop_entries(s, v->kl3);
+	drop_entries(s, v->kl2);
 }
 
-void mmu_flush_all(struct vcpu *v)
+/* The user halves of all roots: of the one in use its entries, the others go whole. */
+static void drop_users(struct vcpu *v)
 {
 	struct shadow_pool *s = &v->part->pool;
 	unsigned int n;
 
 	s->last.tag = NO_TAG;
 	for (n = 0; n < NROOTS; n++) {
-		drop_user(v, &v->root[n]);
-		if (v->root[n].l4 && n != v->cur) {
-			table_free(s, v->root[n].l4);
+		if (n == v->cur) {
+			drop_user(v, &v->root[n]);
+		} else if (v->root[n].l4) {
+			table_drop(s, v->root[n].l4);
 			v->root[n].l4 = NULL;
 		}
 	}
+}
+
+void mmu_flush_all(struct vcpu *v)
+{
+	drop_users(v);
 	mmu_drop_kernel(v);
+}
+
+void mmu_age(struct vcpu *v)
+{
+	drop_users(v);
+	pool_sweep(&v->part->pool, SWEEP_TABLES);
 }
 
 /* ---- Re-reading and flushing ---------------------------------------------------------------------- */
 
+/* A flush's allowance; true while something of it is left. */
+static bool resync_spend(unsigned int *left, unsigned int n)
+{
+	*left = *left > n ? *left - n : 0;
+	return *left;
+}
+
 /* Re-read the guest table behind a shadow L1; entries that vanished or lost A go. */
-static void resync_l1(struct vcpu *v, uint64_t *l1, paddr_t guest_pa, uint64_t upper)
+static void resync_l1(struct vcpu *v, uint64_t *l1, paddr_t guest_pa, uint64_t upper, unsigned int *left)
 {
 	struct shadow_pool *s = &v->part->pool;
+	const struct partition *p = v->part;
 	const uint64_t *guest = pa_to_va(guest_pa);
-	unsigned int i;
+	struct leaf_rule rule = leaf_rule(upper);
+	unsigned int i, n = RESYNC_TABLE;
 	uint64_t g;
 
-	for_each_used(s, l1, i, g)
-		if (l1[i])
-			l1[i] = leaf_small(v->part, l1[i],
-					   __atomic_load_n(&guest[i], __ATOMIC_RELAXED), upper);
+	for_each_used(s, l1, i, g) {
+		n += !(i & 7);		/* a cache line that was noted and is empty again costs too */
+		if (!l1[i])
+			continue;
+		l1[i] = leaf_again(p, rule, l1[i], __atomic_load_n(&guest[i], __ATOMIC_RELAXED));
+		n++;
+	}
+	resync_spend(left, n);
 }
 
 /* Next guest level for a resync: 0 if it is absent, large, or not the partition's memory. */
-static paddr_t guest_next(const struct vcpu *v, const uint64_t *table, unsigned int i,
-			  uint64_t *upper)
+static paddr_t guest_next(const struct vcpu *v, paddr_t table, unsigned int i, uint64_t *upper)
 {
-	uint64_t e = __atomic_load_n(&table[i], __ATOMIC_RELAXED);
+	const uint64_t *guest = pa_to_va(table);
+	uint64_t e = __atomic_load_n(&guest[i], __ATOMIC_RELAXED);
 	paddr_t pa = e & PTE_ADDR;
 
 	if (!(e & PTE_P) || (e & PTE_PS) || frames_owner(pa >> PAGE_SHIFT) != v->part->owner)
@@ -107,30 +142,52 @@ static paddr_t guest_next(const struct vcpu *v, const uint64_t *table, unsigned 
 	return pa;
 }
 
-static unsigned int resync_l2(struct vcpu *v, uint64_t *l2, paddr_t guest_pa, uint64_t upper)
+static void resync_l2(struct vcpu *v, uint64_t *l2, paddr_t guest_pa, uint64_t upper, unsigned int *left)
 {
 	struct shadow_pool *s = &v->part->pool;
-	unsigned int i, n = 0;
+	unsigned int i;
 	uint64_t g;
 
 	for_each_used(s, l2, i, g) {
 		uint64_t rights = upper;
-		paddr_t next;
+		paddr_t next = 0;
 
+		resync_spend(left, !(i & 7));
 		if (!(l2[i] & PTE_P))
 			continue;
-		next = (l2[i] & (PTE_PS | SPLIT)) || n == RESYNC_TABLES ? 0 :
-		       guest_next(v, pa_to_va(guest_pa), i, &rights);
+		if (*left && !(l2[i] & (PTE_PS | SPLIT)))
+			next = guest_next(v, guest_pa, i, &rights);
 		if (next) {
-			resync_l1(v, entry_table(l2[i]), next, rights);
-			n++;
+			resync_l1(v, entry_table(l2[i]), next, rights, left);
 			continue;
 		}
 		if (!(l2[i] & PTE_PS))
-			table_free(s, entry_table(l2[i]));
+			table_drop(s, entry_table(l2[i]));
 		l2[i] = 0;
 	}
-	return n;
+}
+
+static void resync_l3(struct vcpu *v, uint64_t *l3, paddr_t guest_pa, uint64_t upper, unsigned int *left)
+{
+	struct shadow_pool *s = &v->part->pool;
+	unsigned int i;
+	uint64_t g;
+
+	for_each_used(s, l3, i, g) {
+		uint64_t rights = upper;
+		paddr_t next;
+
+		resync_spend(left, !(i & 7));
+		if (!(l3[i] & PTE_P))
+			continue;
+		next = resync_spend(left, RESYNC_TABLE) ? guest_next(v, guest_pa, i, &rights) : 0;
+		if (next) {
+			resync_l2(v, entry_table(l3[i]), next, rights, left);
+			continue;
+		}
+		table_drop(s, entry_table(l3[i]));
+		l3[i] = 0;
+	}
 }
 
 /*
@@ -141,35 +198,26 @@ static void resync_user(struct vcpu *v, struct shadow_root *r)
 {
 	struct shadow_pool *s = &v->part->pool;
 	paddr_t pgd = r->pgd & PTE_ADDR;
-	unsigned int i, j, n = 0;
-	uint64_t g, g3;
+	unsigned int i, left = RESYNC_ENTRIES;
+	uint64_t g;
 
 	if (frames_owner(pgd >> PAGE_SHIFT) != v->part->owner) {
 		drop_user(v, r);
 		return;
 	}
 	for_each_used(s, r->l4, i, g) {
-		uint64_t *l3, rights4 = PTE_W | PTE_U;
-		paddr_t guest3;
+		uint64_t rights = PTE_W | PTE_U;
+		paddr_t next;
 
 		if (i >= 256 || !(r->l4[i] & PTE_P))
 			continue;
-		l3 = entry_table(r->l4[i]);
-		guest3 = guest_next(v, pa_to_va(pgd), i, &rights4);
-		for_each_used(s, l3, j, g3) {
-			uint64_t rights = rights4;
-			paddr_t guest2;
-
-			if (!(l3[j] & PTE_P))
-				continue;
-			guest2 = guest3 ? guest_next(v, pa_to_va(guest3), j, &rights) : 0;
-			if (guest2 && n < RESYNC_TABLES) {
-				n += resync_l2(v, entry_table(l3[j]), guest2, rights);
-				continue;
-			}
-			table_free_l2(s, entry_table(l3[j]));
-			l3[j] = 0;
+		next = resync_spend(&left, RESYNC_TABLE) ? guest_next(v, pgd, i, &rights) : 0;
+		if (next) {
+			resync_l3(v, entry_table(r->l4[i]), next, rights, &left);
+			continue;
 		}
+		table_drop(s, entry_table(r->l4[i]));
+		r->l4[i] = 0;
 	}
 }
 
@@ -187,14 +235,6 @@ void mmu_flush_user(struct vcpu *v)
 	mmu_refresh_user(v, &v->root[v->cur], v->cr3 & PTE_ADDR);
 }
 
-void mmu_age(struct vcpu *v)
-{
-	unsigned int n;
-
-	for (n = 0; n < NROOTS; n++)
-		drop_user(v, &v->root[n]);
-}
-
 /* One INVLPG drops a 1 GiB page, so all its pieces. */
 static void drop_giant(struct shadow_pool *s, uint64_t *l2)
 {
@@ -205,16 +245,18 @@ static void drop_giant(struct shadow_pool *s, uint64_t *l2)
 		if (!(l2[i] & GIANT))
 			continue;
 		if (!(l2[i] & PTE_PS))
-			table_free(s, entry_table(l2[i]));
+			table_drop(s, entry_table(l2[i]));
 		l2[i] = 0;
 	}
 	s->meta[page_index(s, l2)].giant = 0;
 }
 
-static void flush_l2_entry(struct vcpu *v, uint64_t *l2, vaddr_t va)
+/* n pages from va on, all in the same 2 MiB. */
+static void flush_l2_entry(struct vcpu *v, uint64_t *l2, vaddr_t va, unsigned int n)
 {
 	struct shadow_pool *s = &v->part->pool;
 	unsigned int i2 = (va >> 21) & 511;
+	uint64_t *e;
 
 	if (s->meta[page_index(s, l2)].giant)
 		drop_giant(s, l2);
@@ -224,15 +266,16 @@ static void flush_l2_entry(struct vcpu *v, uint64_t *l2, vaddr_t va)
 		l2[i2] = 0;
 	} else if (l2[i2] & SPLIT) {
 		/* One INVLPG drops a large page, so all its small shadows. */
-		table_free(s, entry_table(l2[i2]));
+		table_drop(s, entry_table(l2[i2]));
 		l2[i2] = 0;
 	} else {
-		entry_table(l2[i2])[(va >> 12) & 511] = 0;
+		for (e = entry_table(l2[i2]) + ((va >> 12) & 511); n; n--)
+			*e++ = 0;
 	}
 }
 
-/* As INVLPG: also forgets the cached way to any leaf table. */
-static void flush_page(struct vcpu *v, vaddr_t va)
+/* As INVLPG on n pages of the same 2 MiB: also forgets the cached way to any leaf table. */
+static void flush_pages(struct vcpu *v, vaddr_t va, unsigned int n)
 {
 	unsigned int i4 = (va >> 39) & 511, i3 = (va >> 30) & 511;
 	uint64_t *l3;
@@ -242,7 +285,7 @@ static void flush_page(struct vcpu *v, vaddr_t va)
 		return;
 	v->part->pool.last.tag = NO_TAG;
 	if (i4 == 511 && i3 == 511) {
-		flush_l2_entry(v, v->kl2, va);
+		flush_l2_entry(v, v->kl2, va, n);
 		return;
 	}
 	if (i4 == 511) {
@@ -255,15 +298,21 @@ static void flush_page(struct vcpu *v, vaddr_t va)
 		l3 = entry_table(e);
 	}
 	if (l3[i3] & PTE_P)
-		flush_l2_entry(v, entry_table(l3[i3]), va);
+		flush_l2_entry(v, entry_table(l3[i3]), va, n);
 }
 
 void mmu_flush_range(struct vcpu *v, vaddr_t va, uint64_t npages)
 {
+	uint64_t n;
+
 	if (npages > ENTRY_LIMIT) {
 		mmu_flush_all(v);
 		return;
 	}
-	for (; npages; npages--, va += PAGE_SIZE)
-		flush_page(v, va);
+	for (; npages; npages -= n, va += n * PAGE_SIZE) {
+		n = 512 - ((va >> PAGE_SHIFT) & 511);
+		if (n > npages)
+			n = npages;
+		flush_pages(v, va, (unsigned int)n);
+	}
 }

@@ -61,40 +61,75 @@ static inline uint64_t leaf_flags(uint64_t leaf, uint64_t rights)
 	return f;
 }
 
+/* What makes a 4 KiB leaf's memory type other than write-back. */
+#define LEAF_UNCACHED	(PTE_PWT | PTE_PCD | PTE_PS)
+
 /*
  * Flags of a 4 KiB leaf with a memory type other than write-back: not for a channel's frames, which
  * two partitions map (rule 21); for others remembered until they change owner.
  */
 static inline uint64_t leaf_cache_checked(paddr_t pa, uint64_t flags)
 {
-	if (!(flags & (PTE_PWT | PTE_PCD | PTE_PS)))
+	if (!(flags & LEAF_UNCACHED))
 		return flags;
 	if (frames_owner(pa >> PAGE_SHIFT) & FRAMES_CHANNEL)
-		return flags & ~(PTE_PWT | PTE_PCD | PTE_PS);
+		return flags & ~LEAF_UNCACHED;
 	frames_note_uncached(pa >> PAGE_SHIFT, 1);
 	return flags;
 }
 
 /* What decides where a leaf points and with which memory type; PAT stays where it is. */
-#define LEAF_PLACE	(PTE_ADDR | PTE_PWT | PTE_PCD | PTE_PS)
+#define LEAF_PLACE	(PTE_ADDR | LEAF_UNCACHED)
 
-/*
- * What a 4 KiB guest entry may become without a fault: only if already accessed and its own. What
- * `old`, the leaf there is, points to has been checked and has not changed owner since.
- */
-static inline uint64_t leaf_small(const struct partition *p, uint64_t old, uint64_t e, uint64_t upper)
+/* How accessed 4 KiB entries of one guest table become leaves, worked out once for all of them. */
+struct leaf_rule {
+	uint64_t keep, set, write;
+};
+
+/* upper: the product of the rights on the way to the table. */
+static inline struct leaf_rule leaf_rule(uint64_t upper)
 {
-	paddr_t pa = e & PTE_ADDR;
-	uint64_t flags, may;
+	return (struct leaf_rule) {
+		.keep = LEAF_PLACE | PTE_NX | (upper & PTE_U),
+		.set = PTE_P | PTE_A | PTE_D | (upper & PTE_NX),
+		.write = upper & PTE_W,
+	};
+}
+
+/* The leaf for an entry, before it is known whose the frame is. */
+static inline uint64_t leaf_wish(struct leaf_rule r, uint64_t e)
+{
+	return (e & r.keep) | r.set | (e & (e >> 5) & r.write);	/* W only with D, whose place is 5 above */
+}
+
+/* What a guest entry may become without a fault: only if already accessed and its own. */
+static inline uint64_t leaf_small(const struct partition *p, struct leaf_rule r, uint64_t e)
+{
+	uint64_t may;
 
 	if ((e & (PTE_P | PTE_A)) != (PTE_P | PTE_A))
 		return 0;
-	flags = (e & PTE_PS) | leaf_flags(e, (upper & e & (PTE_W | PTE_U)) | ((upper | e) & PTE_NX));
+	may = leaf_rights(p, e & PTE_ADDR);
+	return may ? leaf_cache_checked(e & PTE_ADDR, leaf_wish(r, e) & (may | ~PTE_W)) : 0;
+}
+
+/*
+ * The same for an entry that is re-read. What `old`, the leaf there is, points to has been checked and
+ * has not changed owner since. Otherwise only memory of its own is taken, written back: that is the same
+ * few instructions for every entry (I5). The rest comes back by a fault.
+ */
+static inline uint64_t leaf_again(const struct partition *p, struct leaf_rule r, uint64_t old, uint64_t e)
+{
+	uint64_t wish = leaf_wish(r, e);
+
+	if ((e & (PTE_P | PTE_A)) != (PTE_P | PTE_A))
+		return 0;
 	/* Rights that grow are looked up again: the frame may be read-only. */
-	if ((old & PTE_P) && !((old ^ e) & LEAF_PLACE) && !(flags & ~old & PTE_W))
-		return pa | flags;
-	may = leaf_rights(p, pa);
-	return may ? pa | leaf_cache_checked(pa, flags & (may | ~PTE_W)) : 0;
+	if (wish == old || (!((old ^ wish) & LEAF_PLACE) && !(wish & ~old & PTE_W)))
+		return wish;
+	if ((wish & LEAF_UNCACHED) || frames_owner((e & PTE_ADDR) >> PAGE_SHIFT) != p->owner)
+		return 0;
+	return wish;
 }
 
 #endif

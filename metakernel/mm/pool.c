@@ -2,25 +2,17 @@
 /*
  * pool.c - shadow table pages: taking, clearing and giving back.
  *
- * Invariants: a free page is all zero; nused counts those that are not free.
+ * Invariants: a page is in exactly one place: below a live root, on the free list, or below a table on
+ *             the dropped list; no live entry leads to the latter two. Entries that are not in a
+ *             page's groups are zero, also while it is free.
+ * Bounds:     table_drop() is a handful of stores; table_alloc() reads and clears one page, and sweeps
+ *             one (512 entries).
  */
 #include "mm/pool.h"
 #include "lib/string.h"
 
-uint64_t *table_alloc(struct shadow_pool *s)
+static void table_clear(uint64_t *table, struct shadow_page *m)
 {
-	uint32_t i = s->free_head;
-
-	if (i == UINT32_MAX)
-		return NULL;
-	s->free_head = s->meta[i].next_free;
-	s->nused++;
-	return s->page[i];
-}
-
-static void table_clear(struct shadow_pool *s, uint64_t *table)
-{
-	struct shadow_page *m = &s->meta[page_index(s, table)];
 	uint64_t g;
 
 	for (g = m->groups; g; g &= g - 1) {
@@ -32,37 +24,57 @@ static void table_clear(struct shadow_pool *s, uint64_t *table)
 	m->giant = 0;
 }
 
-void table_free(struct shadow_pool *s, uint64_t *table)
+static void list_add(struct shadow_pool *s, uint32_t *head, uint32_t i)
+{
+	s->meta[i].next = *head;
+	*head = i;
+}
+
+void table_drop(struct shadow_pool *s, uint64_t *table)
 {
 	uint32_t i = page_index(s, table);
 
 	s->last.tag = NO_TAG;
-	table_clear(s, table);
-	s->meta[i].next_free = s->free_head;
-	s->free_head = i;
 	s->nused--;
+	list_add(s, s->meta[i].level == TABLE_LEAVES ? &s->free_head : &s->dropped_head, i);
 }
 
-void table_free_l2(struct shadow_pool *s, uint64_t *l2)
+/* One dropped table becomes a free page, and what was below it is dropped. */
+static void sweep_one(struct shadow_pool *s)
 {
-	unsigned int i;
+	uint32_t i = s->dropped_head;
+	struct shadow_page *m = &s->meta[i];
+	const uint64_t *table = s->page[i];
+	unsigned int n;
 	uint64_t g;
 
-	for_each_used(s, l2, i, g)
-		if ((l2[i] & (PTE_P | PTE_PS)) == PTE_P)
-			table_free(s, entry_table(l2[i]));
-	table_free(s, l2);
+	s->dropped_head = m->next;
+	for_each_used(s, table, n, g)
+		if (entry_leads(m->level, n, table[n]))
+			table_drop(s, entry_table(table[n]));
+	m->level = TABLE_LEAVES;	/* its entries count for nothing now */
+	list_add(s, &s->free_head, i);
 }
 
-void table_free_l3(struct shadow_pool *s, uint64_t *l3)
+void pool_sweep(struct shadow_pool *s, unsigned int n)
 {
-	unsigned int i;
-	uint64_t g;
+	for (; n && s->dropped_head != NO_PAGE; n--)
+		sweep_one(s);
+}
 
-	for_each_used(s, l3, i, g)
-		if (l3[i] & PTE_P)
-			table_free_l2(s, entry_table(l3[i]));
-	table_free(s, l3);
+uint64_t *table_alloc(struct shadow_pool *s, unsigned int level)
+{
+	uint32_t i;
+
+	pool_sweep(s, 1);
+	i = s->free_head;
+	if (i == NO_PAGE)
+		return NULL;
+	s->free_head = s->meta[i].next;
+	s->nused++;
+	table_clear(s->page[i], &s->meta[i]);
+	s->meta[i].level = (uint8_t)level;
+	return s->page[i];
 }
 
 void pool_init(struct shadow_pool *s, paddr_t pa, struct shadow_page *meta, uint32_t npages)
@@ -74,10 +86,10 @@ void pool_init(struct shadow_pool *s, paddr_t pa, struct shadow_page *meta, uint
 	s->npages = npages;
 	s->nused = 0;
 	memset(s->page, 0, npages * PAGE_SIZE);	/* the boot loader has been here */
-	for (i = 0; i < npages; i++) {
-		meta[i].groups = meta[i].giant = 0;
-		meta[i].next_free = i + 1 < npages ? i + 1 : UINT32_MAX;
-	}
+	memset(meta, 0, npages * sizeof(*meta));
+	for (i = 0; i < npages; i++)
+		meta[i].next = i + 1 < npages ? i + 1 : NO_PAGE;
 	s->free_head = 0;
+	s->dropped_head = NO_PAGE;
 	s->last.tag = NO_TAG;
 }

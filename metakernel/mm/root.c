@@ -14,7 +14,7 @@
 static uint64_t *root_build(struct vcpu *v, unsigned int n)
 {
 	struct shadow_pool *s = &v->part->pool;
-	uint64_t *l4 = table_alloc(s);
+	uint64_t *l4 = table_alloc(s, TABLE_ROOT);
 	unsigned int i;
 	uint64_t g;
 
@@ -30,13 +30,8 @@ static uint64_t *root_build(struct vcpu *v, unsigned int n)
 static void root_select(struct vcpu *v, unsigned int n)
 {
 	if (!v->root[n].l4 && !root_build(v, n)) {
-		/* The pool is exhausted: throw everything away, our own root included. */
-		mmu_flush_all(v);
-		if (!root_build(v, n)) {
-			table_free(&v->part->pool, v->root[v->cur].l4);
-			v->root[v->cur].l4 = NULL;
-			ASSERT(root_build(v, n));
-		}
+		mmu_flush_all(v);	/* the pool holds at least 64 pages: a root always fits now */
+		ASSERT(root_build(v, n));
 	}
 	v->cur = n;
 }
@@ -57,9 +52,9 @@ int mmu_init_vcpu(struct vcpu *v)
 	if (!pa || !meta_pa)
 		return -KEEL_ENOMEM;
 	pool_init(s, pa, pa_to_va(meta_pa), p->man->shadow_pages);
-	v->kl4 = table_alloc(s);
-	v->kl3 = table_alloc(s);
-	v->kl2 = table_alloc(s);
+	v->kl4 = table_alloc(s, TABLE_ROOT);
+	v->kl3 = table_alloc(s, TABLE_L3);
+	v->kl2 = table_alloc(s, TABLE_L2);
 	entry_set(s, v->kl4, 511, va_to_pa(v->kl3) | UPPER);
 	entry_set(s, v->kl3, 511, va_to_pa(v->kl2) | UPPER);
 	entry_set(s, v->kl2, 511, va_to_pa(v->hole_pt) | UPPER);
@@ -82,6 +77,10 @@ void mmu_load_cr3(struct vcpu *v, uint64_t value)
 	v->cr3 = value;
 	v->vp->cr3 = value;
 	root_select(v, n);
+	if (flush && !(v->cr4 & CR4_PGE)) {
+		mmu_drop_kernel(v);
+		r->pgd = 0;		/* all goes: nothing is worth re-reading */
+	}
 	if (flush || r->pgd != (value & PTE_ADDR)) {
 		mmu_refresh_user(v, r, value & PTE_ADDR);
 		stat_inc(v, KEEL_STAT_CR3_FLUSH);
@@ -89,6 +88,4 @@ void mmu_load_cr3(struct vcpu *v, uint64_t value)
 		stat_inc(v, KEEL_STAT_CR3_KEEP);
 	}
 	r->pgd = value & PTE_ADDR;
-	if (!(v->cr4 & CR4_PGE) && flush)
-		mmu_drop_kernel(v);
 }

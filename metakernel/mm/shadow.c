@@ -20,13 +20,14 @@
 
 #define FAULT_AROUND	16	/* measured: 1 -> 8 -> 16 saves misses on exec, 64 gives nothing */
 
-static uint64_t *sub_table(struct shadow_pool *s, uint64_t *table, unsigned int i)
+/* The table that entry i of a table leads to, built as needed; NULL when the pool is empty. */
+static uint64_t *sub_table(struct shadow_pool *s, uint64_t *table, unsigned int i, unsigned int level)
 {
 	uint64_t *t;
 
 	if ((table[i] & (PTE_P | PTE_PS)) == PTE_P)
 		return entry_table(table[i]);
-	t = table_alloc(s);
+	t = table_alloc(s, level);
 	if (t)
 		entry_set(s, table, i, va_to_pa(t) | UPPER);
 	return t;
@@ -40,16 +41,16 @@ static uint64_t *shadow_l2(struct vcpu *v, vaddr_t va)
 	uint64_t *l3;
 
 	if (i4 == 511)
-		return i3 == 511 ? v->kl2 : sub_table(s, v->kl3, i3);
+		return i3 == 511 ? v->kl2 : sub_table(s, v->kl3, i3, TABLE_L2);
 	if (i4 < 256) {
-		l3 = sub_table(s, v->root[v->cur].l4, i4);
+		l3 = sub_table(s, v->root[v->cur].l4, i4, TABLE_L3);
 	} else {
-		l3 = sub_table(s, v->kl4, i4);
+		l3 = sub_table(s, v->kl4, i4, TABLE_L3);
 		for (n = 0; l3 && n < NROOTS; n++)
 			if (v->root[n].l4)
 				entry_set(s, v->root[n].l4, i4, va_to_pa(l3) | UPPER);
 	}
-	return l3 ? sub_table(s, l3, i3) : NULL;
+	return l3 ? sub_table(s, l3, i3, TABLE_L2) : NULL;
 }
 
 /*
@@ -60,6 +61,7 @@ static void fill_around(struct vcpu *v, uint64_t *l1, unsigned int i1, const uin
 			uint64_t upper_rights, bool write)
 {
 	struct shadow_pool *s = &v->part->pool;
+	struct leaf_rule rule = leaf_rule(upper_rights);
 	unsigned int first = i1 & ~(FAULT_AROUND - 1U), i;
 
 	if (write && (l1[i1 ^ 1] || (__atomic_load_n(&guest[i1 ^ 1], __ATOMIC_RELAXED) &
@@ -68,8 +70,7 @@ static void fill_around(struct vcpu *v, uint64_t *l1, unsigned int i1, const uin
 	for (i = first; i < first + FAULT_AROUND; i++) {
 		if (l1[i] || i == i1)
 			continue;
-		l1[i] = leaf_small(v->part, 0, __atomic_load_n(&guest[i], __ATOMIC_RELAXED),
-				   upper_rights);
+		l1[i] = leaf_small(v->part, rule, __atomic_load_n(&guest[i], __ATOMIC_RELAXED));
 	}
 	s->meta[page_index(s, l1)].groups |= 3UL << (first >> 3);
 }
@@ -93,7 +94,7 @@ static bool install(struct vcpu *v, vaddr_t va, const struct walk *w, bool write
 
 		if (!w->empty && leaf_allowed_large(p, base)) {
 			if ((l2[i2] & (PTE_P | PTE_PS)) == PTE_P)
-				table_free(s, entry_table(l2[i2]));
+				table_drop(s, entry_table(l2[i2]));
 			if (w->leaf & (PTE_PWT | PTE_PCD | PTE_PAT_LARGE))
 				frames_note_uncached(base >> PAGE_SHIFT, 512);
 			entry_set(s, l2, i2, base | flags | PTE_PS | (w->leaf & PTE_PAT_LARGE));
@@ -106,7 +107,7 @@ static bool install(struct vcpu *v, vaddr_t va, const struct walk *w, bool write
 	}
 	if (l2[i2] & PTE_PS)
 		l2[i2] = 0;
-	l1 = sub_table(s, l2, i2);
+	l1 = sub_table(s, l2, i2, TABLE_LEAVES);
 	if (!l1)
 		return false;
 	if (w->level)

@@ -27,7 +27,8 @@
 
 #define AGE_MS	4000
 
-static uint64_t age_tsc;	/* when shadows are next aged */
+static uint64_t age_tsc;	/* when shadows are next aged, */
+static unsigned int age_next;	/* and the partition before that one */
 static uint64_t slice_tsc;	/* SLICE_NS in TSC ticks */
 
 static bool vcpu_alive(const struct vcpu *v)
@@ -124,6 +125,18 @@ void sched_set_timer(struct vcpu *v, uint64_t deadline_tsc)
 		timer_want(deadline_tsc);
 }
 
+/*
+ * Linux clears accessed bits without a flush and expects a TLB to forget by itself. Forget now and
+ * then, or hot pages would look idle for ever and be reclaimed. One partition a tick (I5), each every AGE_MS.
+ */
+static void age_one(uint64_t now)
+{
+	age_tsc = now + hal_tsc_khz() * AGE_MS / nparts;
+	age_next = (age_next + 1) % nparts;
+	if (vcpu_alive(&parts[age_next].vcpu))
+		mmu_age(&parts[age_next].vcpu);
+}
+
 void sched_tick(void)
 {
 	uint64_t now = hal_rdtsc();
@@ -141,16 +154,8 @@ void sched_tick(void)
 		if (v->wake_tsc && v->wake_tsc <= now)
 			sched_wake(v);
 	}
-	if (now >= age_tsc) {
-		/*
-		 * Linux clears accessed bits without a flush and expects a TLB to forget by itself.
-		 * Forget now and then, or hot pages would look idle for ever and be reclaimed.
-		 */
-		age_tsc = now + hal_tsc_khz() * AGE_MS;
-		for (i = 0; i < nparts; i++)
-			if (vcpu_alive(&parts[i].vcpu))
-				mmu_age(&parts[i].vcpu);
-	}
+	if (now >= age_tsc)
+		age_one(now);
 	if (this_cpu->slice_tsc && this_cpu->slice_tsc <= now) {
 		this_cpu->slice_tsc = 0;
 		this_cpu->resched = true;

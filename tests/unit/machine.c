@@ -258,16 +258,23 @@ enum mmu_result cpu_access(vaddr_t va, uint64_t error, uint64_t *guest_error)
 
 /* ---- The checker ----------------------------------------------------------------------------------- */
 
+uint32_t machine_used(void)
+{
+	pool_sweep(&part.pool, UINT32_MAX);
+	return part.pool.nused;
+}
+
 static uint8_t seen[65536];
 static uint32_t nseen;
 
-static uint64_t *pool_table(uint64_t e)
+static uint64_t *pool_table(uint64_t e, unsigned int level)
 {
 	uint64_t *t = pa_to_va(e & PTE_ADDR);
 	uint64_t i = (uint64_t)(t - part.pool.page[0]) / 512;
 
 	assert_int_equal(e & ~(PTE_ADDR | SOFT_SPLIT | SOFT_GIANT), URW);
 	assert_true(i < part.pool.npages);
+	assert_int_equal(part.pool.meta[i].level, level);
 	assert_int_equal(seen[i], 0);	/* once */
 	seen[i] = 1;
 	nseen++;
@@ -326,7 +333,7 @@ static void check_l2(const uint64_t *t)
 		else if (t[i] & PTE_PS)
 			check_leaf(t[i] & ~SOFT_GIANT, 1);
 		else
-			check_l1(pool_table(t[i]));
+			check_l1(pool_table(t[i], TABLE_LEAVES));
 	}
 }
 
@@ -338,7 +345,7 @@ static void check_l3(const uint64_t *t)
 	for (i = 0; i < 512; i++) {
 		assert_int_equal(t[i] & PTE_PS, 0);
 		if (t[i])
-			check_l2(pool_table(t[i]));
+			check_l2(pool_table(t[i], TABLE_L2));
 	}
 }
 
@@ -351,22 +358,48 @@ static void check_root(const uint64_t *l4)
 		if (i >= 256)
 			assert_int_equal(l4[i], vcpu->kl4[i]);
 		else if (l4[i])
-			check_l3(pool_table(l4[i]));
+			check_l3(pool_table(l4[i], TABLE_L3));
 	}
 }
 
-static void check_free_pages(void)
+static void check_unused(uint32_t i)
 {
-	static const uint64_t zero[512];
-	uint32_t i, n = 0;
+	assert_true(i < part.pool.npages);
+	assert_int_equal(seen[i], 0);		/* of no root, nor anywhere else before */
+	seen[i] = 1;
+	nseen++;
+	check_groups(part.pool.page[i]);
+}
 
-	for (i = part.pool.free_head; i != UINT32_MAX; i = part.pool.meta[i].next_free, n++) {
-		assert_true(i < part.pool.npages && n < part.pool.npages);
-		assert_int_equal(seen[i], 0);
-		assert_int_equal(part.pool.meta[i].groups, 0);
-		assert_memory_equal(part.pool.page[i], zero, PAGE_SIZE);
+/* What a dropped table still leads to, level by level. */
+static void check_dropped(uint32_t i, unsigned int level)
+{
+	const uint64_t *t = part.pool.page[i];
+	unsigned int n;
+
+	check_unused(i);
+	assert_int_equal(part.pool.meta[i].level, level);
+	for (n = 0; level && n < (level == TABLE_ROOT ? 256 : 512); n++)
+		if ((t[n] & PTE_P) && !(level == TABLE_L2 && (t[n] & PTE_PS)))
+			check_dropped((uint32_t)(((uint64_t *)pa_to_va(t[n] & PTE_ADDR) - part.pool.page[0]) / 512),
+				      level - 1);
+}
+
+static void check_rest(void)
+{
+	uint32_t i, nlisted = 0;
+
+	assert_true(nseen <= part.pool.nused);
+	for (i = part.pool.free_head; i != NO_PAGE; i = part.pool.meta[i].next, nlisted++) {
+		check_unused(i);
+		assert_int_equal(part.pool.meta[i].level, TABLE_LEAVES);
 	}
-	assert_int_equal(n + part.pool.nused, part.pool.npages);
+	for (i = part.pool.dropped_head; i != NO_PAGE; i = part.pool.meta[i].next, nlisted++) {
+		assert_int_not_equal(part.pool.meta[i].level, TABLE_LEAVES);
+		check_dropped(i, part.pool.meta[i].level);
+	}
+	assert_int_equal(nseen, part.pool.npages);
+	assert_int_equal(nlisted + part.pool.nused, part.pool.npages);
 }
 
 void check_shadow(void)
@@ -376,20 +409,19 @@ void check_shadow(void)
 	memset(seen, 0, sizeof(seen));
 	nseen = 0;
 	assert_non_null(vcpu->root[vcpu->cur].l4);
-	pool_table(va_to_pa(vcpu->kl4) | URW);
+	pool_table(va_to_pa(vcpu->kl4) | URW, TABLE_ROOT);
 	check_groups(vcpu->kl4);
 	for (i = 0; i < 511; i++) {
 		assert_true(i >= 256 || !vcpu->kl4[i]);
 		if (vcpu->kl4[i])
-			check_l3(pool_table(vcpu->kl4[i]));
+			check_l3(pool_table(vcpu->kl4[i], TABLE_L3));
 	}
 	assert_int_equal(vcpu->kl4[511], va_to_pa(vcpu->kl3) | URW);
 	assert_int_equal(vcpu->kl3[511], va_to_pa(vcpu->kl2) | URW);
-	check_l3(pool_table(vcpu->kl4[511]));
+	check_l3(pool_table(vcpu->kl4[511], TABLE_L3));
 	assert_memory_equal(vcpu->hole_pt, hole_copy, PAGE_SIZE);
 	for (n = 0; n < NROOTS; n++)
 		if (vcpu->root[n].l4)
-			check_root(pool_table(va_to_pa(vcpu->root[n].l4) | URW));
-	assert_int_equal(nseen, part.pool.nused);
-	check_free_pages();
+			check_root(pool_table(va_to_pa(vcpu->root[n].l4) | URW, TABLE_ROOT));
+	check_rest();
 }

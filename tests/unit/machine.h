@@ -84,10 +84,13 @@ bool frame_ok(paddr_t pa);
 /* An access of the CPU: by the shadow if that allows it, else by way of mmu_fault(). */
 enum mmu_result cpu_access(vaddr_t va, uint64_t error, uint64_t *guest_error);
 
+/* How many pages live tables take, after everything dropped was swept. */
+uint32_t machine_used(void);
+
 /*
  * Everything that must hold at any time: I2 for every leaf, no G bit, absent entries zero, upper
- * levels permissive, the last 2 MiB as they were made, every table in use reachable exactly once and
- * all others zero.
+ * levels permissive, the last 2 MiB as they were made, every page of the pool in exactly one place, and
+ * known to be zero where it is.
  */
 void check_shadow(void);
 

@@ -2,6 +2,7 @@
 # The shadow MMU on the host: the shim gives it an arena for physical memory.
 unit_mm_srcs		:= $(addprefix metakernel/mm/,flush.c frames.c leaf.c pool.c root.c shadow.c walk.c)
 mmu_test-srcs		:= $(unit_mm_srcs) tests/unit/machine.c
+mmu_flush_test-srcs	:= $(mmu_test-srcs)
 mmu_random_test-srcs	:= $(mmu_test-srcs)
 mmu_tables_test-srcs	:= $(mmu_test-srcs)
 mmu_tables_test-cflags	:= -Itests/unit/shim -Ihal/include
@@ -9,6 +10,7 @@ mmu_tables_test-cflags	:= -Itests/unit/shim -Ihal/include
 unit_shim_cflags	:= -Itests/unit/shim -Ihal/include
 $(foreach s,$(unit_mm_srcs:.c=),$(eval $(s)-cflags := $(unit_shim_cflags)))
 mmu_test-cflags		:= $(unit_shim_cflags)
+mmu_flush_test-cflags	:= $(unit_shim_cflags)
 mmu_random_test-cflags	:= $(unit_shim_cflags)
 machine-cflags		:= $(unit_shim_cflags)
 

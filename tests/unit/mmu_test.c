@@ -1,44 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Property: the shadow MMU never lets the CPU do what the partition's own tables have not allowed since
- * the last flush, or what is not the partition's to do (I2); and what they do allow, it allows.
- * Failure looks like: a wrong result of mmu_fault(), a leaf or table check_shadow() objects to, a page
- * of the pool lost, or a sanitizer report.
+ * Property: the shadow MMU lets the CPU do what the partition's own tables allow, and never what is not the
+ * partition's to do (I2).
+ * Failure looks like: a wrong result of mmu_fault(), a leaf or table check_shadow() objects to, or a
+ * sanitizer report.
  */
-#include "machine.h"
-
-#define BASE_USED	4	/* root, and the three tables on the way to the last 2 MiB */
-#define NOFLUSH		(1UL << 63)
-
-static paddr_t pgd(void)
-{
-	return vcpu->cr3 & PTE_ADDR;
-}
-
-static void map(vaddr_t va, uint64_t entry)
-{
-	*guest_pte(pgd(), va, 0) = entry;
-}
-
-static void map_large(vaddr_t va, unsigned int level, uint64_t entry)
-{
-	*guest_pte(pgd(), va, level) = entry | PTE_PS;
-}
-
-static int start(void **state)
-{
-	(void)state;
-	machine_start(256, true);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	check_shadow();
-	machine_stop();
-	return 0;
-}
+#include "mmu.h"
 
 /* ---- Filling ------------------------------------------------------------------------------------- */
 
@@ -53,7 +20,7 @@ static void absent_is_the_guests_fault(void **state)
 	assert_int_equal(cpu_access(0x400000, PF_U | PF_I, &error), MMU_GUEST);
 	assert_int_equal(error, PF_U | PF_I);
 	assert_int_equal(*guest_pte(pgd(), 0x400000, 0) & PTE_A, 0);
-	assert_int_equal(part.pool.nused, BASE_USED);
+	assert_int_equal(machine_used(), BASE_USED);
 }
 
 static void a_fill_holds_until_it_is_flushed(void **state)
@@ -65,7 +32,7 @@ static void a_fill_holds_until_it_is_flushed(void **state)
 	assert_int_equal(cpu_access(0x400123, PF_U, NULL), MMU_FILLED);
 	w = shadow_view(0x400123);
 	assert_int_equal(w.pa, OWN + 0x2000123);
-	assert_int_equal(part.pool.nused, BASE_USED + 3);
+	assert_int_equal(machine_used(), BASE_USED + 3);
 	/* like a TLB: the change shows after the flush, not before */
 	map(0x400000, 0);
 	assert_int_equal(cpu_access(0x400000, PF_U, NULL), MMU_FILLED);
@@ -170,7 +137,7 @@ static void refused_accesses_set_no_bits(void **state)
 		for (unsigned int level = 0; level < 4; level++)
 			assert_int_equal(*guest_pte(pgd(), va, level) & (PTE_A | PTE_D), 0);
 	}
-	assert_int_equal(part.pool.nused, BASE_USED);
+	assert_int_equal(machine_used(), BASE_USED);
 }
 
 static void memory_types_are_kept(void **state)
@@ -434,7 +401,7 @@ static void a_flush_of_all_makes_way_for_a_new_owner(void **state)
 	assert_int_equal(cpu_access(0x400000, PF_U | PF_W, NULL), MMU_FILLED);
 	assert_int_equal(frames_claim((OWN + 0x2000000) >> 12, 1, OWNER, OTHER), 0);
 	mmu_flush_all(vcpu);
-	assert_int_equal(part.pool.nused, BASE_USED);
+	assert_int_equal(machine_used(), BASE_USED);
 	assert_int_equal(cpu_access(0x400000, PF_U, NULL), MMU_FORBIDDEN);
 	assert_int_equal(cpu_access(0xffff888000000000, 0, NULL), MMU_FORBIDDEN);
 	assert_int_equal(cpu_access(0xffff888040000000, 0, NULL), MMU_FORBIDDEN);
@@ -505,285 +472,6 @@ static void hints_load_what_is_allowed_to_the_user(void **state)
 	assert_int_equal(mmu_fill_hint(vcpu, KEEL_VCPU_VA, PF_W), -KEEL_EFAULT);
 }
 
-/* ---- Flushing ------------------------------------------------------------------------------------------ */
-
-static void ranges_flush_their_pages_and_no_others(void **state)
-{
-	static const vaddr_t bases[] = { 0x400000, 0x7fffffe00000, 0xffff888000000000, 0xffffffff81000000,
-					 0xffffffffffc00000 };
-
-	(void)state;
-	for (size_t b = 0; b < NELEM(bases); b++)
-		for (unsigned int first = 0; first < 40; first += 13)
-			for (unsigned int n = 0; n <= 64; n += 16) {
-				for (unsigned int i = 0; i < 128; i++) {
-					map(bases[b] + i * 0x1000, (OWN + 0x2000000) | URW | PTE_A | PTE_D);
-					assert_int_equal(cpu_access(bases[b] + i * 0x1000, 0, NULL), MMU_FILLED);
-				}
-				mmu_flush_range(vcpu, bases[b] + first * 0x1000, n);
-				for (unsigned int i = 0; i < 128; i++)
-					assert_int_equal(shadow_view(bases[b] + i * 0x1000).present,
-							 i < first || i >= first + n);
-			}
-	mmu_flush_range(vcpu, 0, UINT64_MAX);		/* more than 512: everything */
-	assert_int_equal(part.pool.nused, BASE_USED);
-}
-
-/* Upper half: every PCID. Lower half: only the current one, as INVLPG does. */
-static void upper_half_is_flushed_in_all_roots(void **state)
-{
-	paddr_t table = pgd();
-
-	(void)state;
-	map(0x400000, (OWN + 0x2000000) | URW);
-	map(0xffff888000000000, (OWN + 0x2000000) | PTE_P | PTE_W);
-	for (uint64_t pcid = 0; pcid < 7; pcid++) {
-		mmu_load_cr3(vcpu, table | pcid);
-		assert_int_equal(cpu_access(0x400000, PF_U, NULL), MMU_FILLED);
-		assert_int_equal(cpu_access(0xffff888000000000, 0, NULL), MMU_FILLED);
-	}
-	mmu_flush_range(vcpu, 0xffff888000000000, 1);
-	mmu_flush_range(vcpu, 0x400000, 1);
-	for (uint64_t pcid = 0; pcid < 7; pcid++) {
-		mmu_load_cr3(vcpu, table | pcid | NOFLUSH);
-		assert_false(shadow_view(0xffff888000000000).present);
-		assert_int_equal(shadow_view(0x400000).present, pcid != 6);
-	}
-	check_shadow();
-}
-
-static void the_last_2_mib_are_out_of_reach(void **state)
-{
-	uint64_t error;
-
-	(void)state;
-	/* entries of the guest there count for nothing */
-	for (vaddr_t va = KEEL_HOLE_BASE; va >= KEEL_HOLE_BASE; va += 0x10000) {
-		map(va, (OWN + 0x2000000) | URW | PTE_A | PTE_D);
-		assert_int_equal(cpu_access(va, PF_W, &error), MMU_GUEST);
-		assert_int_equal(error, PF_W | PF_P);
-		assert_int_equal(mmu_fill_hint(vcpu, va, PF_W), -KEEL_EFAULT);
-		assert_int_equal(mmu_read_guest(vcpu, va, &error, 8), -KEEL_EFAULT);
-		assert_int_equal(mmu_write_guest(vcpu, va, &error, 8), -KEEL_EFAULT);
-		mmu_flush_range(vcpu, va, 16);
-		/* and so for addresses that only look like it (not canonical, or around the end) */
-		mmu_flush_range(vcpu, va & 0x0000ffffffffffff, 16);
-		mmu_flush_range(vcpu, va & 0x8000ffffffffffff, 16);
-		mmu_flush_range(vcpu, (va & 0x0000ffffffffffff) | 0xfffe000000000000, 16);
-		check_shadow();
-	}
-	mmu_flush_range(vcpu, KEEL_HOLE_BASE - 0x100000, 512);
-	mmu_flush_range(vcpu, 0x0000ffffffe00000, 512);
-	mmu_flush_range(vcpu, 0xfffffffffffff000, 512);
-	map_large(0xffffffffc0000000, 2, OWN_1G | PTE_P | PTE_W);
-	assert_int_equal(cpu_access(KEEL_HOLE_BASE + 0x30000, PF_W, &error), MMU_GUEST);
-	assert_int_equal(cpu_access(KEEL_HOLE_BASE - 1, PF_W, &error), MMU_FILLED);
-	check_shadow();
-	mmu_flush_range(vcpu, KEEL_HOLE_BASE - 1, 1);
-	check_shadow();
-	mmu_flush_user(vcpu);
-	mmu_flush_all(vcpu);
-}
-
-/* What a guest load of CR3 promises, for all PCIDs a guest can name. */
-static void cr3_loads_flush_as_bit_63_says(void **state)
-{
-	paddr_t a = pgd(), b = table_new();
-
-	(void)state;
-	map(0x400000, (OWN + 0x2000000) | URW | PTE_A);
-	*guest_pte(b, 0x400000, 0) = (OWN + 0x2001000) | URW | PTE_A;
-	for (uint64_t pcid = 0; pcid < 4096; pcid++) {
-		uint64_t *ea = guest_pte(a, 0x400000, 0);
-
-		*ea = (OWN + 0x2000000) | URW | PTE_A;
-		mmu_load_cr3(vcpu, a | pcid);
-		assert_int_equal(vcpu->cr3, a | pcid);
-		assert_int_equal(vcpu->vp->cr3, a | pcid);
-		assert_int_equal(cpu_access(0x400000, PF_U, NULL), MMU_FILLED);
-		assert_int_equal(shadow_view(0x400000).pa, OWN + 0x2000000);
-		*ea = 0;
-		mmu_load_cr3(vcpu, b | ((pcid + 1) & 4095));		/* away */
-		assert_int_equal(cpu_access(0x400000, PF_U, NULL), MMU_FILLED);
-		assert_int_equal(shadow_view(0x400000).pa, OWN + 0x2001000);
-		mmu_load_cr3(vcpu, a | pcid | NOFLUSH);			/* back: may keep */
-		if (shadow_view(0x400000).present)
-			assert_int_equal(shadow_view(0x400000).pa, OWN + 0x2000000);
-		assert_int_equal(shadow_view(0x400000).present, pcid < 7);
-		mmu_load_cr3(vcpu, a | pcid);				/* flush: must not */
-		assert_false(shadow_view(0x400000).present);
-		mmu_load_cr3(vcpu, b | pcid | NOFLUSH);			/* other tables */
-		assert_true(!shadow_view(0x400000).present ||
-			    shadow_view(0x400000).pa == OWN + 0x2001000);
-		if (pcid % 256 < 10)
-			check_shadow();
-	}
-	mmu_flush_all(vcpu);
-	assert_int_equal(part.pool.nused, BASE_USED);
-}
-
-static void without_pcids_and_global_pages_every_load_flushes(void **state)
-{
-	paddr_t a = pgd();
-
-	(void)state;
-	map(0x400000, (OWN + 0x2000000) | URW);
-	map(0xffff888000000000, (OWN + 0x2000000) | PTE_P | PTE_W);
-	for (unsigned int cr4 = 0; cr4 < 4; cr4++) {
-		vcpu->cr4 = CR4_PAE | (cr4 & 1 ? CR4_PGE : 0) | (cr4 & 2 ? CR4_PCIDE : 0);
-		mmu_flush_all(vcpu);
-		mmu_load_cr3(vcpu, a | 1);
-		assert_int_equal(cpu_access(0x400000, PF_U, NULL), MMU_FILLED);
-		assert_int_equal(cpu_access(0xffff888000000000, 0, NULL), MMU_FILLED);
-		*guest_pte(a, 0x400000, 0) &= ~(PTE_P | PTE_A);
-		mmu_load_cr3(vcpu, a | 1 | NOFLUSH);
-		assert_int_equal(shadow_view(0x400000).present, !!(cr4 & 2));
-		assert_int_equal(shadow_view(0xffff888000000000).present, cr4 != 0);
-		mmu_load_cr3(vcpu, a | 1);
-		assert_false(shadow_view(0x400000).present);
-		assert_int_equal(shadow_view(0xffff888000000000).present, cr4 & 1);
-		*guest_pte(a, 0x400000, 0) |= PTE_P;
-	}
-}
-
-/* A flush of the user half re-reads: what is right stays, what lost rights has less, the rest goes. */
-static void resync_keeps_downgrades_and_drops(void **state)
-{
-	static const struct {
-		uint64_t from, to;
-		bool present, write, user, exec;
-	} cases[] = {
-		{ URW | PTE_A | PTE_D, URW | PTE_A | PTE_D, true, true, true, true },
-		{ URW | PTE_A | PTE_D, URW | PTE_A, true, false, true, true },		/* cleaned */
-		{ URW | PTE_A | PTE_D, URW | PTE_D, false, false, false, false },	/* aged */
-		{ URW | PTE_A | PTE_D, PTE_P | PTE_U | PTE_A | PTE_D, true, false, true, true },
-		{ URW | PTE_A | PTE_D, PTE_P | PTE_W | PTE_A | PTE_D, true, true, false, true },
-		{ URW | PTE_A | PTE_D, URW | PTE_NX | PTE_A | PTE_D, true, true, true, false },
-		{ URW | PTE_A | PTE_D, PTE_W | PTE_U | PTE_A | PTE_D, false, false, false, false },
-		{ URW | PTE_A | PTE_D, 0, false, false, false, false },
-	};
-	vaddr_t base = 0x400000;
-
-	(void)state;
-	for (size_t i = 0; i < NELEM(cases); i++) {
-		map(base + i * 0x1000, (OWN + 0x2000000) | cases[i].from);
-		assert_int_equal(cpu_access(base + i * 0x1000, PF_U | PF_W, NULL), MMU_FILLED);
-	}
-	map(base + 0x8000, (OWN + 0x2000000) | URW | PTE_A | PTE_D);	/* -> another frame */
-	map(base + 0x9000, (OWN + 0x2000000) | URW | PTE_A | PTE_D);	/* -> another's frame */
-	map(base + 0xa000, (OWN + 0x2000000) | URW | PTE_A | PTE_D);	/* -> no window */
-	for (unsigned int i = 8; i < 11; i++)
-		assert_int_equal(cpu_access(base + i * 0x1000, PF_U | PF_W, NULL), MMU_FILLED);
-	for (size_t i = 0; i < NELEM(cases); i++)
-		map(base + i * 0x1000, (OWN + 0x2000000) | cases[i].to);
-	map(base + 0x8000, (OWN + 0x2005000) | URW | PTE_A | PTE_D);
-	map(base + 0x9000, FOREIGN | URW | PTE_A | PTE_D);
-	map(base + 0xa000, NO_MMIO | URW | PTE_A | PTE_D);
-	mmu_flush_user(vcpu);
-	for (size_t i = 0; i < NELEM(cases); i++) {
-		struct view w = shadow_view(base + i * 0x1000);
-
-		assert_int_equal(w.present, cases[i].present);
-		if (!w.present)
-			continue;
-		assert_int_equal(w.write, cases[i].write);
-		assert_int_equal(w.user, cases[i].user);
-		assert_int_equal(w.exec, cases[i].exec);
-	}
-	assert_int_equal(shadow_view(base + 0x8000).pa, OWN + 0x2005000);
-	assert_false(shadow_view(base + 0x9000).present);
-	assert_false(shadow_view(base + 0xa000).present);
-}
-
-/* The same through the upper levels: rights taken there count for all below. */
-static void resync_follows_the_upper_levels(void **state)
-{
-	(void)state;
-	for (unsigned int level = 1; level < 4; level++)
-		for (unsigned int what = 0; what < 5; what++) {
-			vaddr_t va = 0x400000;
-			uint64_t *e = guest_pte(pgd(), va, level), old;
-			struct view w;
-
-			map(va, (OWN + 0x2000000) | URW);
-			assert_int_equal(cpu_access(va, PF_U | PF_W, NULL), MMU_FILLED);
-			old = *e;
-			switch (what) {
-			case 0: *e &= ~PTE_P; break;
-			case 1: *e &= ~PTE_W; break;
-			case 2: *e &= ~PTE_U; break;
-			case 3: *e |= PTE_NX; break;
-			case 4: *e = (*e & ~PTE_ADDR) | FOREIGN; break;
-			}
-			mmu_flush_user(vcpu);
-			w = shadow_view(va);
-			assert_int_equal(w.present, what != 0 && what != 4);
-			if (w.present) {
-				assert_int_equal(w.write, what != 1);
-				assert_int_equal(w.user, what != 2);
-				assert_int_equal(w.exec, what != 3);
-			}
-			check_shadow();
-			*e = old;
-			mmu_flush_all(vcpu);
-		}
-}
-
-/* More tables than one flush re-reads (I5): the rest is dropped, not kept. */
-static void resync_of_many_tables_drops_the_rest(void **state)
-{
-	unsigned int kept = 0;
-
-	(void)state;
-	machine_start(2048, true);
-	for (unsigned int i = 0; i < 300; i++) {
-		vaddr_t va = 0x40000000UL * (i / 4) + 0x200000UL * (i % 4);
-
-		map(va, (OWN + 0x2000000) | URW);
-		assert_int_equal(cpu_access(va, PF_U | PF_W, NULL), MMU_FILLED);
-		*guest_pte(pgd(), va, 0) &= ~PTE_W;
-	}
-	mmu_flush_user(vcpu);
-	for (unsigned int i = 0; i < 300; i++) {
-		struct view w = shadow_view(0x40000000UL * (i / 4) + 0x200000UL * (i % 4));
-
-		assert_false(w.write);
-		kept += w.present;
-	}
-	assert_in_range(kept, 96, 100);
-	check_shadow();
-	mmu_flush_all(vcpu);
-	assert_int_equal(part.pool.nused, BASE_USED);
-}
-
-/* ---- The pool ------------------------------------------------------------------------------------------ */
-
-static void sixty_four_pages_are_enough(void **state)
-{
-	uint64_t seed = 7;
-
-	(void)state;
-	machine_start(64, true);
-	for (unsigned int i = 0; i < 100; i++)		/* tables in the guest: each address its own */
-		map((vaddr_t)(i % 50) * 0x8000000000 + (i >= 50 ? 0xffff800000000000 : 0),
-		    (OWN + 0x2000000 + i * 0x1000) | URW);
-	for (unsigned int n = 0; n < 20000; n++) {
-		unsigned int i = unit_below(&seed, 100);
-		vaddr_t va = (vaddr_t)(i % 50) * 0x8000000000 + (i >= 50 ? 0xffff800000000000 : 0);
-
-		if (!(n % 7))
-			mmu_load_cr3(vcpu, OWN | unit_below(&seed, 9) | (n & 8 ? NOFLUSH : 0));
-		assert_int_equal(cpu_access(va, n & 1 ? PF_W : 0, NULL), MMU_FILLED);
-		assert_int_equal(shadow_view(va).pa, OWN + 0x2000000 + i * 0x1000);
-		assert_in_range(part.pool.nused, BASE_USED, 64);
-		if (!(n % 97))
-			check_shadow();
-	}
-	mmu_flush_all(vcpu);
-	assert_int_equal(part.pool.nused, BASE_USED);
-	check_shadow();
-}
-
 /* ---- Memory of the guest for the emulator -------------------------------------------------------------- */
 
 static void emulation_reads_and_writes_across_pages(void **state)
@@ -825,7 +513,7 @@ static void emulation_reads_and_writes_across_pages(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
+#define T(f) cmocka_unit_test_setup_teardown(f, mmu_start, mmu_stop)
 	const struct CMUnitTest tests[] = {
 		T(absent_is_the_guests_fault),
 		T(a_fill_holds_until_it_is_flushed),
@@ -844,15 +532,6 @@ int main(void)
 		T(a_flush_of_all_makes_way_for_a_new_owner),
 		T(fault_around_takes_what_is_accessed_and_its_own),
 		T(hints_load_what_is_allowed_to_the_user),
-		T(ranges_flush_their_pages_and_no_others),
-		T(upper_half_is_flushed_in_all_roots),
-		T(the_last_2_mib_are_out_of_reach),
-		T(cr3_loads_flush_as_bit_63_says),
-		T(without_pcids_and_global_pages_every_load_flushes),
-		T(resync_keeps_downgrades_and_drops),
-		T(resync_follows_the_upper_levels),
-		T(resync_of_many_tables_drops_the_rest),
-		T(sixty_four_pages_are_enough),
 		T(emulation_reads_and_writes_across_pages),
 	};
 
