@@ -124,8 +124,10 @@ void load_all(const struct boot_info *bi, const void *bundle, size_t len)
 		refuse(&e);
 	if (bundle_find(bundle, len, "system.dtb", &dtb))
 		load_refuse("the bundle has no system.dtb");
-	if (manifest_parse(dtb.data, dtb.size, &manifest, &e) ||
-	    manifest_fits(&manifest, frames_count(FRAMES_FREE) * PAGE_SIZE, &e))
+	if (manifest_parse(dtb.data, dtb.size, &manifest, &e))
+		refuse(&e);
+	manifest_size_pools(&manifest, frames_count(FRAMES_FREE) * PAGE_SIZE);
+	if (manifest_fits(&manifest, frames_count(FRAMES_FREE) * PAGE_SIZE, &e))
 		refuse(&e);
 	for (i = 0; i < manifest.nparts; i++)
 		if (!part_create(&manifest.parts[i]))

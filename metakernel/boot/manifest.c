@@ -22,6 +22,11 @@
 #define K_TEST		(1u << MANIFEST_TEST)
 #define K_ALL		(K_LINUX | K_UNIKERNEL | K_TEST)
 
+/* Shadow tables for a machine: a page for each 2.7 MiB, and this many at least. */
+#define POOL_RAM_PAGES	3
+#define POOL_RAM_BYTES	(8UL << 20)
+#define POOL_LEAST	256
+
 #define PART(f)	offsetof(struct manifest_part, f)
 #define CHAN(f)	offsetof(struct manifest_chan, f)
 
@@ -344,6 +349,17 @@ static bool take(uint64_t *left, uint64_t bytes)
 		return false;
 	*left -= bytes;
 	return true;
+}
+
+void manifest_size_pools(struct manifest *m, uint64_t ram_bytes)
+{
+	uint64_t pages = ram_bytes / POOL_RAM_BYTES * POOL_RAM_PAGES;
+
+	if (pages < POOL_LEAST)
+		pages = POOL_LEAST;
+	for (struct manifest_part *p = m->parts; p < m->parts + m->nparts; p++)
+		if (p->mem_rest && p->shadow_pages > pages)
+			p->shadow_pages = (uint32_t)pages;
 }
 
 int manifest_fits(const struct manifest *m, uint64_t pool_bytes, struct parse_error *e)

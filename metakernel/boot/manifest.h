@@ -18,6 +18,12 @@
 int manifest_parse(const void *fdt, size_t len, struct manifest *m, struct parse_error *e);
 
 /*
+ * shadow-pages is the most a partition gets. One with memory-rest gets what a machine of `ram_bytes` needs
+ * (docs/decisions/008), if that is less.
+ */
+void manifest_size_pools(struct manifest *m, uint64_t ram_bytes);
+
+/*
  * Do all partitions fit into `pool_bytes` of memory: their memory, their shadow pages, and at least
  * MANIFEST_MIN_REST for memory-rest? 0, or -KEEL_ENOMEM with *e naming the first that does not fit.
  */

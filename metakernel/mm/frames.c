@@ -2,7 +2,7 @@
 /*
  * frames.c - the frame ownership table.
  *
- *   table     | frame 0 | frame 1 | ... one struct frame each
+ *   table     | frame 0 | frame 1 | ... owner and FRAME_UNCACHED
  *   summary   | 0 .. 511: owner or MIXED | 512 .. 1023 | ...
  *   counts      frames of each owner
  *
@@ -41,7 +41,7 @@ size_t frames_bytes(uint64_t npfns)
 {
 	uint64_t n = round_up_2m(npfns);
 
-	return n * sizeof(struct frame) + n / FRAMES_PER_2M * sizeof(uint16_t);
+	return n * sizeof(uint16_t) + n / FRAMES_PER_2M * sizeof(uint16_t);
 }
 
 void frames_init(void *memory, uint64_t npfns)
@@ -50,24 +50,29 @@ void frames_init(void *memory, uint64_t npfns)
 
 	f->npfns = round_up_2m(npfns);
 	f->table = memory;
-	f->summary = (uint16_t *)(f->table + f->npfns);
+	f->summary = f->table + f->npfns;
 	memset(memory, 0, frames_bytes(npfns));	/* FRAMES_NONE everywhere, summaries too */
 	memset(counts, 0, sizeof(counts));
 	counts[FRAMES_NONE] = f->npfns;
+}
+
+static uint16_t owner_at(uint64_t pfn)
+{
+	return frames_state.table[pfn] & (uint16_t)~FRAME_UNCACHED;
 }
 
 /* Bring the summary of one block up to date after some or all of its frames went to `owner`. */
 static void update_summary(uint64_t block, uint16_t owner, bool whole)
 {
 	struct frames *f = &frames_state;
-	const struct frame *frame = &f->table[block * FRAMES_PER_2M];
+	uint64_t first = block * FRAMES_PER_2M;
 	uint16_t all = owner;
 
 	/* A block that fills from one end shows it at the other: no scan for each frame of it. */
-	if (frame[FRAMES_PER_2M - 1].owner != owner)
+	if (owner_at(first + FRAMES_PER_2M - 1) != owner)
 		all = FRAMES_MIXED;
 	for (unsigned int i = 0; i < FRAMES_PER_2M && all == owner && !whole; i++)
-		if (frame[i].owner != owner)
+		if (owner_at(first + i) != owner)
 			all = FRAMES_MIXED;
 	__atomic_store_n(&f->summary[block], all, __ATOMIC_RELAXED);
 }
@@ -91,7 +96,8 @@ static void set_range(uint64_t pfn, uint64_t n, uint16_t from, uint16_t to)
 			stop = end;
 		__atomic_store_n(&f->summary[block], FRAMES_MIXED, __ATOMIC_RELEASE);
 		for (; at < stop; at++)
-			__atomic_store_n(&f->table[at].owner, to, __ATOMIC_RELAXED);
+			__atomic_store_n(&f->table[at], (uint16_t)((f->table[at] & FRAME_UNCACHED) | to),
+					 __ATOMIC_RELAXED);
 		__atomic_thread_fence(__ATOMIC_RELEASE);
 		update_summary(block, to, whole);
 	}
@@ -120,7 +126,7 @@ static uint64_t run_length(uint64_t pfn, uint64_t max, uint16_t owner)
 		if (stop > end)
 			stop = end;
 		for (; at < stop; at++)
-			if (f->table[at].owner != owner)
+			if (owner_at(at) != owner)
 				return at - pfn;
 	}
 	return end - pfn;
@@ -147,7 +153,7 @@ bool frames_next_run(uint16_t owner, uint64_t *pfn, uint64_t *n)
 
 		if (summary != owner && summary != FRAMES_MIXED) {
 			at = (at / FRAMES_PER_2M + 1) * FRAMES_PER_2M;
-		} else if (f->table[at].owner != owner) {
+		} else if (owner_at(at) != owner) {
 			at++;
 		} else {
 			*pfn = at;
@@ -204,7 +210,7 @@ static uint64_t find_small(uint64_t n)
 			continue;
 		}
 		at--;
-		run = f->table[at].owner == FRAMES_FREE ? run + 1 : 0;
+		run = owner_at(at) == FRAMES_FREE ? run + 1 : 0;
 		if (run == n)
 			return at;
 	}
@@ -250,7 +256,7 @@ void frames_note_uncached(uint64_t pfn, uint64_t n)
 	const struct frames *f = &frames_state;
 
 	for (; n && pfn < f->npfns; n--, pfn++)
-		f->table[pfn].uncached = 1;
+		f->table[pfn] |= FRAME_UNCACHED;
 }
 
 bool frames_take_uncached(uint64_t pfn)
@@ -260,7 +266,7 @@ bool frames_take_uncached(uint64_t pfn)
 
 	if (pfn >= f->npfns)
 		return false;
-	was = f->table[pfn].uncached;
-	f->table[pfn].uncached = 0;
+	was = f->table[pfn] & FRAME_UNCACHED;
+	f->table[pfn] &= (uint16_t)~FRAME_UNCACHED;
 	return was;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * frames.h - who owns each machine page frame (I1): one entry a frame, one summary every 2 MiB.
+ * frames.h - who owns each machine page frame (I1): two bytes a frame, one summary every 2 MiB.
  *
  * Every frame has exactly one owner: nobody (not RAM, or unknown), the pool of free RAM, the
  * metakernel, a partition or a channel. The owner changes only through frames_claim() and the functions
@@ -29,14 +29,10 @@
 #define FRAMES_PER_2M		512
 #define FRAMES_LOWEST_ALLOC	256	/* the first MiB is never allocated, only claimed */
 
-struct frame {
-	uint16_t owner;
-	uint8_t uncached;	/* has been mapped other than write-back since it was last cleaned */
-	uint8_t reserved;
-};
+#define FRAME_UNCACHED	0x4000	/* has been mapped other than write-back since it was last cleaned */
 
 struct frames {
-	struct frame *table;
+	uint16_t *table;	/* a frame's owner, | FRAME_UNCACHED */
 	uint16_t *summary;	/* owner of all 512 frames, or FRAMES_MIXED */
 	uint64_t npfns;		/* multiple of FRAMES_PER_2M */
 };
@@ -104,7 +100,8 @@ static inline uint16_t frames_owner(uint64_t pfn)
 
 	if (pfn >= f->npfns)
 		return FRAMES_NONE;
-	return __atomic_load_n(&f->table[frames_clamp(pfn, f->npfns)].owner, __ATOMIC_RELAXED);
+	return __atomic_load_n(&f->table[frames_clamp(pfn, f->npfns)], __ATOMIC_RELAXED) &
+	       (uint16_t)~FRAME_UNCACHED;
 }
 
 /* The owner of all 512 frames of the 2 MiB that `pfn` lies in, or FRAMES_MIXED. */

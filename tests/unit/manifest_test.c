@@ -397,6 +397,27 @@ static void oversized_memory_is_refused(void **state)
 	assert_int_equal(manifest_fits(&m, UINT64_MAX, &e), -KEEL_ENOMEM);
 }
 
+/* The quota is the most; a machine that needs less gives less, and only to who has what is left. */
+static void pools_are_sized_by_memory(void **state)
+{
+	static const struct { uint64_t ram; uint32_t pages; } cases[] = {
+		{ 0, 256 }, { 64UL << 20, 256 }, { 1UL << 30, 384 }, { 4UL << 30, 1536 }, { 8UL << 30, 2048 },
+		{ 1UL << 40, 2048 }, { UINT64_MAX, 2048 },
+	};
+	struct manifest sized = { .nparts = 3 };
+
+	(void)state;
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		sized.parts[0] = (struct manifest_part) { .mem_rest = true, .shadow_pages = 2048 };
+		sized.parts[1] = (struct manifest_part) { .mem_bytes = 1 << 21, .shadow_pages = 2048 };
+		sized.parts[2] = (struct manifest_part) { .mem_rest = true, .shadow_pages = 64 };
+		manifest_size_pools(&sized, cases[i].ram);
+		assert_int_equal(sized.parts[0].shadow_pages, cases[i].pages);
+		assert_int_equal(sized.parts[1].shadow_pages, 2048);
+		assert_int_equal(sized.parts[2].shadow_pages, 64);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest fixed[] = {
@@ -411,6 +432,7 @@ int main(void)
 		cmocka_unit_test(overlong_cmdline_is_refused),
 		cmocka_unit_test(second_linux_is_refused),
 		cmocka_unit_test(oversized_memory_is_refused),
+		cmocka_unit_test(pools_are_sized_by_memory),
 	};
 	static struct CMUnitTest all[NELEM(fixed) + NELEM(refusals)];
 
