@@ -30,7 +30,7 @@ hal-objs := $(hal-s-objs) $(hal-c-objs)
 $(hal-c-objs): $(O)/%.o: %.c $(MK_DEPS) hal/module.mk
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(MK_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(MK_CFLAGS) $(MK_LTO) -MMD -MP -c -o $@ $<
 
 $(hal-s-objs): $(O)/%.o: %.S $(MK_DEPS) hal/module.mk
 	$(call say,CC,$@)

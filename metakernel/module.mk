@@ -22,7 +22,7 @@ $(mk-boot-srcs:%.c=$(O)/%.o): MK_CFLAGS += -Os
 $(mk-objs): $(O)/%.o: %.c metakernel/flags.mk metakernel/module.mk $(O)/flags | $(LIBFDT_READY)
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(MK_CFLAGS) $(MK_DEBUG) $(REPRO) -isystem $(LIBFDT_DIR) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(MK_CFLAGS) $(if $(filter metakernel/boot/%,$<),,$(MK_LTO)) $(MK_DEBUG) $(REPRO) -isystem $(LIBFDT_DIR) -MMD -MP -c -o $@ $<
 
 # The trampoline runs at KEEL_TRAMP_VA, not where it is linked: correct the two jumps across.
 mk-ldflags := \
@@ -32,6 +32,6 @@ mk-ldflags := \
 $(O)/images/keel.elf: $(hal-objs) $(mklib-objs) $(mk-objs) $(O)/metakernel/libfdt.a $(hal-lds)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(MK_LDFLAGS) $(mk-ldflags) -o $@ $(filter %.o %.a,$^)
+	$(Q)$(CC) $(if $(MK_LTO),$(MK_CFLAGS) $(MK_LTO)) $(MK_LDFLAGS) $(mk-ldflags) -o $@ $(filter %.o %.a,$^)
 
 -include $(mk-objs:.o=.d)

@@ -7,39 +7,57 @@
 #include "mm/walk.h"
 #include "lib/string.h"
 
+/* Where a walk is: the next table, and the product of rights so far. */
+struct way {
+	paddr_t table;
+	uint64_t rights, nx;
+};
+
+enum step { STEP_ABSENT, STEP_LEAF, STEP_DOWN };
+
+/* One level, a constant for each caller: a walk is most of what a fill costs. */
+static inline __attribute__((always_inline)) enum step walk_level(const struct partition *p, vaddr_t va,
+								  struct walk *w, struct way *way,
+								  unsigned int level)
+{
+	uint64_t mask = (1UL << (12 + 9 * level)) - 1, *ep, e;
+
+	if (frames_owner(way->table >> PAGE_SHIFT) != p->owner)
+		return STEP_ABSENT;	/* no such memory: as absent as an all-ones bus is invalid */
+	ep = (uint64_t *)pa_to_va(way->table) + ((va >> (12 + 9 * level)) & 511);
+	e = __atomic_load_n(ep, __ATOMIC_RELAXED);
+	w->ep[level] = ep;
+	w->ev[level] = e;
+	if (!(e & PTE_P))
+		return STEP_ABSENT;
+	if (level && (level == 3 || !(e & PTE_PS))) {
+		way->rights &= e;
+		way->nx |= e & PTE_NX;
+		way->table = e & PTE_ADDR;
+		return STEP_DOWN;
+	}
+	w->level = level;
+	w->empty = false;
+	w->leaf = e;
+	w->pa = (e & PTE_ADDR & ~mask) | (va & mask);
+	w->upper_rights = way->rights | way->nx;
+	w->rights = (way->rights & e) | ((way->nx | e) & PTE_NX);
+	return STEP_LEAF;
+}
+
 bool guest_walk(const struct vcpu *v, vaddr_t va, struct walk *w)
 {
 	const struct partition *p = v->part;
-	paddr_t table = v->cr3 & PTE_ADDR;
-	uint64_t rights = PTE_W | PTE_U, nx = 0;
-	unsigned int level;
+	struct way way = { .table = v->cr3 & PTE_ADDR, .rights = PTE_W | PTE_U };
+	enum step step = walk_level(p, va, w, &way, 3);
 
-	for (level = 3; ; level--) {
-		uint64_t *ep, e;
-
-		if (frames_owner(table >> PAGE_SHIFT) != p->owner)
-			return false;	/* no such memory: as absent as an all-ones bus is invalid */
-		ep = (uint64_t *)pa_to_va(table) + ((va >> (12 + 9 * level)) & 511);
-		e = __atomic_load_n(ep, __ATOMIC_RELAXED);
-		w->ep[level] = ep;
-		w->ev[level] = e;
-		if (!(e & PTE_P))
-			return false;
-		if (level == 0 || (level < 3 && (e & PTE_PS))) {
-			uint64_t mask = (1UL << (12 + 9 * level)) - 1;
-
-			w->level = level;
-			w->empty = false;
-			w->leaf = e;
-			w->pa = (e & PTE_ADDR & ~mask) | (va & mask);
-			w->upper_rights = rights | nx;
-			w->rights = (rights & e) | ((nx | e) & PTE_NX);
-			return true;
-		}
-		rights &= e;
-		nx |= e & PTE_NX;
-		table = e & PTE_ADDR;
-	}
+	if (step == STEP_DOWN)
+		step = walk_level(p, va, w, &way, 2);
+	if (step == STEP_DOWN)
+		step = walk_level(p, va, w, &way, 1);
+	if (step == STEP_DOWN)
+		step = walk_level(p, va, w, &way, 0);
+	return step == STEP_LEAF;
 }
 
 bool walk_set_accessed(struct walk *w, bool write)
