@@ -150,6 +150,7 @@ static int check_opened(int fd, const struct policy_rule *rule, struct file *f, 
 	f->regular = S_ISREG(st.st_mode);
 	*told = keel_dc_opened(f->regular, (uint64_t)st.st_size, (uint64_t)st.st_blocks);
 	f->special = !f->regular && !S_ISDIR(st.st_mode);
+	f->no_nowait = false;
 	if (!f->special)
 		return 0;
 	if (rule->is_dir)
@@ -252,23 +253,35 @@ static int start_close(struct server *s, struct request *r, const struct keel_sq
 	return IN_FLIGHT;
 }
 
-/* Reads what is in the page cache, without waiting. IN_FLIGHT: not all of it is. */
-static int read_cached(int fd, char *buf, uint32_t len, uint64_t off)
+/*
+ * Reads what is there without waiting. IN_FLIGHT: not all of it is. File systems that do not know
+ * RWF_NOWAIT keep their files in memory or make them up; io_uring would read from them at once, too.
+ */
+static int read_now(struct file *f, char *buf, uint32_t len, uint64_t off)
 {
 	struct iovec iov = { .iov_base = buf, .iov_len = len };
 	uint32_t done = 0;
 	ssize_t n;
 
 	/* Short before the end of the file: the next piece says which of the two it was. */
-	do {
-		n = preadv2(fd, &iov, 1, (off_t)(off + done), RWF_NOWAIT);
+	while (!f->no_nowait) {
+		n = preadv2(f->fd, &iov, 1, (off_t)(off + done), RWF_NOWAIT);
+		if (n < 0 && errno == EOPNOTSUPP && !done) {
+			f->no_nowait = true;
+			break;
+		}
 		if (n < 0)
 			return IN_FLIGHT;
 		done += (uint32_t)n;
 		iov.iov_base = buf + done;
 		iov.iov_len = len - done;
-	} while (n && done < len);
-	return (int)done;
+		if (!n || done == len)
+			return (int)done;
+	}
+	n = pread(f->fd, buf, len, (off_t)off);
+	if (n < 0)
+		return errno == EAGAIN ? IN_FLIGHT : -errno;
+	return (int)n;
 }
 
 static int start_rw(struct server *s, struct request *r, const struct keel_sqe *q)
@@ -289,7 +302,7 @@ static int start_rw(struct server *s, struct request *r, const struct keel_sqe *
 		return IN_FLIGHT;
 	}
 	if (s->files[q->fd].regular) {
-		res = read_cached(fd, buf, q->len, q->off);
+		res = read_now(&s->files[q->fd], buf, q->len, q->off);
 		if (res != IN_FLIGHT)
 			return res;
 	}

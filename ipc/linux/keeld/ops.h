@@ -20,6 +20,7 @@ struct file {
 	enum file_state state;
 	bool regular;
 	bool special;		/* neither regular nor a directory */
+	bool no_nowait;		/* its file system does not know RWF_NOWAIT */
 	int fd;
 };
 
@@ -40,7 +41,6 @@ struct server {
 	struct io_uring uring;
 	bool stop;
 
-	bool event_armed;	/* io_uring polls the channel */
 	bool event;		/* a doorbell or change of state since last looked at */
 	bool unchecked;		/* the channel's state was not asked for since the last event */
 	uint32_t client_seen;	/* client_generation when last looked at */

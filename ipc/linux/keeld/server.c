@@ -3,9 +3,10 @@
  * server.c - the loop of keeld: requests from a window into io_uring, completions back.
  *
  * One thread. While nothing is in flight it waits for the channel alone, in one system call that
- * also rings the client; else in io_uring, which then polls the channel beside its other work. A session (keel/drivercall.h) begins when the client
- * asks for the channel's present generation, and ends when that moves on, with nothing in flight
- * and no file open. What the calls do is in ops.c.
+ * also rings the client; else for io_uring and the channel, with poll. (A poll request in io_uring would
+ * be woken by each bell ever after.) A session (keel/drivercall.h) begins when the client asks for the
+ * channel's present generation, and ends when that moves on, with nothing in flight and no file open.
+ * What the calls do is in ops.c.
  *
  * Owns:       the window's header while no session is open; always the server's half of the rings.
  * Invariants: requests in flight + completions not taken by the client <= cq_entries, so a
@@ -27,9 +28,7 @@
 #define PEER_BURST	8	/* lines about what a peer can do as often as it likes */
 #define PEER_EVERY_MS	10000
 
-/* io_uring user_data beside request numbers */
-#define ID_EVENT	((uint64_t)1 << 32)
-#define ID_CANCEL	((uint64_t)2 << 32)
+#define ID_CANCEL	((uint64_t)1 << 32)	/* io_uring user_data beside request numbers */
 
 /* ---- the channel ------------------------------------------------------------------------------------ */
 
@@ -65,20 +64,6 @@ static int ring_client(struct server *s)
 
 /* ---- what io_uring answers ------------------------------------------------------------------------- */
 
-static void dispatch(struct server *s, uint64_t id, int res)
-{
-	switch (id) {
-	case ID_EVENT:
-		s->event_armed = false;
-		waited(s, s->t->wait(s->t, false, 0));
-		break;
-	case ID_CANCEL:
-		break;
-	default:
-		ops_finish(s, id, res);
-	}
-}
-
 /* Handles what has completed; does not wait. Returns how many. */
 static unsigned int reap(struct server *s)
 {
@@ -91,7 +76,8 @@ static unsigned int reap(struct server *s)
 		id = io_uring_cqe_get_data64(cqe);
 		res = cqe->res;
 		io_uring_cqe_seen(&s->uring, cqe);
-		dispatch(s, id, res);
+		if (id != ID_CANCEL)
+			ops_finish(s, id, res);
 		n++;
 	}
 	return n;
@@ -225,47 +211,23 @@ static int more(struct server *s)
 	return n > 0;
 }
 
-static void arm_event(struct server *s)
-{
-	struct io_uring_sqe *sqe;
-
-	if (s->event_armed)
-		return;
-	sqe = ops_uring_sqe(s, ID_EVENT);
-	io_uring_prep_poll_add(sqe, s->t->fd, POLLIN);
-	s->event_armed = true;
-}
-
-/* A poll would hold the channel's descriptor open, and with it the channel up. */
-static void disarm_event(struct server *s)
-{
-	struct io_uring_cqe *cqe;
-
-	if (!s->event_armed)
-		return;
-	io_uring_prep_cancel64(ops_uring_sqe(s, ID_CANCEL), ID_EVENT, 0);
-	io_uring_submit(&s->uring);
-	while (s->event_armed) {
-		io_uring_wait_cqe(&s->uring, &cqe);
-		reap(s);
-	}
-}
-
 /* Waits for completions and the channel. */
-static int wait_uring(struct server *s)
+static int wait_both(struct server *s)
 {
-	struct __kernel_timespec limit = { .tv_sec = IDLE_CHECK_MS / 1000 };
-	struct io_uring_cqe *cqe;
-	int n;
+	struct pollfd fds[] = {
+		{ .fd = s->uring.ring_fd, .events = POLLIN },
+		{ .fd = s->t->fd, .events = POLLIN },
+	};
+	int n = poll(fds, 2, s->unchecked ? IDLE_CHECK_MS : -1);
 
-	arm_event(s);
-	n = io_uring_submit_and_wait_timeout(&s->uring, &cqe, 1, s->unchecked ? &limit : NULL, NULL);
-	if (n == -ETIME)
+	if (n < 0 && errno != EINTR) {
+		n = -errno;
+		log_line("poll: %s", strerror(-n));
+		return n;
+	}
+	if (n == 0)
 		s->event = true;
-	if (n >= 0 || n == -ETIME || n == -EINTR || n == -EAGAIN)
-		return 0;
-	log_line("io_uring: %s", strerror(-n));
-	return n;
+	return n > 0 && fds[1].revents ? waited(s, s->t->wait(s->t, false, 0)) : 0;
 }
 
 /* Sleeps; with a time limit when the channel's state is still to be asked for. */
@@ -276,7 +238,7 @@ static int wait_any(struct server *s, bool kick)
 	if (!s->in_flight)
 		return waited(s, s->t->wait(s->t, kick, s->unchecked ? IDLE_CHECK_MS : WAIT_FOREVER));
 	err = kick ? ring_client(s) : 0;
-	return err || s->event ? err : wait_uring(s);
+	return err || s->event ? err : wait_both(s);
 }
 
 /* One pass: answers out, requests in. 0 or negative errno. */
@@ -287,7 +249,7 @@ static int pass(struct server *s)
 	int took = 0, err;
 
 	/* First: places of what is done are free then, and an event that came with it is known. */
-	if (s->in_flight || s->event_armed)
+	if (s->in_flight)
 		reap(s);
 	event = s->event;
 	s->event = false;
@@ -359,7 +321,6 @@ int server_run(struct server *s, struct transport *t)
 	}
 	err = serve(s);
 	session_end(s);
-	disarm_event(s);
 	return err;
 }
 
@@ -375,7 +336,7 @@ int server_new(struct server **out, const struct policy *policy)
 	s->policy = policy;
 	s->denials = (struct log_limit) { .burst = PEER_BURST, .every_ms = PEER_EVERY_MS };
 	s->sessions = s->denials;
-	/* Room for every request, a cancellation of each, and our own poll. */
+	/* Room for every request and a cancellation of each. */
 	err = io_uring_queue_init_params(2 * MAX_REQUESTS, &s->uring, &p);
 	if (err) {
 		free(s);
