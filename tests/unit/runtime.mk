@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 # The unikernel image on the host, and a program to run it by hand.
-runtime_machine	:= $(addprefix tests/unit/,runtime_machine.c runtime_boot.c runtime_server.c)
-runtime_test-srcs	:= $(runtime_machine)
-
+runtime_machine	:= $(addprefix tests/unit/,runtime_machine.c runtime_hcall.c runtime_boot.c runtime_server.c)
+runtime_test-srcs	:= $(runtime_machine) tests/unit/runtime_lua.c
 runtime_test-libs	:= -lpthread
+runtime_remote_test-srcs := $(runtime_test-srcs)
+runtime_remote_test-libs := -lpthread
 runtime_calls_test-srcs	:= $(runtime_machine)
 runtime_calls_test-libs	:= -lpthread
 runtime_files_test-srcs	:= $(runtime_machine)
@@ -14,7 +15,7 @@ runtime_keeld_test-cflags := -Iipc/linux/keeld
 runtime_keeld_test-libs	:= -luring -lpthread
 runtime_heap_test-cflags := -Iunikernel-runtime/include -fno-builtin
 
-$(O)/tests/unit/runtime_test $(O)/tests/unit/runtime_files_test $(O)/tests/unit/runtime_keeld_test: | $(O)/images/lua.elf
+$(addprefix $(O)/tests/unit/runtime_,test remote_test files_test keeld_test): | $(O)/images/lua.elf
 
 # A C program on the runtime. Lua's image stands for all objects of the runtime and of musl.
 $(O)/unikernel/probe.elf: tests/unit/runtime_probe.c $(O)/unikernel/lua.debug tests/unit/runtime.mk

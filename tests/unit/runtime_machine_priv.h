@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * runtime_machine_priv.h - what the parts of the played machine share: runtime_machine.c (metakernel),
- * runtime_boot.c (image and page tables), runtime_server.c (the other end of the channel).
+ * runtime_hcall.c (its hypercalls), runtime_boot.c (image and page tables), runtime_server.c (the other end of the channel).
  */
 #ifndef RUNTIME_MACHINE_PRIV_H
 #define RUNTIME_MACHINE_PRIV_H
 
+#include <sys/user.h>
 #include "runtime_machine.h"
 
 #define PAGE		4096UL
@@ -68,6 +69,12 @@ int machine_prot(const struct boot *b, uint64_t va);
 /* The entry for va at level `last` (0: 4 KiB, 1: 2 MiB), or a 2 MiB one met above it; tables from *alloc. */
 uint64_t *machine_pte(struct machine *m, uint64_t va, int last, uint64_t *alloc);
 uint8_t *machine_at(struct machine *m, uint64_t va);
+
+/* Make the child do a system call of Linux, then put it back where it was. */
+long machine_inject(struct machine *m, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+		    uint64_t f);
+/* What the guest asks for with these registers; the result. */
+long machine_hypercall(struct machine *m, const struct user_regs_struct *r);
 
 void machine_event(struct machine *m, unsigned bit);
 void machine_change_state(struct machine *m, uint32_t clear, uint32_t set);
