@@ -91,6 +91,10 @@ $(rt_out)/libc/%.o: $(rt_deps) $(rt_dir)/musl/syscall_arch.h $(rt_dir)/musl/stdi
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(rt_musl_cflags) $(rt_dep_flags) -c -o $@ $(rt_out)/musl/src/$*
 
+# Assembly that nobody preprocesses tells no dependencies.
+$(filter %.s.o,$(rt_musl_objs)): $(rt_out)/libc/%.o: $(rt_out)/musl/src/%
+$(rt_out)/musl/src/%.s: $(rt_out)/sources ;
+
 $(rt_out)/libc/__stdio_read.c.o: $(rt_dir)/musl/__stdio_read.c $(rt_deps)
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(rt_musl_cflags) $(rt_dep_flags) -c -o $@ $<
