@@ -3,6 +3,7 @@
  * manifest_value.c - values of properties, checked as their rules say.
  */
 #include "boot/manifest_reader.h"
+#include "lib/visible.h"
 
 #include <string.h>
 
@@ -49,12 +50,12 @@ static bool file_ok(const char *s, size_t len)
 	return len && before != '/';
 }
 
+/* UTF-8 that controls no terminal: what is made visible only gets longer. */
 static bool text_ok(const char *s, size_t len)
 {
-	for (size_t i = 0; i < len; i++)
-		if (s[i] < 0x20 || s[i] > 0x7e)
-			return false;
-	return true;
+	static char shown[MANIFEST_CMDLINE_LEN];
+
+	return visible(shown, sizeof(shown), s, len) == len && !memchr(s, '\t', len);
 }
 
 /* Is the value exactly one zero-terminated string of min.. bytes that fits into `size` bytes? */

@@ -31,7 +31,7 @@ $(FUZZ_LIBFDT): $(FUZZ_OBJ)/libfdt/%.o: $(LIBFDT_READY)
 
 fuzz_obj = $(patsubst %,$(FUZZ_OBJ)/%.o,tests/fuzz/$(1)_fuzz tests/fuzz/corpus metakernel/boot/$(1) metakernel/boot/parse $(2))
 
-$(O)/tests/fuzz/manifest: $(call fuzz_obj,manifest,metakernel/boot/manifest_tree metakernel/boot/manifest_value) $(FUZZ_LIBFDT)
+$(O)/tests/fuzz/manifest: $(call fuzz_obj,manifest,metakernel/boot/manifest_tree metakernel/boot/manifest_value metakernel/lib/visible) $(FUZZ_LIBFDT)
 $(O)/tests/fuzz/bundle: $(call fuzz_obj,bundle)
 $(O)/tests/fuzz/elf: $(call fuzz_obj,elf)
 $(FUZZ_PROGRAMS): $(O)/tests/fuzz/%: $(O)/tests/fuzz/%.corpus/.made

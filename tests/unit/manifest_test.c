@@ -117,13 +117,15 @@ static void channels_may_be_missing(void **state)
 	free(fdt);
 }
 
+#define UTF8	"gr\303\274n \342\202\254 \360\237\214\261"
+
 static void every_allowed_character_is_accepted(void **state)
 {
 	static const char file[] = "AZaz09-_+/Z.z", name[] = "az09-_";
 	char *a = dts_replace(dts_good, "tests/probe.elf", file);
 	char *b = dts_replace(a, "probe {", "az09-_ {");
 	char *c = dts_replace(b, "client = \"probe\"", "client = \"az09-_\"");
-	char *text = dts_replace(c, "console=hvc0 quiet", " !#$%&'()*+,-./09:;<=>?@AZ[]^_`az{|}~");
+	char *text = dts_replace(c, "console=hvc0 quiet", " !#$%&'()*+,-./09:;<=>?@AZ[]^_`az{|}~ " UTF8);
 	size_t len;
 	void *fdt = dts_compile(text, "", &len);
 
@@ -132,7 +134,7 @@ static void every_allowed_character_is_accepted(void **state)
 		fail_msg("%s: %s: %s", e.node, e.prop, e.msg);
 	assert_string_equal(m.parts[2].image, file);
 	assert_string_equal(m.parts[2].name, name);
-	assert_string_equal(m.parts[0].cmdline, " !#$%&'()*+,-./09:;<=>?@AZ[]^_`az{|}~");
+	assert_string_equal(m.parts[0].cmdline, " !#$%&'()*+,-./09:;<=>?@AZ[]^_`az{|}~ " UTF8);
 	free(fdt);
 	free(text);
 	free(c);
@@ -241,6 +243,9 @@ static const struct refusal {
 	{ "initrd_list", "\"initramfs.cpio.gz\"", "\"a\", \"b\"", LINUX, "initrd", "not one string" },
 	{ "cmdline_with_control_character", "lua /boot", "lua\\n/boot", LUA, "cmdline", "character" },
 	{ "cmdline_with_high_character", "lua /boot", "lua\\xff/boot", LUA, "cmdline", "character" },
+	{ "cmdline_with_cut_character", "lua /boot", "lua \\xe2\\x82 /boot", LUA, "cmdline", "character" },
+	{ "cmdline_with_c1_control", "lua /boot", "lua \\xc2\\x9b/boot", LUA, "cmdline", "character" },
+	{ "cmdline_with_tab", "lua /boot", "lua\\t/boot", LUA, "cmdline", "character" },
 	{ "cmdline_number", "\"lua /boot/demo.lua\"", "<7 8>", LUA, "cmdline", "not one string" },
 	{ "console_too_long", "\"com1\"", "\"" X32 "\"", LINUX, "console", "too long" },
 	{ "console_with_odd_character", "\"com1\"", "\"COM1\"", LINUX, "console", "character" },

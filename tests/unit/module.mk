@@ -23,11 +23,11 @@ UNIT_LIBFDT	:= $(LIBFDT_SRCS:%.c=$(UNIT_OBJ)/libfdt/%.o)
 UNIT_NAMES	:= $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*_test.c))
 UNIT_TESTS	:= $(UNIT_NAMES:%=$(O)/tests/unit/%)
 
-manifest_test-srcs		:= $(addprefix metakernel/boot/,manifest.c manifest_tree.c manifest_value.c parse.c) tests/unit/dts.c
+manifest_test-srcs		:= $(addprefix metakernel/boot/,manifest.c manifest_tree.c manifest_value.c parse.c) metakernel/lib/visible.c tests/unit/dts.c
 manifest_test-objs		:= $(UNIT_LIBFDT)
 manifest_damaged_test-srcs	:= $(manifest_test-srcs)
 manifest_damaged_test-objs	:= $(UNIT_LIBFDT)
-manifest_mutate_test-srcs	:= $(addprefix metakernel/boot/,manifest.c manifest_tree.c manifest_value.c parse.c) tests/unit/dts.c
+manifest_mutate_test-srcs	:= $(addprefix metakernel/boot/,manifest.c manifest_tree.c manifest_value.c parse.c) metakernel/lib/visible.c tests/unit/dts.c
 manifest_mutate_test-objs	:= $(UNIT_LIBFDT)
 bundle_test-srcs		:= metakernel/boot/bundle.c metakernel/boot/parse.c
 elf_test-srcs			:= metakernel/boot/elf.c metakernel/boot/parse.c
