@@ -121,8 +121,38 @@ def test_attached_console_shows_lines_once(machine, tmp_path):
     linux.wait_prompt()
     linux.send("echo four | keelctl console -t 0 lua >/dev/null\r")	# nobody is attached any more
     settle(linux, r"\[lua\] <FOUR>")
-    assert re.findall(r"(.*)<(ONE|TWO|THREE|FOUR)>", log_text(linux)) == \
+    assert re.findall(r"(\[lua\] |)<(ONE|TWO|THREE|FOUR)>", log_text(linux)) == \
         [("", "ONE"), ("", "TWO"), ("", "THREE"), ("[lua] ", "FOUR")]
+
+
+def test_ctrl_c_reaches_a_running_script(machine, tmp_path):
+    """^C at the attached console is an error in a script that never looks at its input."""
+    linux = start(machine, tmp_path, 'io.read() print("busy") io.flush() '
+                                     'print(pcall(function() while true do end end)) print("on", 6 * 7)')
+    linux.send("keelctl console lua\r")
+    linux.expect("leaves")
+    linux.send("\r")
+    linux.expect("busy")
+    linux.send("\x03")
+    linux.expect("interrupted!")
+    linux.expect(r"on\s+42")
+    linux.send("\x1d")
+    linux.wait_prompt()
+
+
+def test_date_set_in_linux_reaches_the_peer(machine, tmp_path):
+    """Its wall clock is Linux's, also after that was set, forwards and back; what it measures with is not."""
+    linux = start(machine, tmp_path, """
+local file, begin, last = assert(io.open("/mnt/words.txt")), os.clock(), "2000"
+repeat
+	local year = os.date("%Y")
+	if year ~= last then print("year", year, os.clock() - begin < 1000) io.flush() end
+	last = year
+until year == "2031"
+""")
+    for year in ("2040", "2031"):
+        linux.shell(f"date -s '{year}-01-01 00:00:00'")
+        settle(linux, rf"year\s+{year}\s+true")
 
 
 def test_keeld_has_no_capabilities(machine, tmp_path):
