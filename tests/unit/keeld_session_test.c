@@ -180,38 +180,94 @@ static void a_dead_client_leaves_no_open_file(void **state)
 	client_attach();
 }
 
-static void a_reading_terminal_does_not_keep_a_session_alive(void **state)
+/* A new server whose policy grants a terminal: the other end of it, and its name. */
+static int grant_terminal(char name[64])
 {
-	char *data = keel_dc_ptr(&client, DATA);
-	int master = posix_openpt(O_RDWR | O_NOCTTY), file;
-	char name[64];
+	int master = posix_openpt(O_RDWR | O_NOCTTY);
 
-	(void)state;
 	assert_true(master >= 0 && !grantpt(master) && !unlockpt(master));
-	snprintf(name, sizeof(name), "%s", ptsname(master));
-	/* A second server would be needed for a new policy: restart this one. */
+	snprintf(name, 64, "%s", ptsname(master));
 	teardown(NULL);
 	setup(NULL);
 	policy_free(&policy);
 	policy_write("rw %s\nrw %s\n", root, name);
-	file = call(keel_dc_open(path_at(0, "", name + 1), KEEL_DC_O_RDWR, 0, 1));
+	return master;
+}
+
+/* The file number of that terminal, from which a read waits for a line; its completion says 9. */
+static int read_terminal(const char *name)
+{
+	int file = call(keel_dc_open(path_at(0, "", name + 1), KEEL_DC_O_RDWR, 0, 1));
+
 	assert_true(file >= 0);
-	submit(keel_dc_read(file, DATA, 16, 0, 9));	/* waits for a line that does not come */
+	submit(keel_dc_read(file, DATA, 16, 0, 9));
 	assert_int_equal(call(keel_dc_sqe(KEEL_OP_NOP, 0, 1)), 0);	/* others go on */
+	return file;
+}
+
+static void terminal_answers(int master)
+{
+	struct keel_cqe cqe;
+
+	assert_int_equal(write(master, "hey\n", 4), 4);
+	assert_int_equal(next(&cqe), 1);
+	assert_int_equal(cqe.user_data, 9);
+	assert_int_equal(cqe.res, 4);
+	assert_memory_equal(keel_dc_ptr(&client, DATA), "hey\n", 4);
+}
+
+static void a_reading_terminal_does_not_keep_a_session_alive(void **state)
+{
+	char name[64];
+	int master = grant_terminal(name);
+
+	(void)state;
+	read_terminal(name);
 	set_up(&chan.client_up, false);
 	set_up(&chan.client_up, true);
 	client_attach();
-	file = call(keel_dc_open(path_at(0, "", name + 1), KEEL_DC_O_RDWR, 0, 1));
-	submit(keel_dc_read(file, DATA, 16, 0, 9));
-	assert_int_equal(call(keel_dc_sqe(KEEL_OP_NOP, 0, 1)), 0);
-	assert_int_equal(write(master, "hey\n", 4), 4);
-	{
-		struct keel_cqe cqe;
+	read_terminal(name);
+	terminal_answers(master);
+	close(master);
+}
 
-		assert_int_equal(next(&cqe), 1);
-		assert_int_equal(cqe.res, 4);
-		assert_memory_equal(data, "hey\n", 4);
+/* What the kernel says of the process's io_uring: is anything polled in it? */
+static bool io_uring_polls(void)
+{
+	char path[64], target[64], text[4096] = "";
+	int fd, info;
+	ssize_t n;
+
+	for (fd = 3; fd < 1024; fd++) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		n = readlink(path, target, sizeof(target) - 1);
+		target[n > 0 ? n : 0] = '\0';
+		if (!strcmp(target, "anon_inode:[io_uring]"))
+			break;
 	}
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	do {		/* it says less while the ring is in use */
+		info = open(path, O_RDONLY);
+		n = read(info, text, sizeof(text) - 1);
+		close(info);
+		assert_in_range(n, 1, sizeof(text) - 1);
+		text[n] = '\0';
+	} while (!strstr(text, "PollList:"));
+	return strstr(strstr(text, "PollList:"), "op=") != NULL;
+}
+
+/* A poll of the channel that stays would be woken and armed again by each bell ever after. */
+static void nothing_is_polled_when_nothing_is_in_flight(void **state)
+{
+	char name[64];
+	int master = grant_terminal(name);
+
+	(void)state;
+	read_terminal(name);
+	while (!io_uring_polls())		/* the terminal */
+		poll(NULL, 0, 1);
+	terminal_answers(master);
+	assert_false(io_uring_polls());
 	close(master);
 }
 
@@ -281,6 +337,7 @@ int main(void)
 		T(a_restarted_client_finds_no_file_of_the_old_one),
 		T(a_dead_client_leaves_no_open_file),
 		T(a_reading_terminal_does_not_keep_a_session_alive),
+		T(nothing_is_polled_when_nothing_is_in_flight),
 		T(a_client_that_flips_its_side_fills_no_log),
 		T(denials_leave_room_in_the_log),
 		T(calls_ask_for_no_state),
