@@ -4,7 +4,12 @@
  * caller wants, and how much is only for the buffer. After a seek to a record that is not fetched.
  */
 #include "stdio_impl.h"
+#include <stddef.h>
 #include <sys/uio.h>
+#include "../include/rt/stream.h"
+
+_Static_assert(offsetof(FILE, rpos) == offsetof(struct rt_stream, rpos) &&
+	       offsetof(FILE, rend) == offsetof(struct rt_stream, rend), "rt/stream.h");
 
 long rt_read_some(int fd, const struct iovec *iov, int n, size_t need);
 

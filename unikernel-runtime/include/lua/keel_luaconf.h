@@ -23,6 +23,13 @@ extern int rt_max_c_calls;
 		return luaL_error(L, "no temporary file in '%s': %s (TMPDIR=DIR names another place)", \
 				  rt_tempdir(), strerror(e)); }
 
+/* Lines of files; there is no other thread to lock out. */
+#include <stdio.h>
+#include <rt/stream.h>
+#define l_getc(f)		rt_getc(f)
+#define l_lockfile(f)		((void)0)
+#define l_unlockfile(f)		((void)0)
+
 /* io.popen: no other programs here. */
 #define l_popen(L, c, m) \
 	((void)(c), (void)(m), luaL_error(L, "'popen' not supported"), (FILE *)0)
