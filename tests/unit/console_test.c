@@ -14,8 +14,7 @@
 
 #include "metakernel/lib/log.h"
 
-#define FIFO	16
-
+#define FIFO	16	/* bytes */
 struct partition parts[MAX_PARTS];
 unsigned int nparts;
 static struct manifest_part mans[MAX_PARTS];
