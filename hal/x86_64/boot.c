@@ -5,7 +5,8 @@
  *   0xffff800000000000 + pa   direct map, 2 MiB pages, NX; memory write-back, all else uncached.
  *                             A 2 MiB page that is partly memory is split into 4 KiB pages.
  *                             Below 4 GiB everything is mapped, above only what the memory map names.
- *   0xffffffff80100000        the image in 4 KiB pages: text R X, rodata R, data and bss R W;
+ *   0xffffffff80100000        the image in 4 KiB pages: text R X, rodata R, data and bss R W; what is used
+ *                             only once (__once_start) until the first partition runs;
  *                             the page under the boot stack is absent
  *   lower half                empty
  *
@@ -152,6 +153,10 @@ static uint64_t image_flags(vaddr_t va)
 {
 	if (va >= (vaddr_t)__text_start && va < (vaddr_t)__tramp_text_end)
 		return PTE_P;
+	if (va >= (vaddr_t)__once_start && va < (vaddr_t)__once_text_end)
+		return PTE_P;
+	if (va >= (vaddr_t)__once_text_end && va < (vaddr_t)__once_end)
+		return PTE_P | PTE_NX;
 	if (va >= (vaddr_t)__rodata_start && va < (vaddr_t)__rodata_end)
 		return PTE_P | PTE_NX;
 	if (va == (vaddr_t)hal_boot_stack_guard || va < (vaddr_t)__text_start)
@@ -182,6 +187,18 @@ static void remap_image(void)
 	for (unsigned int i = 0; i < TABLE_ENTRIES; i++)
 		if (boot_pd_image[i] & PTE_PS)
 			boot_pd_image[i] = 0;
+}
+
+void hal_once_over(void)
+{
+	for (vaddr_t va = (vaddr_t)__once_start; va < (vaddr_t)__once_end; va += PAGE_SIZE) {
+		uint64_t page = (va - HAL_IMAGE_BASE) >> PAGE_SHIFT;
+		uint64_t *pt = pa_to_va(boot_pd_image[page / TABLE_ENTRIES] & PTE_ADDR);
+
+		pt[page % TABLE_ENTRIES] = 0;
+		__builtin_memset(pa_to_va(page << PAGE_SHIFT), 0, PAGE_SIZE);
+	}
+	hal_write_cr3(hal_boot_cr3());
 }
 
 static void find_ram_end(struct boot_info *bi)

@@ -172,6 +172,10 @@ void load_linux(struct partition *p, const struct boot_info *bi, const void *bun
 	if (frames_claim(va_to_pa(bundle) >> PAGE_SHIFT, align_up(len, PAGE_SIZE) / PAGE_SIZE,
 			 FRAMES_MK, p->owner))
 		load_refuse("the bundle's memory is not as it should be");
+	/* And what is running here will be over: hal_once_over(). */
+	if (frames_claim(va_to_pa(__once_start) >> PAGE_SHIFT,
+			 (uint64_t)(__once_end - __once_start) >> PAGE_SHIFT, FRAMES_MK, p->owner))
+		load_refuse("the image's memory is not as it should be");
 	p->mem_bytes = frames_count(p->owner) * PAGE_SIZE;
 	e820_fill(bp, bi, p);
 	vcpu_reset(&p->vcpu, elf.start.cr3_pa);

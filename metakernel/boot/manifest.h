@@ -19,7 +19,7 @@ int manifest_parse(const void *fdt, size_t len, struct manifest *m, struct parse
 
 /*
  * shadow-pages is the most a partition gets. One with memory-rest gets what a machine of `ram_bytes` needs
- * (docs/decisions/008), if that is less.
+ * (docs/decisions/009), if that is less.
  */
 void manifest_size_pools(struct manifest *m, uint64_t ram_bytes);
 

@@ -29,7 +29,7 @@ static bool is_stack(uint64_t rbp)
 
 static bool is_text(uint64_t rip)
 {
-	return rip >= (uint64_t)__text_start && rip < (uint64_t)__tramp_text_end;
+	return rip >= (uint64_t)__once_start && rip < (uint64_t)__tramp_text_end;
 }
 
 void panic_backtrace(uint64_t rbp)

@@ -9,6 +9,7 @@
  * Context: interrupts off, except in idle(), which waits with `sti; hlt` and takes its interrupts
  *          through the metakernel's own IDT.
  */
+#include <hal/boot.h>
 #include <hal/cpu.h>
 #include <hal/irq.h>
 #include "mm/check.h"
@@ -245,5 +246,6 @@ void sched_start(void)
 			runq_push(&this_cpu->runq, &parts[i].vcpu.node);
 	sched_leave();
 	timer_rearm();
+	hal_once_over();
 	entry_start(sched_exit());
 }

@@ -9,6 +9,11 @@
 #include <elf.h>
 #include <setjmp.h>
 #undef PF_W	/* of segments; the page faults' is not used here */
+#include <hal/boot.h>
+#define ONCE	0x500000UL	/* what runs once, of the metakernel's image */
+#define __once_start	(unit_arena + ONCE)
+#define __once_end	(unit_arena + ONCE + 0x2000)
+extern char *unit_arena;
 #include "metakernel/boot/load_linux.c"
 #include "metakernel/lib/log.h"
 
@@ -74,6 +79,7 @@ static int start(void **state)
 	frames_init(frame_table, ARENA >> PAGE_SHIFT);
 	frames_add_ram(0, ARENA >> PAGE_SHIFT);
 	assert_int_equal(frames_claim(MK_AT >> PAGE_SHIFT, 1, FRAMES_FREE, FRAMES_MK), 0);
+	assert_int_equal(frames_claim(ONCE >> PAGE_SHIFT, 2, FRAMES_FREE, FRAMES_MK), 0);
 	assert_int_equal(frames_claim(BUNDLE >> PAGE_SHIFT, 1, FRAMES_FREE, FRAMES_MK), 0);
 	strcpy(man.name, "linux");
 	strcpy(man.cmdline, "console=hvc0");
@@ -136,6 +142,7 @@ static void a_good_image_is_loaded(void **state)
 	assert_true(load(0x200000, 0x2000));
 	assert_memory_equal(unit_arena + 0x200000, im.text, 64);
 	assert_string_equal(unit_arena + CMDLINE_PA, "console=hvc0 ");
+	assert_int_equal(frames_owner(ONCE >> PAGE_SHIFT), part.owner);
 }
 
 /* The last page of a segment that does not begin where a page does is looked at too. */

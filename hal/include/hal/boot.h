@@ -53,11 +53,18 @@ paddr_t hal_early_alloc(size_t npages);
 /* Pointer to [pa, pa + bytes) if the direct map has it, else NULL. For tables the firmware names. */
 const void *hal_phys_window(paddr_t pa, uint64_t bytes);
 
+/*
+ * Nothing between __once_start and __once_end is used again: zero it and take it out of the image's map. Whoever
+ * owns those frames has them from then on.
+ */
+void hal_once_over(void);
+
 /* The metakernel's root table (CR3 value). */
 paddr_t hal_boot_cr3(void);
 
 /* Set by the linker script. */
 extern char __image_start[], __image_end[];
+extern char __once_start[], __once_text_end[], __once_end[];	/* code, then read-only data */
 extern char __text_start[], __text_end[];
 extern char __tramp_text_start[], __tramp_text_end[];
 extern char __rodata_start[], __rodata_end[];
