@@ -30,12 +30,14 @@
 #include "lib/string.h"
 
 #define HCALL_BYTES	2		/* of `int $15` */
-#define HC_UNFINISHED	INT64_MIN	/* no result of any call: make it again */
 
-/* Of work in pieces, where -KEEL_EAGAIN is no result. */
-static int64_t unfinished(int err)
+/* Of work in pieces -KEEL_EAGAIN is no result: the call is made again, with the registers it was made with. */
+static int64_t finished(struct regs *r, int err)
 {
-	return err == -KEEL_EAGAIN ? HC_UNFINISHED : err;
+	if (err != -KEEL_EAGAIN)
+		return err;
+	r->rip -= HCALL_BYTES;
+	return (int64_t)r->rax;
 }
 
 static int64_t hc_abi_version(struct vcpu *v, struct regs *r)
@@ -259,7 +261,7 @@ static int64_t hc_cap_info(struct vcpu *v, struct regs *r)
 
 static int64_t hc_chan_offer(struct vcpu *v, struct regs *r)
 {
-	return unfinished(chan_offer(v->part, r->rdi, r->rsi, r->rdx));
+	return finished(r, chan_offer(v->part, r->rdi, r->rsi, r->rdx));
 }
 
 static int64_t hc_chan_state(struct vcpu *v, struct regs *r)
@@ -353,7 +355,7 @@ static int64_t hc_part_ctl(struct vcpu *v, struct regs *r)
 		part_end(p, KEEL_PART_DESTROYED, "ended by %s", v->part->man->name);
 		return 0;
 	case KEEL_CTL_RESTART:
-		return p == v->part ? -KEEL_EINVAL : unfinished(part_restart(p));
+		return p == v->part ? -KEEL_EINVAL : finished(r, part_restart(p));
 	case KEEL_CTL_ATTACH:
 	case KEEL_CTL_DETACH:
 		console_attach(p, r->rsi == KEEL_CTL_ATTACH);
@@ -443,7 +445,6 @@ void hcall_handle(struct vcpu *v, struct regs *r)
 {
 	uint64_t n = r->rax;
 	unsigned int what;
-	int64_t result;
 
 	if (n == KEEL_HC_FILL) {	/* by far the most frequent one */
 		r->rax = (uint64_t)hc_fill(v, r);
@@ -452,9 +453,5 @@ void hcall_handle(struct vcpu *v, struct regs *r)
 	what = n < KEEL_HC_NR ? counter[frames_clamp(n, KEEL_HC_NR)] : 0;
 	if (what != KEEL_STAT_NR)
 		stat_inc(v, what ? what : KEEL_STAT_HC_OTHER);
-	result = dispatch(v, r, n);
-	if (result == HC_UNFINISHED)
-		r->rip -= HCALL_BYTES;
-	else
-		r->rax = (uint64_t)result;
+	r->rax = (uint64_t)dispatch(v, r, n);
 }
