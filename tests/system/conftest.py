@@ -60,10 +60,10 @@ class Machine:
         Whole lines of other partitions and of the metakernel ("[lua] ...") are left out. They can also
         come in the middle of a line, so a test that has a peer talking should ask for the status.
         """
-        # "@" in quotes, so that the echo of the command line is not taken for the marks.
+        # "@" in quotes, so that the echo of the command line is not taken for the marks. Somebody's line may cut theirs.
         self.process.send(f"echo \"@\"begin; {command}; echo \"@\"done $?\r")
-        self.process.expect(r"@begin\s*\n", timeout=timeout)
-        self.process.expect(r"@done (\d+)\s*\n", timeout=timeout)
+        self.process.expect(r"@begin(?:\[[^\n]*)?\s*\n", timeout=timeout)
+        self.process.expect(r"@done (\d+)(?:\[[^\n]*)?\s*\n", timeout=timeout)
         self.status = int(self.process.match.group(1))
         lines = self.process.before.replace("\r", "").split("\n")
         self.process.expect(PROMPT, timeout=timeout)
