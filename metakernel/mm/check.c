@@ -405,6 +405,9 @@ int64_t check_hcall(struct vcpu *v, struct regs *r)
 		return hal_ioapic_read((unsigned int)r->rsi, (uint8_t)r->rdx);
 	case 15:
 		return (int64_t)metakernel_sum();
+	case 16:	/* the lines that come now are not one too many in this second */
+		v->part->log_second = 0;
+		return 0;
 	case 11: case 12: case 13:
 		plant(v, r->rdi - 11);
 		return 0;

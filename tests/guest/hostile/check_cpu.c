@@ -293,6 +293,7 @@ const char *check_external_vectors(void)
 
 	if (hcall(HC_DEBUG, 0, 0, 0) != 1)
 		return NULL;	/* not a debug build: nothing to ask for */
+	hcall(HC_DEBUG, 16, 0, 0);	/* the log names the first one, whatever it was told before */
 	for (i = 0; i < sizeof(vectors) && vectors[i] >= 15; i++)
 		for (j = 0; j < 4; j++) {
 			struct frame_case f = { user_va(u_flags), KEEL_CS_USER, 0x202, USER_STACK, KEEL_SS_USER, 0 };
