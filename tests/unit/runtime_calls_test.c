@@ -20,24 +20,15 @@ static char root[64];
 
 static int setup(void **state)
 {
-	char path[128];
-
 	(void)state;
-	strcpy(root, "/tmp/keel-runtime-XXXXXX");
-	if (!mkdtemp(root))
-		return -1;
 	umask(0);
-	snprintf(path, sizeof(path), "%s/mnt", root);
-	return mkdir(path, 0755);
+	return machine_root_make(root);
 }
 
 static int teardown(void **state)
 {
-	char cmd[128];
-
 	(void)state;
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", root);
-	return system(cmd);
+	return machine_root_remove(root);
 }
 
 static void put_file(const char *name, const char *text)

@@ -25,24 +25,17 @@ static char poke_path[128];		/* changed in place when the guest opens /mnt/poke 
 
 static int setup(void **state)
 {
-	char path[128];
+	int err = machine_root_make(root);
 
 	(void)state;
-	strcpy(root, "/tmp/keel-runtime-XXXXXX");
-	if (!mkdtemp(root))
-		return -1;
-	snprintf(path, sizeof(path), "%s/mnt", root);
 	snprintf(poke_path, sizeof(poke_path), "%s/mnt/big", root);
-	return mkdir(path, 0755);
+	return err;
 }
 
 static int teardown(void **state)
 {
-	char cmd[128];
-
 	(void)state;
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", root);
-	return system(cmd);
+	return machine_root_remove(root);
 }
 
 static void put_file(const char *name, char c, size_t bytes)

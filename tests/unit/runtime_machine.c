@@ -390,3 +390,22 @@ void machine_free(struct machine *m)
 	free(m->priv);
 	free(m);
 }
+
+int machine_root_make(char root[64])
+{
+	char path[128];
+
+	strcpy(root, "/tmp/keel-runtime-XXXXXX");
+	if (!mkdtemp(root))
+		return -1;
+	snprintf(path, sizeof(path), "%s/mnt", root);
+	return mkdir(path, 0755);
+}
+
+int machine_root_remove(const char *root)
+{
+	char cmd[128];
+
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", root);
+	return system(cmd);
+}

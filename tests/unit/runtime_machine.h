@@ -103,6 +103,10 @@ struct machine {
 /* NULL, or why this host cannot run a machine: tests then skip. */
 const char *machine_impossible(void);
 
+/* A directory for machine_config.root, with /mnt in it: 0, or -1; and away with it and all that is in it. */
+int machine_root_make(char root[64]);
+int machine_root_remove(const char *root);
+
 /* Runs to the end. The caller reads the result and calls machine_free. */
 struct machine *machine_run(const struct machine_config *cfg);
 void machine_free(struct machine *m);
