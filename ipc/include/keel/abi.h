@@ -77,7 +77,7 @@
 					 * also in vcpu_page.user_gs */
 #define KEEL_HC_SET_DESC	12	/* (GDT index 12..15, descriptor) */
 #define KEEL_HC_EOI		13	/* (): end of the newest level-triggered interrupt */
-#define KEEL_HC_IPI		14	/* (APIC id, vector) to a vCPU of the own partition */
+#define KEEL_HC_IPI		14	/* (APIC id, vector 0x20..0xff, or 2: NMI) to a vCPU of the own partition */
 #define KEEL_HC_TIMER		15	/* (deadline_tsc, 0 = off): one shot, sets KEEL_EV_TIMER */
 #define KEEL_HC_IOAPIC_READ	16	/* (index, register) -> value */
 #define KEEL_HC_IOAPIC_WRITE	17	/* (index, register, value): index by order in the MADT */
@@ -99,12 +99,24 @@
 					 * position after the bytes returned */
 #define KEEL_HC_SET_XCR0	30	/* (value): must be a subset of what the machine allows */
 #define KEEL_HC_FLUSH_FILL	31	/* (VA, #PF error code): drop VA, then FILL (COW in one entry) */
-#define KEEL_HC_VCPU_START	32	/* (APIC id, ...): -KEEL_ENOSYS in this version */
+#define KEEL_HC_VCPU_START	32	/* (APIC id, VA, cr3, value): start a vCPU of the own partition that is
+					 * off: RIP = VA (ring 1), RDI = value, vif 0, no stack; entry points and
+					 * IDT are the caller's, all else as after a partition's start */
 #define KEEL_HC_PCI_READ	33	/* (address, bytes 1|2|4) -> value: configuration space, filtered
 					 * as ports 0xcf8..0xcff. Address: bus << 16 | device << 11 |
 					 * function << 8 | register */
 #define KEEL_HC_PCI_WRITE	34	/* (address, bytes, value) */
-#define KEEL_HC_NR		35
+#define KEEL_HC_VCPU_STOP	35	/* (): the calling vCPU is off until it is started again; does not
+					 * return. The last one: as SHUTDOWN_EXIT */
+#define KEEL_HC_VCPU_STATE	36	/* (APIC id) -> KEEL_VCPU_*; -KEEL_EINVAL: there is no such vCPU */
+#define KEEL_HC_IPI_SET		37	/* (vector, set): IPI to each vCPU of the own partition in the set,
+					 * bit n: vcpu_id n; those that are off or do not exist are left out */
+#define KEEL_HC_FLUSH_SET	38	/* (set, KEEL_FLUSH_*, cr3, VA, npages<=512): on each vCPU of the set, the
+					 * caller too if named; lower half: of PCIDs whose table is cr3's. When it
+					 * returns all have dropped, or will before they run on */
+#define KEEL_HC_YIELD		39	/* (vcpu_id or -1): let others run; this vCPU of the own partition
+					 * first, if it is ready and waits for a CPU */
+#define KEEL_HC_NR		40
 
 /* KEEL_HC_SET_ENTRY: ring-1 entry points of the partition (VAs in its upper half). */
 #define KEEL_ENTRY_SYSCALL	0	/* SYSCALL from ring 3. RSP: landing area, RCX/R11 as the CPU
@@ -134,7 +146,13 @@
 #define KEEL_ENTRY_FIX_SKIP	9
 #define KEEL_ENTRY_FIX_IRET	10
 #define KEEL_ENTRY_BAD_IRET	11
-#define KEEL_ENTRY_NR		12
+/*
+ * Ring-1 code in [TEXT_BEGIN, TEXT_END) works on the vCPU page: an NMI-like event (IPI with vector 2), which
+ * virtual IF does not hold back, waits until RIP is elsewhere. Without TEXT_END it waits for virtual IF or ring 3.
+ */
+#define KEEL_ENTRY_TEXT_BEGIN	12
+#define KEEL_ENTRY_TEXT_END	13
+#define KEEL_ENTRY_NR		14
 
 #define KEEL_FLUSH_USER		0	/* all non-global entries of the current PCID */
 #define KEEL_FLUSH_ALL		1	/* everything, all PCIDs */
@@ -262,6 +280,9 @@
 #define KEEL_CHAN_CLIENT_UP	2
 #define KEEL_CHAN_WINDOW	4	/* a window has been given */
 
+#define KEEL_VCPU_OFF		0	/* result of KEEL_HC_VCPU_STATE */
+#define KEEL_VCPU_ON		1
+
 #define KEEL_PART_EMPTY		0	/* keel_part_info.state */
 #define KEEL_PART_RUNNING	1	/* some vCPU runs or can run */
 #define KEEL_PART_BLOCKED	2	/* all vCPUs wait for an event */
@@ -310,8 +331,11 @@ struct keel_vcpu_page {
 	uint64_t tsc_khz;	/* constant */
 	uint64_t wall_ns;	/* Unix time, ns, at TSC value wall_tsc (from the CMOS clock) */
 	uint64_t wall_tsc;
-	uint64_t apic_id;	/* of this vCPU */
-	uint64_t reserved2[450];
+	uint64_t apic_id;	/* of this vCPU: with devices that of its CPU, else vcpu_id */
+	uint64_t vcpu_id;	/* its number in the partition, 0 .. nvcpus - 1 */
+	uint64_t nvcpus;	/* how many the partition has, off ones too */
+	uint64_t steal_tsc;	/* ticks it was ready while others ran on its CPU */
+	uint64_t reserved2[447];
 	uint64_t landing[24];	/* stack for entry instructions before ring 1 loads its own RSP */
 };
 
