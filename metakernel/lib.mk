@@ -9,6 +9,8 @@ mklib-srcs := \
 	metakernel/lib/serial.c \
 	metakernel/lib/string.c \
 	metakernel/lib/visible.c
+# make DEBUG=1: the order of locks is checked.
+mklib-srcs += $(if $(DEBUG),metakernel/lib/lock.c)
 # make MEASURE=1: how long are interrupts off? (measure.h)
 mklib-srcs += $(if $(MEASURE),metakernel/lib/measure.c)
 mklib-objs := $(mklib-srcs:%.c=$(O)/%.o)
@@ -17,6 +19,6 @@ mklib-objs := $(mklib-srcs:%.c=$(O)/%.o)
 $(mklib-objs): $(O)/%.o: %.c $(MK_DEPS) metakernel/lib.mk
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(MK_CFLAGS) -fno-builtin -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(MK_CFLAGS) -fno-builtin $(MK_DEBUG) -MMD -MP -c -o $@ $<
 
 -include $(mklib-objs:.o=.d)

@@ -18,6 +18,7 @@
 #include "part/chan.h"
 #include "part/part.h"
 #include "part/peer.h"
+#include "run/cpu.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "lib/printf.h"
@@ -126,6 +127,9 @@ void load_all(const struct boot_info *bi, const void *bundle, size_t len)
 		load_refuse("the bundle has no system.dtb");
 	if (manifest_parse(dtb.data, dtb.size, &manifest, &e))
 		refuse(&e);
+	for (i = 0; i < manifest.nparts; i++)
+		if (!manifest_place(&manifest.parts[i], ncpus))
+			log_printf("/partitions/%s: vcpus: only %u CPUs are there\n", manifest.parts[i].name, ncpus);
 	manifest_size_pools(&manifest, frames_count(FRAMES_FREE) * PAGE_SIZE);
 	if (manifest_fits(&manifest, frames_count(FRAMES_FREE) * PAGE_SIZE, &e))
 		refuse(&e);
@@ -148,7 +152,6 @@ void load_all(const struct boot_info *bi, const void *bundle, size_t len)
 		if (parts[i].ones_pa)
 			ASSERT(!frames_claim(parts[i].ones_pa >> PAGE_SHIFT, 1, FRAMES_MK,
 					     parts[i].owner));
-		parts[i].vcpu.state = VCPU_READY;
-		parts[i].state = KEEL_PART_RUNNING;
+		part_start(&parts[i]);
 	}
 }

@@ -178,7 +178,7 @@ void load_linux(struct partition *p, const struct boot_info *bi, const void *bun
 		load_refuse("the image's memory is not as it should be");
 	p->mem_bytes = frames_count(p->owner) * PAGE_SIZE;
 	e820_fill(bp, bi, p);
-	vcpu_reset(&p->vcpu, elf.start.cr3_pa);
-	p->vcpu.regs->rip = elf.start.entry_va;
-	p->vcpu.regs->rsi = BOOT_PARAMS_PA;
+	vcpu_reset(p->vcpu, elf.start.cr3_pa);
+	p->vcpu->regs->rip = elf.start.entry_va;
+	p->vcpu->regs->rsi = BOOT_PARAMS_PA;
 }

@@ -101,6 +101,10 @@ static void cpu_bring_up(void)
 	entry_init_cpu(hole_pt, va_to_pa(cpu_page));
 	hal_write_dr7(0x400);
 	this_cpu->mk_cr3 = hal_boot_cr3();
+	this_cpu->lock = (struct lock)LOCK_INIT(LOCK_RUNQ);
+	this_cpu->armed_tsc = UINT64_MAX;
+	cpus[0] = (struct cpu *)cpu_page;
+	lock_ranks_start();
 }
 
 /* Who gets what is typed on the serial port: Linux, else the first partition. */

@@ -41,7 +41,7 @@ static const struct rule part_rules[] = {
 	{ "priority", P_U32, PART(priority), 0, MANIFEST_NPRIORITIES - 1, K_ALL, K_ALL },
 	{ "shadow-pages", P_U32, PART(shadow_pages), MANIFEST_MIN_SHADOW, MANIFEST_MAX_SHADOW,
 	  K_ALL, K_ALL },
-	{ "vcpus", P_U32, PART(vcpus), 1, 1, K_ALL, 0 },
+	{ "vcpus", P_U32, PART(vcpus), 1, MANIFEST_MAX_VCPUS, K_ALL, 0 },
 	{ "control", P_FLAG, PART(control), 0, 0, K_ALL, 0 },
 	{ "devices", P_FLAG, PART(devices), 0, 0, K_LINUX | K_TEST, K_LINUX },
 	{ "console", P_NAME, PART(console), 1, MANIFEST_CONSOLE_LEN, K_ALL, 0 },
@@ -180,7 +180,7 @@ static int read_partition(struct reader *r)
 		err = no_subnodes(r);
 	if (err)
 		return err;
-	if (!part->vcpus)
+	if (!part->vcpus && part->kind != MANIFEST_LINUX)
 		part->vcpus = 1;
 	m->nparts++;
 	return 0;
@@ -351,15 +351,27 @@ static bool take(uint64_t *left, uint64_t bytes)
 	return true;
 }
 
+bool manifest_place(struct manifest_part *p, unsigned int ncpus)
+{
+	bool fits = !p->devices || p->vcpus <= ncpus;
+
+	if (!p->vcpus || !fits)
+		p->vcpus = ncpus;
+	return fits;
+}
+
 void manifest_size_pools(struct manifest *m, uint64_t ram_bytes)
 {
-	uint64_t pages = ram_bytes / POOL_RAM_BYTES * POOL_RAM_PAGES;
+	uint64_t all = ram_bytes / POOL_RAM_BYTES * POOL_RAM_PAGES;
 
-	if (pages < POOL_LEAST)
-		pages = POOL_LEAST;
-	for (struct manifest_part *p = m->parts; p < m->parts + m->nparts; p++)
+	for (struct manifest_part *p = m->parts; p < m->parts + m->nparts; p++) {
+		uint64_t pages = all / p->vcpus;
+
+		if (pages < POOL_LEAST)
+			pages = POOL_LEAST;
 		if (p->mem_rest && p->shadow_pages > pages)
 			p->shadow_pages = (uint32_t)pages;
+	}
 }
 
 int manifest_fits(const struct manifest *m, uint64_t pool_bytes, struct parse_error *e)
@@ -368,7 +380,7 @@ int manifest_fits(const struct manifest *m, uint64_t pool_bytes, struct parse_er
 	uint64_t left = pool_bytes;
 
 	for (const struct manifest_part *p = m->parts; p < m->parts + m->nparts; p++) {
-		uint64_t shadow = (uint64_t)p->shadow_pages * MANIFEST_PAGE;
+		uint64_t shadow = (uint64_t)p->shadow_pages * p->vcpus * MANIFEST_PAGE;
 
 		if (!take(&left, p->mem_bytes))
 			return too_much(e, p, "memory", p->mem_bytes, left);

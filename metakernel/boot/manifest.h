@@ -18,8 +18,14 @@
 int manifest_parse(const void *fdt, size_t len, struct manifest *m, struct parse_error *e);
 
 /*
- * shadow-pages is the most a partition gets. One with memory-rest gets what a machine of `ram_bytes` needs
- * (docs/decisions/009), if that is less.
+ * How many vCPUs a partition has on a machine of so many CPUs: what it says, else one on each. False: it holds the
+ * devices and wanted more than there are CPUs; it gets as many as there are.
+ */
+bool manifest_place(struct manifest_part *p, unsigned int ncpus);
+
+/*
+ * shadow-pages is the most a vCPU gets. One of a partition with memory-rest gets its share of what a machine of
+ * `ram_bytes` needs (docs/decisions/009), if that is less. After manifest_place().
  */
 void manifest_size_pools(struct manifest *m, uint64_t ram_bytes);
 

@@ -182,10 +182,8 @@ static bool is_config(uint16_t port, unsigned int size)
 	       !(port == 0xcf9 && size == 1);
 }
 
-uint32_t emul_port_in(struct vcpu *v, uint16_t port, unsigned int size)
+static uint32_t port_in(const struct vcpu *v, uint16_t port, unsigned int size)
 {
-	if (!v->part->man->devices)
-		return 0xffffffff;	/* what an empty bus reads */
 	if (is_config(port, size))
 		return pci_port_in(port, size);
 	if (!port_open(v, port_class(port, port + size - 1)))
@@ -197,14 +195,24 @@ uint32_t emul_port_in(struct vcpu *v, uint16_t port, unsigned int size)
 	}
 }
 
-void emul_port_out(struct vcpu *v, uint16_t port, unsigned int size, uint32_t value)
+uint32_t emul_port_in(struct vcpu *v, uint16_t port, unsigned int size)
+{
+	uint32_t value;
+
+	if (!v->part->man->devices)
+		return 0xffffffff;	/* what an empty bus reads */
+	lock_take(&ports_lock);
+	value = port_in(v, port, size);
+	lock_release(&ports_lock);
+	return value;
+}
+
+static void port_out(struct vcpu *v, uint16_t port, unsigned int size, uint32_t value)
 {
 	static bool said;
 	enum port_class class = port_class(port, port + size - 1);
 	uint32_t asleep = sleep_bits(port, size);
 
-	if (!v->part->man->devices)
-		return;
 	if (is_config(port, size)) {
 		pci_port_out(v, port, size, value);
 		return;
@@ -224,4 +232,13 @@ void emul_port_out(struct vcpu *v, uint16_t port, unsigned int size, uint32_t va
 	case 2: hal_outw(port, (uint16_t)value); break;
 	default: hal_outl(port, value); break;
 	}
+}
+
+void emul_port_out(struct vcpu *v, uint16_t port, unsigned int size, uint32_t value)
+{
+	if (!v->part->man->devices)
+		return;
+	lock_take(&ports_lock);
+	port_out(v, port, size, value);
+	lock_release(&ports_lock);
 }

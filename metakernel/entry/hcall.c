@@ -29,15 +29,10 @@
 #include "lib/measure.h"
 #include "lib/string.h"
 
-#define HCALL_BYTES	2		/* of `int $15` */
-
 /* Of work in pieces -KEEL_EAGAIN is no result: the call is made again, with the registers it was made with. */
 static int64_t finished(struct regs *r, int err)
 {
-	if (err != -KEEL_EAGAIN)
-		return err;
-	r->rip -= HCALL_BYTES;
-	return (int64_t)r->rax;
+	return err == -KEEL_EAGAIN ? hcall_again(r, r->rax) : err;
 }
 
 static int64_t hc_abi_version(struct vcpu *v, struct regs *r)
@@ -167,14 +162,6 @@ static int64_t hc_eoi(struct vcpu *v, struct regs *r)
 	return irq_eoi(v);
 }
 
-static int64_t hc_ipi(struct vcpu *v, struct regs *r)
-{
-	if (r->rdi != v->vp->apic_id || r->rsi < 0x20 || r->rsi > 0xff)
-		return -KEEL_EINVAL;
-	event_vector(v, (unsigned int)r->rsi);
-	return 0;
-}
-
 static int64_t hc_timer(struct vcpu *v, struct regs *r)
 {
 	stat_inc(v, KEEL_STAT_TIMER);
@@ -197,15 +184,19 @@ static int64_t hc_pci(struct vcpu *v, struct regs *r)
 {
 	uint32_t address = (uint32_t)r->rdi;
 	unsigned int size = (unsigned int)r->rsi;
+	int64_t value = 0;
 
 	if (!v->part->man->devices)
 		return -KEEL_EPERM;
 	if (!pci_access_ok(r->rdi, r->rsi))
 		return -KEEL_EINVAL;
+	lock_take(&ports_lock);
 	if (r->rax == KEEL_HC_PCI_READ)
-		return pci_read(address, size) & (int64_t)(~0UL >> (64 - 8 * size));
-	pci_write(v, address, size, (uint32_t)r->rdx);
-	return 0;
+		value = pci_read(address, size) & (int64_t)(~0UL >> (64 - 8 * size));
+	else
+		pci_write(v, address, size, (uint32_t)r->rdx);
+	lock_release(&ports_lock);
+	return value;
 }
 
 static int64_t hc_shutdown(struct vcpu *v, struct regs *r)
@@ -316,8 +307,7 @@ static int64_t hc_part_stats(struct vcpu *v, struct regs *r)
 		return err;
 	if (!st)
 		return -KEEL_EFAULT;
-	memset(st, 0, sizeof(*st));
-	memcpy(st->count, p->stats, sizeof(st->count));
+	part_fill_stats(p, st);
 	return 0;
 }
 
@@ -421,10 +411,16 @@ static int64_t dispatch(struct vcpu *v, struct regs *r, uint64_t n)
 	case KEEL_HC_FLUSH_FILL: return hc_flush_fill(v, r);
 	case KEEL_HC_PCI_READ:
 	case KEEL_HC_PCI_WRITE: return hc_pci(v, r);
+	case KEEL_HC_VCPU_START: return hc_vcpu_start(v, r);
+	case KEEL_HC_VCPU_STOP: part_vcpu_stop(v); return 0;
+	case KEEL_HC_VCPU_STATE: return hc_vcpu_state(v, r);
+	case KEEL_HC_IPI_SET: return hc_ipi_set(v, r);
+	case KEEL_HC_FLUSH_SET: return hc_flush_set(v, r);
+	case KEEL_HC_YIELD: return hc_yield(v, r);
 	case HC_DEBUG: return check_hcall(v, r);
 	case HC_MEASURE: return measure_hcall(r->rdi);
 	}
-	return -KEEL_ENOSYS;
+	return n <= INT64_MAX && (n & 0xff) == KEEL_HC_FLUSH_SET ? hc_flush_wait(v, r) : -KEEL_ENOSYS;
 }
 
 /* Calls with a counter of their own; the rest is "hc_other". */
@@ -439,6 +435,7 @@ static const uint8_t counter[KEEL_HC_NR] = {
 	[KEEL_HC_SET_DESC] = KEEL_STAT_NR,
 	[KEEL_HC_TIMER] = KEEL_STAT_NR,
 	[KEEL_HC_CHAN_KICK] = KEEL_STAT_NR,
+	[KEEL_HC_FLUSH_SET] = KEEL_STAT_NR,
 };
 
 void hcall_handle(struct vcpu *v, struct regs *r)

@@ -9,4 +9,20 @@
 
 void hcall_handle(struct vcpu *v, struct regs *r);
 
+/* The hypercall is made again, with `rax` for its number. -> what to put there */
+static inline int64_t hcall_again(struct regs *r, uint64_t rax)
+{
+	r->rip -= 2;		/* of `int $15` */
+	return (int64_t)rax;
+}
+
+/* Calls between vCPUs (hcall_vcpu.c). */
+int64_t hc_vcpu_start(struct vcpu *v, struct regs *r);
+int64_t hc_vcpu_state(struct vcpu *v, struct regs *r);
+int64_t hc_ipi(struct vcpu *v, struct regs *r);
+int64_t hc_ipi_set(struct vcpu *v, struct regs *r);
+int64_t hc_flush_set(struct vcpu *v, struct regs *r);
+int64_t hc_flush_wait(struct vcpu *v, struct regs *r);	/* a FLUSH_SET that goes on waiting */
+int64_t hc_yield(struct vcpu *v, struct regs *r);
+
 #endif

@@ -17,6 +17,7 @@
  *
  * Owns:       ports 0xcf8..0xcff and the partition's CONFIG_ADDRESS. One partition holds the devices
  *             (the manifest says so), hence one set of variables.
+ * Locks:      LOCK_PORTS (ports_lock), the caller's: all ports, and both calls for configuration space.
  * Invariants: a function whose decoding the partition turned on has each BAR in a window of mm/leaf.h,
  *             in ports nobody else needs, or at 0, where reset leaves it.
  * Trusts:     the functions' own answers. Only mechanism #1: 256 bytes a function; #2 is not passed on.
@@ -35,6 +36,7 @@
 #define BAR_WIDE	0x4U
 #define ROM_ENABLE	0x1U
 
+struct lock ports_lock = LOCK_INIT(LOCK_PORTS);
 static uint32_t config_address;		/* as the partition wrote it */
 static struct { uint32_t function, bars; } sizing;	/* BARs that hold ones, as far as it knows */
 

@@ -5,7 +5,10 @@
 #ifndef METAKERNEL_ENTRY_PCI_H
 #define METAKERNEL_ENTRY_PCI_H
 
+#include "lib/lock.h"
 #include "run/vcpu.h"
+
+extern struct lock ports_lock;
 
 /* Registers of every function (PCI 3.0, 6.1), and of PCI-PCI bridges (PCI-PCI bridge 1.2, 3.2). */
 #define PCI_ID			0x00

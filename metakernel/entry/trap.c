@@ -51,7 +51,7 @@ static void trap_pf(struct vcpu *v, struct regs *r)
 			log_printf("%s: access to a frame it does not own, va %#lx, rip %#lx\n",
 				   v->part->man->name, va, r->rip);
 		if (!v->entry[KEEL_ENTRY_EVENT_KERNEL]) {
-			part_fault(v->part, r, va, "access to memory that is not its own");
+			part_fault(v, r, va, "access to memory that is not its own");
 			return;
 		}
 		/* As a page fault Linux would find its entry in order and retry for ever. */
@@ -62,7 +62,7 @@ static void trap_pf(struct vcpu *v, struct regs *r)
 		break;
 	case MMU_GUEST:
 		if (!v->entry[KEEL_ENTRY_EVENT_KERNEL]) {
-			part_fault(v->part, r, va, "page fault");
+			part_fault(v, r, va, "page fault");
 			return;
 		}
 		break;
@@ -138,7 +138,7 @@ static void trap_exception(struct vcpu *v, struct regs *r)
 			"SIMD error",
 		};
 
-		part_fault(v->part, r, 0, vector < 20 ? names[vector] : "exception");
+		part_fault(v, r, 0, vector < 20 ? names[vector] : "exception");
 		return;
 	}
 	event_exception(v, r, vector, has_error ? r->error : EV_NO_ERROR);
@@ -192,8 +192,10 @@ uint64_t trap_handle(struct regs *pushed)
 /* A trap while the metakernel itself runs. */
 void mk_trap_handle(struct regs *r)
 {
-	if (r->vector == 2)
+	if (r->vector == 2) {
+		cpu_called();	/* to stop; else it is nobody's */
 		return;
+	}
 	/* Below 0x20 it is an interrupt only if the APIC says so (a device can be told any vector). */
 	if (this_cpu->idle && (r->vector >= 0x20 || hal_apic_in_service((uint8_t)r->vector))) {
 		measure_enter(r->vector);

@@ -5,8 +5,10 @@
  * Positions are absolute byte counts and never wrap, so a reader that fell behind can tell. The ring is
  * also the source of what the serial port shows of it.
  *
- * Context: interrupts off, one CPU at a time.
+ * Locks:   LOCK_OUT (serial_lock), taken here.
+ * Context: interrupts off.
  */
+#include "lock.h"
 #include "log.h"
 #include "printf.h"
 #include "serial.h"
@@ -22,8 +24,11 @@ static struct serial_source echo;
 
 static void log_write(const char *s, size_t len)
 {
-	size_t at = end_pos & (LOG_BYTES - 1), run = len < LOG_BYTES - at ? len : LOG_BYTES - at;
+	size_t at, run;
 
+	lock_take(&serial_lock);
+	at = end_pos & (LOG_BYTES - 1);
+	run = len < LOG_BYTES - at ? len : LOG_BYTES - at;
 	if (!echo.ring)
 		serial_attach(&echo, SERIAL_LOG, "keel", ring, LOG_BYTES);
 	memcpy(ring + at, s, run);
@@ -31,6 +36,7 @@ static void log_write(const char *s, size_t len)
 	end_pos += len;
 	serial_put(&echo, (uint32_t)len);
 	serial_send();
+	lock_release(&serial_lock);
 }
 
 void log_vprintf(const char *fmt, va_list ap)
@@ -65,10 +71,12 @@ uint64_t log_end(void)
 
 size_t log_read(char *buf, size_t len, uint64_t *pos)
 {
-	uint64_t oldest = end_pos > LOG_BYTES ? end_pos - LOG_BYTES : 0;
-	uint64_t from = *pos < oldest ? oldest : *pos;
+	uint64_t oldest, from;
 	size_t n, at, run;
 
+	lock_take(&serial_lock);
+	oldest = end_pos > LOG_BYTES ? end_pos - LOG_BYTES : 0;
+	from = *pos < oldest ? oldest : *pos;
 	if (from > end_pos)
 		from = end_pos;
 	n = end_pos - from < len ? (size_t)(end_pos - from) : len;
@@ -77,5 +85,6 @@ size_t log_read(char *buf, size_t len, uint64_t *pos)
 	memcpy(buf, ring + at, run);
 	memcpy(buf + run, ring, n - run);
 	*pos = from + n;
+	lock_release(&serial_lock);
 	return n;
 }

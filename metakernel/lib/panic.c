@@ -7,12 +7,12 @@
  */
 #include <hal/boot.h>
 #include <hal/cpu.h>
+#include <hal/hooks.h>
 #include <hal/irq.h>
 #include <hal/power.h>
 #include "log.h"
 #include "panic.h"
 #include "printf.h"
-#include "serial.h"
 
 #define BACKTRACE_MAX	24
 #define STACK_SPAN	0x10000		/* frames farther apart than this are not one stack */
@@ -60,20 +60,23 @@ static void print_regs(const struct panic_regs *r)
 
 void panic_at(const char *file, int line, const struct panic_regs *regs, const char *fmt, ...)
 {
-	static bool entered;
+	static uint32_t by;	/* APIC id + 1 of the CPU that came first */
 	static char text[256];
+	uint32_t self = hal_apic_id() + 1, first = 0;
 	va_list ap;
 
 	hal_cli();
-	if (entered)
+	if (!__atomic_compare_exchange_n(&by, &first, self, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+		while (first != self)
+			hal_hlt();
 		hal_exit(HAL_EXIT_PANIC);
-	entered = true;
-	serial_finish();	/* what was said before; the rest is said at once */
+	}
+	keel_last_words();	/* the others stop; what was said before goes out, the rest is said at once */
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	log_printf("panic: %s\n", text);
-	log_printf("  at %s:%d, cpu %u, build %s\n", file, line, hal_cpu()->apic_id, hal_build_id());
+	log_printf("  at %s:%d, cpu %u, build %s\n", file, line, self - 1, hal_build_id());
 	if (regs) {
 		print_regs(regs);
 		if (is_text(regs->rip))

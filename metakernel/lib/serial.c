@@ -11,12 +11,12 @@
  * turns stay where they are, so that one that writes on and on neither delays the others nor gets nothing,
  * and the next turn begins with "[name] N bytes lost".
  *
- * Context:    interrupts off, one CPU at a time.
+ * Locks:      LOCK_OUT, the caller's, but for serial_finish(), which takes it.
+ * Context:    interrupts off.
  * Invariants: a source has at most SERIAL_PIECES pieces and turns, and never fewer turns than pieces. What
  *             serial_send() sends is at most one load of the port's FIFO, what an interrupt does DRAIN_LOADS.
  */
 #include <hal/console.h>
-#include <hal/hooks.h>
 #include "printf.h"
 #include "serial.h"
 #include "string.h"
@@ -36,6 +36,8 @@ static uint32_t order_head, order_tail;
 static char out[MARK_MAX + SERIAL_NAME_MAX + 8 + SERIAL_LINE_MAX * VISIBLE_MAX];
 static size_t out_len, out_at;
 static bool started;
+
+struct lock serial_lock = LOCK_INIT(LOCK_OUT);
 
 _Static_assert(sizeof(out) >= MARK_MAX + 514, "a line of the log fits");
 
@@ -243,6 +245,11 @@ void serial_start(void)
 	run(1);
 }
 
+void serial_break_lock(void)
+{
+	serial_lock = (struct lock)LOCK_INIT(LOCK_OUT);
+}
+
 void serial_finish(void)
 {
 	static bool finishing;
@@ -250,13 +257,10 @@ void serial_finish(void)
 	if (finishing)
 		return;		/* a fault while flushing: enough */
 	finishing = true;
+	lock_take(&serial_lock);
 	started = false;
 	hal_console_want_room(false);
 	flush();
+	lock_release(&serial_lock);
 	finishing = false;
-}
-
-void keel_last_words(void)
-{
-	serial_finish();
 }

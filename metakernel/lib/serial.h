@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "lib/lock.h"
 
 #define SERIAL_PIECES	128	/* of one source that may wait; a power of two */
 #define SERIAL_SOURCES	16	/* a power of two */
@@ -63,6 +64,11 @@ void serial_drain(void);
 
 /* From now on an interrupt says when there is room, and nothing waits. */
 void serial_start(void);
+
+extern struct lock serial_lock;		/* LOCK_OUT: held by who calls anything here but serial_finish() */
+
+/* The other CPUs have been stopped, wherever they were: whatever they held counts for nothing. */
+void serial_break_lock(void);
 
 /* The end is near: send everything, waiting (bounded), and wait from now on. */
 void serial_finish(void);

@@ -26,6 +26,7 @@
 #include "run/cpu.h"
 #include "run/event.h"
 #include "run/vcpu.h"
+#include "lib/lock.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "lib/string.h"
@@ -56,7 +57,7 @@ static void __noreturn bad(const struct vcpu *v, vaddr_t va, uint64_t e, const c
 /* A page of the pool, met for the first time. */
 static uint32_t visit(const struct vcpu *v, const uint64_t *table, vaddr_t va)
 {
-	const struct shadow_pool *s = &v->part->pool;
+	const struct shadow_pool *s = &v->pool;
 	uint64_t at = (uint64_t)table, base = (uint64_t)s->page, i = (at - base) / PAGE_SIZE;
 
 	REQUIRE(at >= base && i < s->npages && !(at & PAGE_MASK), v, va, at);
@@ -71,14 +72,14 @@ static uint32_t visit_table(const struct vcpu *v, const uint64_t *table, vaddr_t
 {
 	uint32_t page = visit(v, table, va);
 
-	REQUIRE(v->part->pool.meta[page].level == level, v, va, (uint64_t)table);
+	REQUIRE(v->pool.meta[page].level == level, v, va, (uint64_t)table);
 	return page;
 }
 
 static void check_groups(const struct vcpu *v, uint32_t page, unsigned int i, vaddr_t va, uint64_t e)
 {
 	/* an entry outside the noted lines would survive the table's next use */
-	REQUIRE(!e || (v->part->pool.meta[page].groups & 1UL << (i / 8)), v, va, e);
+	REQUIRE(!e || (v->pool.meta[page].groups & 1UL << (i / 8)), v, va, e);
 }
 
 static void check_frame(const struct vcpu *v, vaddr_t va, uint64_t e, paddr_t pa)
@@ -249,7 +250,7 @@ static uint64_t check_kernel_half(const struct vcpu *v)
 
 static void check_unused(const struct vcpu *v, uint32_t i, unsigned int level)
 {
-	const struct shadow_pool *s = &v->part->pool;
+	const struct shadow_pool *s = &v->pool;
 	unsigned int j;
 
 	REQUIRE(s->meta[i].level == level, v, 0, i);
@@ -271,7 +272,7 @@ static void check_dropped(const struct vcpu *v, const uint64_t *table, unsigned 
 /* After all live tables have been visited: the rest of the pool, each page in one place. */
 static void check_pool(const struct vcpu *v)
 {
-	const struct shadow_pool *s = &v->part->pool;
+	const struct shadow_pool *s = &v->pool;
 	uint32_t i, nlive = nseen, nlisted = 0;
 
 	for (i = s->free_head; i != NO_PAGE; i = s->meta[i].next, nlisted++) {
@@ -289,9 +290,11 @@ static void check_pool(const struct vcpu *v)
 
 uint64_t mmu_check(const struct vcpu *v)
 {
+	static struct lock lock = LOCK_INIT(LOCK_CHECK);
 	uint64_t leaves;
 	unsigned int n;
 
+	lock_take(&lock);
 	memset(seen, 0, sizeof(seen));
 	nseen = 0;
 	nchecks++;
@@ -302,6 +305,7 @@ uint64_t mmu_check(const struct vcpu *v)
 			leaves += check_root(v, v->root[n].l4);
 	REQUIRE(v->root[v->cur].l4, v, 0, v->cur);
 	check_pool(v);
+	lock_release(&lock);
 	return leaves;
 }
 
@@ -330,7 +334,7 @@ static void plant(struct vcpu *v, uint64_t what)
 	case 0:		/* a writable leaf on a frame of the metakernel */
 		mmu_flush_all(v);
 		v->kl2[0] = 0x200000 | LEAF_BITS | PTE_PS;
-		v->part->pool.meta[((uint64_t)v->kl2 - (uint64_t)v->part->pool.page) / PAGE_SIZE].groups |= 1;
+		v->pool.meta[((uint64_t)v->kl2 - (uint64_t)v->pool.page) / PAGE_SIZE].groups |= 1;
 		break;
 	case 1:		/* a global hole */
 		v->hole_pt[(KEEL_VCPU_VA >> PAGE_SHIFT) & 511] |= PTE_G;

@@ -4,9 +4,10 @@
  *
  * Invariants: a frame cannot change owner before mmu_flush_all() (I3). The hole's tables are never
  *             dropped.
- * Context:    one CPU. Every change is made under the metakernel's CR3 and the way back loads CR3
- *             without PCID, which flushes all non-global translations: freed tables are safe to
- *             reuse at once (rule 18). With hardware PCIDs this needs epochs.
+ * Locks:      none: called by the CPU that has the vCPU, or before or after anybody has it.
+ * Context:    every change is made under the metakernel's CR3 and the way back loads CR3 without PCID, which
+ *             flushes all non-global translations. No other CPU walks these tables, so freed ones
+ *             are safe to reuse at once (rule 18). With hardware PCIDs this needs epochs.
  */
 #include "part/part.h"
 #include "mm/flush.h"
@@ -27,7 +28,7 @@
 
 static void drop_user(struct vcpu *v, struct shadow_root *r)
 {
-	struct shadow_pool *s = &v->part->pool;
+	struct shadow_pool *s = &v->pool;
 	uint64_t g;
 	unsigned int i;
 
@@ -57,7 +58,7 @@ static void drop_entries(struct shadow_pool *s, uint64_t *table)
 
 void mmu_drop_kernel(struct vcpu *v)
 {
-	struct shadow_pool *s = &v->part->pool;
+	struct shadow_pool *s = &v->pool;
 	unsigned int i, n;
 	uint64_t g;
 
@@ -74,7 +75,7 @@ void mmu_drop_kernel(struct vcpu *v)
 /* The user halves of all roots: of the one in use its entries, the others go whole. */
 static void drop_users(struct vcpu *v)
 {
-	struct shadow_pool *s = &v->part->pool;
+	struct shadow_pool *s = &v->pool;
 	unsigned int n;
 
 	s->last.tag = NO_TAG;
@@ -97,7 +98,7 @@ void mmu_flush_all(struct vcpu *v)
 void mmu_age(struct vcpu *v)
 {
 	drop_users(v);
-	pool_sweep(&v->part->pool, SWEEP_TABLES);
+	pool_sweep(&v->pool, SWEEP_TABLES);
 }
 
 /* ---- Re-reading and flushing ---------------------------------------------------------------------- */
@@ -112,7 +113,7 @@ static bool resync_spend(unsigned int *left, unsigned int n)
 /* Re-read the guest table behind a shadow L1; entries that vanished or lost A go. */
 static void resync_l1(struct vcpu *v, uint64_t *l1, paddr_t guest_pa, uint64_t upper, unsigned int *left)
 {
-	struct shadow_pool *s = &v->part->pool;
+	struct shadow_pool *s = &v->pool;
 	const struct partition *p = v->part;
 	const uint64_t *guest = pa_to_va(guest_pa);
 	struct leaf_rule rule = leaf_rule(upper);
@@ -144,7 +145,7 @@ static paddr_t guest_next(const struct vcpu *v, paddr_t table, unsigned int i, u
 
 static void resync_l2(struct vcpu *v, uint64_t *l2, paddr_t guest_pa, uint64_t upper, unsigned int *left)
 {
-	struct shadow_pool *s = &v->part->pool;
+	struct shadow_pool *s = &v->pool;
 	unsigned int i;
 	uint64_t g;
 
@@ -169,7 +170,7 @@ static void resync_l2(struct vcpu *v, uint64_t *l2, paddr_t guest_pa, uint64_t u
 
 static void resync_l3(struct vcpu *v, uint64_t *l3, paddr_t guest_pa, uint64_t upper, unsigned int *left)
 {
-	struct shadow_pool *s = &v->part->pool;
+	struct shadow_pool *s = &v->pool;
 	unsigned int i;
 	uint64_t g;
 
@@ -196,7 +197,7 @@ static void resync_l3(struct vcpu *v, uint64_t *l3, paddr_t guest_pa, uint64_t u
  */
 static void resync_user(struct vcpu *v, struct shadow_root *r)
 {
-	struct shadow_pool *s = &v->part->pool;
+	struct shadow_pool *s = &v->pool;
 	paddr_t pgd = r->pgd & PTE_ADDR;
 	unsigned int i, left = RESYNC_ENTRIES;
 	uint64_t g;
@@ -231,7 +232,7 @@ void mmu_refresh_user(struct vcpu *v, struct shadow_root *r, uint64_t pgd)
 
 void mmu_flush_user(struct vcpu *v)
 {
-	v->part->pool.last.tag = NO_TAG;
+	v->pool.last.tag = NO_TAG;
 	mmu_refresh_user(v, &v->root[v->cur], v->cr3 & PTE_ADDR);
 }
 
@@ -254,7 +255,7 @@ static void drop_giant(struct shadow_pool *s, uint64_t *l2)
 /* n pages from va on, all in the same 2 MiB. */
 static void flush_l2_entry(struct vcpu *v, uint64_t *l2, vaddr_t va, unsigned int n)
 {
-	struct shadow_pool *s = &v->part->pool;
+	struct shadow_pool *s = &v->pool;
 	unsigned int i2 = (va >> 21) & 511;
 	uint64_t *e;
 
@@ -275,7 +276,7 @@ static void flush_l2_entry(struct vcpu *v, uint64_t *l2, vaddr_t va, unsigned in
 }
 
 /* As INVLPG on n pages of the same 2 MiB: also forgets the cached way to any leaf table. */
-static void flush_pages(struct vcpu *v, vaddr_t va, unsigned int n)
+static void flush_pages(struct vcpu *v, const struct shadow_root *r, vaddr_t va, unsigned int n)
 {
 	unsigned int i4 = (va >> 39) & 511, i3 = (va >> 30) & 511;
 	uint64_t *l3;
@@ -283,7 +284,7 @@ static void flush_pages(struct vcpu *v, vaddr_t va, unsigned int n)
 	/* An address that is not canonical has the indices of one that is, maybe of the hole. */
 	if (!is_canonical(va) || va >= KEEL_HOLE_BASE)
 		return;
-	v->part->pool.last.tag = NO_TAG;
+	v->pool.last.tag = NO_TAG;
 	if (i4 == 511 && i3 == 511) {
 		flush_l2_entry(v, v->kl2, va, n);
 		return;
@@ -291,7 +292,7 @@ static void flush_pages(struct vcpu *v, vaddr_t va, unsigned int n)
 	if (i4 == 511) {
 		l3 = v->kl3;
 	} else {
-		uint64_t e = i4 < 256 ? v->root[v->cur].l4[i4] : v->kl4[i4];
+		uint64_t e = i4 >= 256 ? v->kl4[i4] : r->l4 ? r->l4[i4] : 0;
 
 		if (!(e & PTE_P))
 			return;
@@ -301,18 +302,50 @@ static void flush_pages(struct vcpu *v, vaddr_t va, unsigned int n)
 		flush_l2_entry(v, entry_table(l3[i3]), va, n);
 }
 
-void mmu_flush_range(struct vcpu *v, vaddr_t va, uint64_t npages)
+static void flush_range(struct vcpu *v, const struct shadow_root *r, vaddr_t va, uint64_t npages)
 {
 	uint64_t n;
 
-	if (npages > ENTRY_LIMIT) {
-		mmu_flush_all(v);
-		return;
-	}
 	for (; npages; npages -= n, va += n * PAGE_SIZE) {
 		n = 512 - ((va >> PAGE_SHIFT) & 511);
 		if (n > npages)
 			n = npages;
-		flush_pages(v, va, (unsigned int)n);
+		flush_pages(v, r, va, (unsigned int)n);
+	}
+}
+
+void mmu_flush_range(struct vcpu *v, vaddr_t va, uint64_t npages)
+{
+	if (npages > ENTRY_LIMIT)
+		mmu_flush_all(v);
+	else
+		flush_range(v, &v->root[v->cur], va, npages);
+}
+
+/* Of the roots that a table was the top of, the one in use is re-read, others are dropped. */
+void mmu_forget(struct vcpu *v, const struct shoot *what)
+{
+	unsigned int n;
+
+	v->pool.last.tag = NO_TAG;
+	if (what->what == SHOOT_ALL) {
+		mmu_flush_all(v);
+		return;
+	}
+	if (what->what == SHOOT_RANGE && what->va >> 63) {
+		flush_range(v, &v->root[v->cur], what->va, what->npages);
+		return;
+	}
+	for (n = 0; n < NROOTS; n++) {
+		struct shadow_root *r = &v->root[n];
+
+		if (!r->l4 || r->pgd != what->pgd)
+			continue;
+		if (what->what == SHOOT_RANGE)
+			flush_range(v, r, what->va, what->npages);
+		else if (n == v->cur)
+			mmu_refresh_user(v, r, r->pgd);
+		else
+			drop_user(v, r);
 	}
 }

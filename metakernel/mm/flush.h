@@ -13,6 +13,8 @@ void mmu_flush_user(struct vcpu *v);
 void mmu_flush_all(struct vcpu *v);
 /* As INVLPG on each page; more than 512: everything. */
 void mmu_flush_range(struct vcpu *v, vaddr_t va, uint64_t npages);
+/* What a note of another vCPU says (shootdown.h). */
+void mmu_forget(struct vcpu *v, const struct shoot *what);
 /* Forget the user halves, as a TLB does by itself in time. */
 void mmu_age(struct vcpu *v);
 /* The user half of a root: re-read if it was filled from `pgd`, else dropped. */

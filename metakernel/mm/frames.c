@@ -96,8 +96,8 @@ static void set_range(uint64_t pfn, uint64_t n, uint16_t from, uint16_t to)
 			stop = end;
 		__atomic_store_n(&f->summary[block], FRAMES_MIXED, __ATOMIC_RELEASE);
 		for (; at < stop; at++)
-			__atomic_store_n(&f->table[at], (uint16_t)((f->table[at] & FRAME_UNCACHED) | to),
-					 __ATOMIC_RELAXED);
+			/* all have the owner `from`; FRAME_UNCACHED may be set by another CPU at this moment */
+			__atomic_fetch_xor(&f->table[at], (uint16_t)(from ^ to), __ATOMIC_RELAXED);
 		__atomic_thread_fence(__ATOMIC_RELEASE);
 		update_summary(block, to, whole);
 	}
@@ -256,7 +256,8 @@ void frames_note_uncached(uint64_t pfn, uint64_t n)
 	const struct frames *f = &frames_state;
 
 	for (; n && pfn < f->npfns; n--, pfn++)
-		f->table[pfn] |= FRAME_UNCACHED;
+		if (!(f->table[pfn] & FRAME_UNCACHED))
+			__atomic_fetch_or(&f->table[pfn], FRAME_UNCACHED, __ATOMIC_RELAXED);
 }
 
 bool frames_take_uncached(uint64_t pfn)
@@ -267,6 +268,7 @@ bool frames_take_uncached(uint64_t pfn)
 	if (pfn >= f->npfns)
 		return false;
 	was = f->table[pfn] & FRAME_UNCACHED;
-	f->table[pfn] &= (uint16_t)~FRAME_UNCACHED;
+	if (was)
+		__atomic_fetch_and(&f->table[pfn], (uint16_t)~FRAME_UNCACHED, __ATOMIC_RELAXED);
 	return was;
 }

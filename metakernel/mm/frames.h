@@ -6,7 +6,7 @@
  * metakernel, a partition or a channel. The owner changes only through frames_claim() and the functions
  * built on it, which check all frames first and change then.
  *
- * Locks:   changes: the caller's (one lock for the whole table). frames_owner() and frames_owner_2m()
+ * Locks:   changes of an owner: the caller's (LOCK_CHAN, once partitions run); FRAME_UNCACHED is set by anybody, atomically. frames_owner() and frames_owner_2m()
  *          need none to be memory-safe; to act on the answer, hold what keeps changes away.
  * Bounds:  frame numbers may be anything: beyond the table, nobody owns.
  */

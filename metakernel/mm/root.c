@@ -13,7 +13,7 @@
 /* A root for slot n, with the shared upper half in it. NULL when the pool is empty. */
 static uint64_t *root_build(struct vcpu *v, unsigned int n)
 {
-	struct shadow_pool *s = &v->part->pool;
+	struct shadow_pool *s = &v->pool;
 	uint64_t *l4 = table_alloc(s, TABLE_ROOT);
 	unsigned int i;
 	uint64_t g;
@@ -43,15 +43,16 @@ paddr_t mmu_root_pa(const struct vcpu *v)
 
 int mmu_init_vcpu(struct vcpu *v)
 {
-	struct partition *p = v->part;
-	struct shadow_pool *s = &p->pool;
-	paddr_t pa = frames_alloc_mk(p->man->shadow_pages);
-	uint64_t meta_bytes = (uint64_t)p->man->shadow_pages * sizeof(struct shadow_page);
+	const struct partition *p = v->part;
+	struct shadow_pool *s = &v->pool;
+	uint32_t npages = p->man->shadow_pages;
+	paddr_t pa = frames_alloc_mk(npages);
+	uint64_t meta_bytes = (uint64_t)npages * sizeof(struct shadow_page);
 	paddr_t meta_pa = frames_alloc_mk((meta_bytes + PAGE_SIZE - 1) / PAGE_SIZE);
 
 	if (!pa || !meta_pa)
 		return -KEEL_ENOMEM;
-	pool_init(s, pa, pa_to_va(meta_pa), p->man->shadow_pages);
+	pool_init(s, pa, pa_to_va(meta_pa), npages);
 	v->kl4 = table_alloc(s, TABLE_ROOT);
 	v->kl3 = table_alloc(s, TABLE_L3);
 	v->kl2 = table_alloc(s, TABLE_L2);
@@ -73,7 +74,7 @@ void mmu_load_cr3(struct vcpu *v, uint64_t value)
 	if (pcid >= NROOTS - 1)
 		flush = true;		/* the last slot is shared by all higher PCIDs */
 	value &= ~CR3_NOFLUSH;
-	v->part->pool.last.tag = NO_TAG;
+	v->pool.last.tag = NO_TAG;
 	v->cr3 = value;
 	v->vp->cr3 = value;
 	root_select(v, n);

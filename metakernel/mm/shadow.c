@@ -41,7 +41,7 @@ static inline uint64_t *sub_table(struct shadow_pool *s, uint64_t *table, unsign
 /* The shadow L2 table for va, built as needed; NULL when the pool is empty. */
 static uint64_t *shadow_l2(struct vcpu *v, vaddr_t va)
 {
-	struct shadow_pool *s = &v->part->pool;
+	struct shadow_pool *s = &v->pool;
 	unsigned int i4 = (va >> 39) & 511, i3 = (va >> 30) & 511, n;
 	uint64_t *l3;
 
@@ -65,7 +65,7 @@ static uint64_t *shadow_l2(struct vcpu *v, vaddr_t va)
 static void fill_around(struct vcpu *v, uint64_t *l1, unsigned int i1, const uint64_t *guest,
 			uint64_t upper_rights, bool write)
 {
-	struct shadow_pool *s = &v->part->pool;
+	struct shadow_pool *s = &v->pool;
 	struct leaf_rule rule = leaf_rule(upper_rights);
 	unsigned int first = i1 & ~(FAULT_AROUND - 1U), i;
 	uint64_t groups = 0;
@@ -86,7 +86,7 @@ static void fill_around(struct vcpu *v, uint64_t *l1, unsigned int i1, const uin
 
 static bool install(struct vcpu *v, vaddr_t va, const struct walk *w, bool write)
 {
-	struct shadow_pool *s = &v->part->pool;
+	struct shadow_pool *s = &v->pool;
 	const struct partition *p = v->part;
 	unsigned int i2 = (va >> 21) & 511, i1 = (va >> 12) & 511;
 	uint64_t flags = leaf_flags(w->leaf, w->rights);
@@ -136,7 +136,7 @@ static bool install(struct vcpu *v, vaddr_t va, const struct walk *w, bool write
  */
 static bool fill_last(struct vcpu *v, vaddr_t va, uint64_t error)
 {
-	struct shadow_pool *s = &v->part->pool;
+	struct shadow_pool *s = &v->pool;
 	const struct shadow_last *last = &s->last;
 	unsigned int i1 = (va >> 12) & 511;
 	uint64_t e, rights, may;

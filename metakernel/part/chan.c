@@ -9,18 +9,20 @@
  *
  * Invariants: both sides are fixed by the manifest. Nobody may map a frame of the channel before all of them
  *             are zeroed and there is a window (I3).
- * Bounds:     an offer is made in pieces: the frames change owner in the first, all at once; they are
+ * Locks:      LOCK_CHAN: states, generations, windows, and with them the owner of every frame once partitions run.
+ *             Whether a window is there may be read without (chan_attached): it never goes again.
+ * Bounds:     an offer is made in pieces: the frames change owner in the first, all at once, which nobody may map from
+ *             then on; when every vCPU of the server has forgotten them they are
  *             zeroed in those that follow. Should the server end before the last one, they stay the channel's, out
  *             of everybody's reach, until it is restarted and gets them back.
  */
 #include <hal/cpu.h>
-#include "mm/flush.h"
 #include "mm/frames.h"
+#include "mm/shootdown.h"
 #include "part/chan.h"
 #include "part/part.h"
-#include "run/event.h"
 #include "run/vcpu.h"
-#include "lib/log.h"
+#include "lib/lock.h"
 #include "lib/panic.h"
 #include "lib/string.h"
 
@@ -28,6 +30,7 @@
 
 struct chan chans[MAX_CHANS];
 unsigned int nchans;
+static struct lock chan_lock = LOCK_INIT(LOCK_CHAN);
 
 void chan_init(void)
 {
@@ -63,10 +66,7 @@ static struct chan *chan_of(const struct partition *p, uint64_t handle, unsigned
 
 static void ring_side(struct chan *c, unsigned int side)
 {
-	struct vcpu *v = &c->side[side]->vcpu;
-
-	if (v->state != VCPU_OFF)
-		event_raise(v, c->handle[side]);
+	part_raise(c->side[side], c->handle[side]);
 }
 
 static void set_state(struct chan *c, unsigned int side, bool up)
@@ -94,37 +94,37 @@ static void clean_frame(paddr_t pa)
 /* The first piece: the frames become the channel's. */
 static int offer_begin(struct chan *c, struct partition *p, paddr_t pa, uint64_t npages)
 {
+	unsigned int i;
+
 	if ((pa & PAGE_MASK) || !npages || npages > c->man->window / PAGE_SIZE)
 		return -KEEL_EINVAL;
-	/*
-	 * Mappings go before the owner changes (I3), uncached ones and the remembered leaf table among
-	 * them. A page table that lies in here is not walked again: walks check the owner (rule 20).
-	 */
-	mmu_flush_all(&p->vcpu);
 	if (frames_claim(pa >> PAGE_SHIFT, npages, p->owner, c->owner))
 		return -KEEL_EFAULT;
+	/*
+	 * Whoever looked at the owner before is still in the metakernel, and obeys on the way out: then no
+	 * leaf, no remembered leaf table and no walk that sets accessed bits has anything of them (I3, rule 20).
+	 */
+	for (i = 0; i < p->nvcpus; i++)
+		shoot_note(&p->vcpu[i], &(struct shoot) { .what = SHOOT_ALL });
+	c->ticket = shoot_ring(p, shoot_everybody(p));
 	c->window_pa = pa;
 	c->window_bytes = npages * PAGE_SIZE;
 	c->clean_bytes = 0;
 	return -KEEL_EAGAIN;
 }
 
-int chan_offer(struct partition *p, uint64_t handle, paddr_t pa, uint64_t npages)
+static int offer(struct chan *c, struct partition *p, paddr_t pa, uint64_t npages)
 {
-	unsigned int side;
-	struct chan *c = chan_of(p, handle, &side);
 	uint64_t stop;
 
-	if (!c)
-		return -KEEL_EBADF;
-	if (side != 0)
-		return -KEEL_EPERM;
 	if (c->state & KEEL_CHAN_WINDOW)
 		return -KEEL_EBUSY;
 	if (!c->window_bytes)
 		return offer_begin(c, p, pa, npages);
 	if (pa != c->window_pa || npages != c->window_bytes / PAGE_SIZE)
 		return -KEEL_EBUSY;
+	if (!shoot_obeyed(p, shoot_everybody(p), c->ticket))
+		return -KEEL_EAGAIN;
 	stop = min_u64(c->clean_bytes + CLEAN_BYTES, c->window_bytes);
 	for (; c->clean_bytes < stop; c->clean_bytes += PAGE_SIZE)
 		clean_frame(pa + c->clean_bytes);
@@ -133,6 +133,22 @@ int chan_offer(struct partition *p, uint64_t handle, paddr_t pa, uint64_t npages
 	c->state |= KEEL_CHAN_WINDOW;
 	c->generation++;
 	return 0;
+}
+
+int chan_offer(struct partition *p, uint64_t handle, paddr_t pa, uint64_t npages)
+{
+	unsigned int side;
+	struct chan *c = chan_of(p, handle, &side);
+	int err;
+
+	if (!c)
+		return -KEEL_EBADF;
+	if (side != 0)
+		return -KEEL_EPERM;
+	lock_take(&chan_lock);
+	err = offer(c, p, pa, npages);
+	lock_release(&chan_lock);
+	return err;
 }
 
 bool chan_window_given(const struct partition *p)
@@ -147,8 +163,10 @@ bool chan_window_given(const struct partition *p)
 
 bool chan_take_back(struct partition *p)
 {
+	bool found = false;
 	unsigned int i;
 
+	lock_take(&chan_lock);
 	for (i = 0; i < nchans; i++) {
 		struct chan *c = &chans[i];
 
@@ -156,24 +174,30 @@ bool chan_take_back(struct partition *p)
 			continue;
 		ASSERT(!frames_claim(c->window_pa >> PAGE_SHIFT, c->window_bytes / PAGE_SIZE, c->owner, p->owner));
 		c->window_bytes = 0;
-		return true;
+		found = true;
+		break;
 	}
-	return false;
+	lock_release(&chan_lock);
+	return found;
 }
 
 int chan_set_state(struct partition *p, uint64_t handle, uint64_t up)
 {
 	unsigned int side;
 	struct chan *c = chan_of(p, handle, &side);
+	int err = 0;
 
 	if (!c)
 		return -KEEL_EBADF;
 	if (up > 1)
 		return -KEEL_EINVAL;
-	if (up && !(c->state & KEEL_CHAN_WINDOW))
-		return -KEEL_EAGAIN;
-	set_state(c, side, up);
-	return 0;
+	lock_take(&chan_lock);
+	if (!up || (c->state & KEEL_CHAN_WINDOW))
+		set_state(c, side, up);
+	else
+		err = -KEEL_EAGAIN;
+	lock_release(&chan_lock);
+	return err;
 }
 
 int chan_info(struct partition *p, uint64_t handle, struct keel_chan_info *info)
@@ -183,6 +207,7 @@ int chan_info(struct partition *p, uint64_t handle, struct keel_chan_info *info)
 
 	if (!c)
 		return -KEEL_EBADF;
+	lock_take(&chan_lock);
 	memset(info, 0, sizeof(*info));
 	info->state = c->state;
 	info->generation = c->generation;
@@ -192,6 +217,7 @@ int chan_info(struct partition *p, uint64_t handle, struct keel_chan_info *info)
 	}
 	info->max_bytes = c->man->window;
 	strlcpy(info->name, c->man->name, sizeof(info->name));
+	lock_release(&chan_lock);
 	return 0;
 }
 
@@ -202,7 +228,7 @@ int chan_kick(struct partition *p, uint64_t handle)
 
 	if (!c)
 		return -KEEL_EBADF;
-	if (c->side[!side]->vcpu.state == VCPU_OFF)
+	if (!c->side[!side]->alive)
 		return -KEEL_EPIPE;
 	ring_side(c, !side);
 	return 0;
@@ -212,7 +238,9 @@ void chan_part_died(struct partition *p)
 {
 	unsigned int i;
 
+	lock_take(&chan_lock);
 	for (i = 0; i < nchans; i++)
 		if (chans[i].side[0] == p || chans[i].side[1] == p)
 			set_state(&chans[i], chans[i].side[1] == p, false);
+	lock_release(&chan_lock);
 }

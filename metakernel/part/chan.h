@@ -16,6 +16,7 @@ struct chan {
 	uint32_t state, generation;
 	paddr_t window_pa;
 	uint64_t window_bytes;		/* 0: none was offered */
+	uint64_t ticket;		/* of the server's vCPUs being told that it is gone */
 	uint64_t clean_bytes;		/* of them zeroed so far; all: KEEL_CHAN_WINDOW in `state` */
 	struct partition *side[2];	/* 0 server, 1 client */
 	uint8_t handle[2];		/* of this channel in the side's caps[] */

@@ -6,6 +6,7 @@
  * room, and gets what is typed there. A peer's output goes out line by line behind "[NAME] ", with control
  * characters made visible, and is kept as it is in its ring for keelctl.
  *
+ * Locks:   LOCK_OUT (serial_lock) around all that has to do with rings and the port.
  * Context: interrupts off. Nothing here waits for the port (lib/serial.c).
  * Trusts:  nothing of what is written: it is copied once, then looked at.
  */
@@ -14,7 +15,7 @@
 #include <hal/irq.h>
 #include "part/console.h"
 #include "part/part.h"
-#include "run/event.h"
+#include "lib/lock.h"
 #include "lib/serial.h"
 #include "lib/string.h"
 
@@ -115,18 +116,22 @@ static uint32_t write_focus(struct partition *p, const char *buf, uint32_t len)
 
 int console_write(struct partition *p, const char *buf, unsigned int len)
 {
+	lock_take(&serial_lock);
 	len = p == focus ? write_focus(p, buf, len) : write_peer(p, buf, len);
 	serial_send();
+	lock_release(&serial_lock);
 	return (int)len;
 }
 
 void console_flush(struct partition *p)
 {
+	lock_take(&serial_lock);
 	serial_put(&p->serial, p->cons_out.head - p->serial.end);
+	lock_release(&serial_lock);
 }
 
 /* Bytes that do not fit stay in the port: they are not lost, and where it can the far end waits. */
-static void console_input(void)
+static bool input(void)
 {
 	struct cons_ring *r = &focus->cons_in;
 	uint32_t room = CONS_BYTES - ring_used(r), n = 0;
@@ -139,46 +144,68 @@ static void console_input(void)
 		c[n++] = (char)got;
 	ring_in(r, c, n);
 	hal_console_want_input(ring_used(r) < CONS_BYTES);
-	if (n && focus->vcpu.state != VCPU_OFF)
-		event_raise(&focus->vcpu, KEEL_EV_CONSOLE);
+	return n;
 }
 
 int console_read(struct partition *p, char *buf, unsigned int len)
 {
-	int n = ring_out(&p->cons_in, buf, len);
+	int n;
 
+	lock_take(&serial_lock);
+	n = ring_out(&p->cons_in, buf, len);
 	if (n && p == focus)
 		hal_console_want_input(true);
+	lock_release(&serial_lock);
 	return n;
 }
 
 bool console_listens(void)
 {
-	return focus && focus->vcpu.state != VCPU_OFF;
+	return focus && focus->alive;
 }
 
 int console_peer_read(struct partition *p, char *buf, unsigned int len)
 {
-	return ring_out(&p->cons_out, buf, len);
+	int n;
+
+	lock_take(&serial_lock);
+	n = ring_out(&p->cons_out, buf, len);
+	lock_release(&serial_lock);
+	return n;
 }
 
 int console_peer_write(struct partition *p, const char *buf, unsigned int len)
 {
-	uint32_t room = CONS_BYTES - ring_used(&p->cons_in);
+	uint32_t room;
 
-	if (p->vcpu.state == VCPU_OFF)
+	if (!p->alive)
 		return -KEEL_EPIPE;
+	lock_take(&serial_lock);
+	room = CONS_BYTES - ring_used(&p->cons_in);
 	if (len > room)
 		len = room;
 	ring_in(&p->cons_in, buf, len);
-	event_raise(&p->vcpu, KEEL_EV_CONSOLE);
+	lock_release(&serial_lock);
+	part_raise(p, KEEL_EV_CONSOLE);
 	return (int)len;
+}
+
+/* Take what was typed and send what waits; who has the focus hears of it without the lock. */
+static void serve(bool take)
+{
+	bool typed;
+
+	lock_take(&serial_lock);
+	typed = take && input();
+	serial_drain();
+	lock_release(&serial_lock);
+	if (typed)
+		part_raise(focus, KEEL_EV_CONSOLE);
 }
 
 void console_irq(void)
 {
-	console_input();
-	serial_drain();
+	serve(true);
 	hal_console_irq_end();
 }
 
@@ -190,9 +217,7 @@ uint64_t console_poll_tsc(void)
 void console_poll(void)
 {
 	poll_tsc = polled ? hal_rdtsc() + hal_tsc_khz() * POLL_MS : 0;
-	if (polled)
-		console_input();
-	serial_drain();
+	serve(polled);
 }
 
 void console_init(struct partition *p, bool has_irq)
@@ -205,6 +230,6 @@ void console_init(struct partition *p, bool has_irq)
 			      parts[i].man->name, parts[i].cons_out.data, CONS_BYTES);
 	polled = !has_irq;
 	serial_start();
-	console_input();
+	serve(true);
 	console_poll();
 }

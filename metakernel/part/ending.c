@@ -15,7 +15,7 @@
 
 static bool alive(const struct partition *p)
 {
-	return p->vcpu.state != VCPU_OFF;
+	return p->alive;
 }
 
 /* With nobody left: the first status in the manifest's order that is not 0; a crash is one too. */
@@ -68,13 +68,20 @@ void ending_of(const struct partition *p)
 /* All wait: is there a deadline, an interrupt or a key that could wake one? */
 static bool anyone_wakes(void)
 {
-	unsigned int i;
+	unsigned int i, n;
 
 	for (i = 0; i < nparts; i++) {
-		const struct vcpu *v = &parts[i].vcpu;
-
-		if (alive(&parts[i]) && (v->timer_tsc || v->wake_tsc || parts[i].man->devices))
+		if (!alive(&parts[i]))
+			continue;
+		if (parts[i].man->devices)
 			return true;
+		for (n = 0; n < parts[i].nvcpus; n++) {
+			const struct vcpu *v = &parts[i].vcpu[n];
+
+			/* on another CPU one may be running: that CPU comes here later */
+			if (vcpu_on(v) && (v->state != VCPU_BLOCKED || v->timer_tsc || v->wake_tsc))
+				return true;
+		}
 	}
 	return console_listens();
 }

@@ -17,8 +17,8 @@
  *             memory         bytes, 64 bits, multiple of 4096, >= 512 KiB      unikernel, test
  *             memory-rest    (empty) all memory that is left                   linux, test
  *             priority       0..31, higher runs first                          required
- *             shadow-pages   64.. 4 KiB pages for shadow tables                required
- *             vcpus          1                                                 optional
+ *             shadow-pages   64.. 4 KiB pages for the shadow tables of a vCPU  required
+ *             vcpus          1..64; default 1, linux: as many as CPUs          optional
  *             control        (empty) may control the other partitions          optional
  *             devices        (empty) holds the machine's devices     test; linux: required
  *             console        name of a console                                 optional
@@ -48,6 +48,7 @@
 #define MANIFEST_MIN_REST	0x4000000	/* 64 MiB: memory-rest with less is refused */
 #define MANIFEST_MIN_SHADOW	64
 #define MANIFEST_MAX_SHADOW	65536
+#define MANIFEST_MAX_VCPUS	64	/* a set of them is a word */
 #define MANIFEST_MAX_WINDOW	0x1000000	/* 16 MiB */
 #define MANIFEST_NPRIORITIES	32
 
@@ -80,7 +81,7 @@ struct manifest_part {
 	bool devices;
 	uint32_t priority;
 	uint32_t shadow_pages;
-	uint32_t vcpus;
+	uint32_t vcpus;			/* linux: 0 until it is known how many CPUs there are */
 	uint32_t nmodules;
 	char modules[MANIFEST_MAX_MODULES][MANIFEST_FILE_LEN];
 };

@@ -3,6 +3,8 @@
  * part.c - partitions: making, ending and naming them.
  *
  * Owns:       the static table of partitions and their handles.
+ * Locks:      LOCK_LIFE: whether a partition is alive, why it ended, which of its vCPUs are on, and loading a peer.
+ *             Handles are fixed at boot.
  * Invariants: I7: whatever a partition does wrong ends in part_end(), with a line in the log and a
  *             reason in its part_info; the caller goes on with other partitions. I4: everything a
  *             partition needs is allocated here, once.
@@ -34,6 +36,7 @@
 struct partition parts[MAX_PARTS];
 unsigned int nparts;
 struct manifest manifest;
+static struct lock life_lock = LOCK_INIT(LOCK_LIFE);
 
 static void cap_add(struct partition *p, unsigned int type, unsigned int rights, unsigned int index)
 {
@@ -66,6 +69,32 @@ static void caps_init(struct partition *p)
 	}
 }
 
+/*
+ * vCPU n of who holds the devices is CPU n's for good, or messages of devices would not find it. Peers begin at the
+ * other end, where fewer are.
+ */
+static int vcpus_create(struct partition *p)
+{
+	unsigned int n = p->man->vcpus ? p->man->vcpus : ncpus, i;
+	uint64_t bytes = n * sizeof(struct vcpu);
+	paddr_t pa = frames_alloc_mk(align_up(bytes, PAGE_SIZE) / PAGE_SIZE);
+
+	if (!pa)
+		return -KEEL_ENOMEM;
+	p->nvcpus = n;
+	p->vcpu = memset(pa_to_va(pa), 0, bytes);
+	for (i = 0; i < n; i++) {
+		struct vcpu *v = &p->vcpu[i];
+		unsigned int cpu = p->man->devices ? i : ncpus - 1 - i % ncpus;
+
+		v->pinned = p->man->devices || ncpus == 1;
+		if (vcpu_init(v, p, i, cpu))
+			return -KEEL_ENOMEM;
+		sched_add(v);
+	}
+	return 0;
+}
+
 struct partition *part_create(const struct manifest_part *man)
 {
 	struct partition *p = &parts[nparts];
@@ -74,9 +103,8 @@ struct partition *part_create(const struct manifest_part *man)
 	p->owner = (uint16_t)(FRAMES_PARTITION + p->index);
 	p->man = man;
 	p->log_second = UINT64_MAX;	/* none yet; the TSC may be within its first second */
-	p->vcpu.node.priority = (uint8_t)man->priority;
 	caps_init(p);
-	if (vcpu_init(&p->vcpu, p))
+	if (vcpus_create(p))
 		return NULL;
 	if (man->devices) {
 		p->ones_pa = frames_alloc_mk(1);	/* its own when memory is handed out */
@@ -130,48 +158,118 @@ static const char *state_name(uint32_t state)
 	return state < ARRAY_SIZE(names) ? names[state] : "?";
 }
 
-void part_end(struct partition *p, uint32_t state, const char *fmt, ...)
+static void end(struct partition *p, uint32_t state, const char *fmt, va_list ap)
 {
 	unsigned int i;
-	va_list ap;
 
-	if (p->vcpu.state == VCPU_OFF) {
+	if (!p->alive) {
 		peer_load_abandon(p);	/* a restart that was under way */
 		return;
 	}
-	va_start(ap, fmt);
 	vsnprintf(p->reason, sizeof(p->reason), fmt, ap);
-	va_end(ap);
 	console_flush(p);
-	sched_remove(&p->vcpu);
+	p->alive = false;
+	for (i = 0; i < p->nvcpus; i++)
+		sched_remove(&p->vcpu[i]);
 	p->state = state;
 	log_printf("%s: %s: %s\n", p->man->name, state_name(state), p->reason);
-	mmu_flush_all(&p->vcpu);
 	irq_part_died(p);
 	chan_part_died(p);
 	for (i = 0; i < nparts; i++)
-		if (parts[i].man->control && parts[i].vcpu.state != VCPU_OFF)
-			event_raise(&parts[i].vcpu, KEEL_EV_PARTITION);
+		if (parts[i].man->control)
+			part_raise(&parts[i], KEEL_EV_PARTITION);
 	ending_of(p);
 }
 
+void part_end(struct partition *p, uint32_t state, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	lock_take(&life_lock);
+	end(p, state, fmt, ap);
+	lock_release(&life_lock);
+	va_end(ap);
+}
+
+void part_raise(struct partition *p, unsigned int bit)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->nvcpus; i++)
+		if (vcpu_on(&p->vcpu[i])) {
+			event_raise(&p->vcpu[i], bit);
+			return;
+		}
+}
+
+/* ---- vCPUs ------------------------------------------------------------------------------------------ */
+
+struct vcpu *part_vcpu(const struct partition *p, uint64_t apic_id)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->nvcpus; i++)
+		if (apic_id == (p->man->devices ? cpus[p->vcpu[i].cpu]->apic_id : i))
+			return &p->vcpu[i];
+	return NULL;
+}
+
+int part_vcpu_start(struct vcpu *by, struct vcpu *v, vaddr_t rip, paddr_t cr3, uint64_t value)
+{
+	int err = 0;
+
+	lock_take(&life_lock);
+	if (!by->part->alive || !sched_gone(v)) {
+		err = -KEEL_EBUSY;
+	} else {
+		mmu_flush_all(v);
+		vcpu_reset(v, cr3);
+		vcpu_inherit(v, by);
+		v->regs->rip = rip;
+		v->regs->rdi = value;
+		__atomic_store_n(&v->state, VCPU_READY, __ATOMIC_SEQ_CST);
+		sched_make_ready(v);
+	}
+	lock_release(&life_lock);
+	return err;
+}
+
+void part_vcpu_stop(struct vcpu *v)
+{
+	struct partition *p = v->part;
+	unsigned int i, on = 0;
+
+	lock_take(&life_lock);
+	for (i = 0; i < p->nvcpus; i++)
+		on += vcpu_on(&p->vcpu[i]);
+	if (on > 1)
+		sched_remove(v);
+	lock_release(&life_lock);
+	if (on == 1)
+		part_end(p, KEEL_PART_EXITED, "its last vCPU stopped");
+}
+
+/* ---- Faults ----------------------------------------------------------------------------------------- */
+
 /* Frame-pointer walk of the partition's own stack; every step is a checked guest read. */
-static void log_backtrace(struct partition *p, uint64_t rbp)
+static void log_backtrace(struct vcpu *v, uint64_t rbp)
 {
 	unsigned int depth;
 	uint64_t frame[2];
 
 	for (depth = 0; depth < 16; depth++, rbp = frame[0]) {
-		if ((rbp & 7) || mmu_read_guest(&p->vcpu, rbp, frame, sizeof(frame)))
+		if ((rbp & 7) || mmu_read_guest(v, rbp, frame, sizeof(frame)))
 			return;
-		log_printf("%s:   called from %#lx\n", p->man->name, frame[1]);
+		log_printf("%s:   called from %#lx\n", v->part->man->name, frame[1]);
 		if (frame[0] <= rbp)
 			return;
 	}
 }
 
-void part_fault(struct partition *p, const struct regs *r, uint64_t cr2, const char *why)
+void part_fault(struct vcpu *v, const struct regs *r, uint64_t cr2, const char *why)
 {
+	struct partition *p = v->part;
 	const char *name = p->man->name;
 
 	p->fault_vector = (uint32_t)r->vector;
@@ -181,7 +279,7 @@ void part_fault(struct partition *p, const struct regs *r, uint64_t cr2, const c
 	p->fault_cr2 = cr2;
 	log_printf("%s: %s at rip %#lx (ring %lu)\n", name, why, r->rip, r->cs & 3);
 	log_printf("%s: vector %lu error %#lx cr2 %#lx rflags %#lx cr3 %#lx\n", name, r->vector,
-		   r->error, cr2, r->rflags, p->vcpu.cr3);
+		   r->error, cr2, r->rflags, v->cr3);
 	log_printf("%s: rax %016lx rbx %016lx rcx %016lx rdx %016lx\n", name, r->rax, r->rbx,
 		   r->rcx, r->rdx);
 	log_printf("%s: rsi %016lx rdi %016lx rbp %016lx rsp %016lx\n", name, r->rsi, r->rdi,
@@ -190,53 +288,100 @@ void part_fault(struct partition *p, const struct regs *r, uint64_t cr2, const c
 		   r->r10, r->r11);
 	log_printf("%s: r12 %016lx r13 %016lx r14 %016lx r15 %016lx\n", name, r->r12, r->r13,
 		   r->r14, r->r15);
-	log_backtrace(p, r->rbp);
+	log_backtrace(v, r->rbp);
 	if (r->vector == 14)
 		part_end(p, KEEL_PART_FAULTED, "%s, address %#lx, rip %#lx", why, cr2, r->rip);
 	else
 		part_end(p, KEEL_PART_FAULTED, "%s, rip %#lx", why, r->rip);
 }
 
+void part_start(struct partition *p)
+{
+	p->state = KEEL_PART_RUNNING;
+	p->alive = true;
+	__atomic_store_n(&p->vcpu->state, VCPU_READY, __ATOMIC_SEQ_CST);
+	sched_make_ready(p->vcpu);
+}
+
+/* A piece of bringing back one that has ended. No CPU may have any of its vCPUs any more. */
+static int revive(struct partition *p)
+{
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < p->nvcpus; i++)
+		if (!sched_gone(&p->vcpu[i]))
+			return -KEEL_EAGAIN;
+	if (chan_take_back(p))
+		return -KEEL_EAGAIN;
+	err = peer_load(p);
+	if (!err)
+		part_start(p);
+	return err;
+}
+
 int part_restart(struct partition *p)
 {
-	int err;
+	int err = -KEEL_EAGAIN;
+	bool alive;
 
 	if (p->man->kind == MANIFEST_LINUX)
 		return -KEEL_EINVAL;
 	if (chan_window_given(p))
 		return -KEEL_EBUSY;
-	if (p->vcpu.state != VCPU_OFF) {
+	lock_take(&life_lock);
+	alive = p->alive;
+	if (!alive)
+		err = revive(p);
+	lock_release(&life_lock);
+	if (alive)
 		part_end(p, KEEL_PART_DESTROYED, "restarted");
-		return -KEEL_EAGAIN;
-	}
-	if (chan_take_back(p))
-		return -KEEL_EAGAIN;
-	err = peer_load(p);
-	if (err)
-		return err;
-	p->vcpu.state = VCPU_BLOCKED;
-	sched_wake(&p->vcpu);
-	return 0;
+	return err;
+}
+
+static bool blocked(const struct partition *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->nvcpus; i++)
+		if (vcpu_on(&p->vcpu[i]) && p->vcpu[i].state != VCPU_BLOCKED)
+			return false;
+	return true;
+}
+
+void part_fill_stats(const struct partition *p, struct keel_part_stats *st)
+{
+	unsigned int i, n;
+
+	memset(st, 0, sizeof(*st));
+	for (i = 0; i < p->nvcpus; i++)
+		for (n = 0; n < KEEL_STAT_NR; n++)
+			st->count[n] += p->vcpu[i].stats[n];
 }
 
 void part_fill_info(const struct partition *p, struct keel_part_info *info)
 {
-	const struct vcpu *v = &p->vcpu;
-	uint64_t ticks = v->run_tsc;
+	uint64_t ticks = 0, now = hal_rdtsc();
+	unsigned int i;
 
-	if (v == this_cpu->current)
-		ticks += hal_rdtsc() - v->run_since;
 	memset(info, 0, sizeof(*info));
 	strlcpy(info->name, p->man->name, sizeof(info->name));
-	info->state = p->state;
+	info->state = p->alive && blocked(p) ? KEEL_PART_BLOCKED : p->state;
 	info->ring = 1;
-	info->nvcpus = 1;
+	info->nvcpus = p->nvcpus;
 	info->status = p->status;
 	info->mem_bytes = frames_count(p->owner) * PAGE_SIZE;
-	info->shadow_pages = p->pool.npages;
-	info->shadow_used = p->pool.nused;
+	for (i = 0; i < p->nvcpus; i++) {
+		const struct vcpu *v = &p->vcpu[i];
+
+		info->shadow_pages += v->pool.npages;
+		info->shadow_used += v->pool.nused;
+		ticks += v->run_tsc;
+		if (v->loaded && now > v->run_since)
+			ticks += now - v->run_since;
+	}
 	info->cpu_ns = ticks / (hal_tsc_khz() / 1000) * 1000;
-	info->priority = v->node.priority;
+	info->priority = p->vcpu->node.priority;
 	info->fault.vector = p->fault_vector;
 	info->fault.error = p->fault_error;
 	info->fault.rip = p->fault_rip;

@@ -8,7 +8,6 @@
 #ifndef METAKERNEL_PART_PART_H
 #define METAKERNEL_PART_PART_H
 
-#include "mm/pool.h"
 #include "part/console.h"
 #include "part/manifest.h"
 #include "run/vcpu.h"
@@ -25,8 +24,10 @@ struct partition {
 	uint16_t owner;		/* its id in the frame table */
 	uint32_t state;		/* KEEL_PART_* */
 	const struct manifest_part *man;
-	struct vcpu vcpu;	/* one in this version */
-	struct shadow_pool pool;
+	bool alive;		/* from its start to its end */
+	unsigned int nvcpus;
+	struct vcpu *vcpu;	/* nvcpus of them */
+	uint64_t tickets;	/* of what its vCPUs were told to forget (mm/shootdown.h) */
 	struct cap caps[KEEL_MAX_HANDLES];
 	unsigned int ncaps;
 
@@ -44,25 +45,26 @@ struct partition {
 	uint64_t attached_tsc;		/* until then somebody reads cons_out, and the port does not show it */
 	uint32_t log_budget;	/* lines this partition may still cause in this second */
 	uint64_t log_second;
-
-	uint64_t stats[KEEL_STAT_NR];
 };
 
 extern struct partition parts[MAX_PARTS];
 extern unsigned int nparts;
 extern struct manifest manifest;
 
-static inline void stat_inc(struct vcpu *v, unsigned int what)
-{
-	v->part->stats[what]++;
-}
-
 struct partition *part_create(const struct manifest_part *man);
 void part_end(struct partition *p, uint32_t state, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-void part_fault(struct partition *p, const struct regs *r, uint64_t cr2, const char *why);
+void part_fault(struct vcpu *v, const struct regs *r, uint64_t cr2, const char *why);
+void part_start(struct partition *p);	/* loaded and not running: its first vCPU runs */
 int part_restart(struct partition *p);	/* a piece of it; -KEEL_EAGAIN: call again */
+/* vcpu_page.events bit for a partition: the first of its vCPUs that is on gets it. */
+void part_raise(struct partition *p, unsigned int bit);
+/* Start, and by the vCPU itself end, a vCPU other than the first one's start. 0 or -KEEL_E*. */
+int part_vcpu_start(struct vcpu *by, struct vcpu *v, vaddr_t rip, paddr_t cr3, uint64_t value);
+void part_vcpu_stop(struct vcpu *v);
+struct vcpu *part_vcpu(const struct partition *p, uint64_t apic_id);	/* NULL: there is none */
 const struct cap *part_cap(const struct partition *p, uint64_t handle, unsigned int type);
+void part_fill_stats(const struct partition *p, struct keel_part_stats *st);
 void part_fill_info(const struct partition *p, struct keel_part_info *info);
 bool part_log_ok(struct partition *p);	/* may p cause a log line now? (rate limit) */
 void *part_buffer(const struct partition *p, paddr_t pa, uint64_t len); /* NULL if not p's own */

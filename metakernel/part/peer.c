@@ -196,14 +196,14 @@ static void peer_start_info(struct builder *b, struct keel_start_info *si)
 	si->free_va = KEEL_PEER_VA + b->next;
 	si->cr3_pa = va_to_pa(b->pml4);
 	si->tsc_khz = hal_tsc_khz();
-	si->xcr0 = p->vcpu.xcr0;
+	si->xcr0 = p->vcpu->xcr0;
 	strlcpy(si->name, p->man->name, sizeof(si->name));
 	strlcpy(si->cmdline, p->man->cmdline, sizeof(si->cmdline));
 }
 
 static void ready(struct builder *b, const struct peer_image *img)
 {
-	struct vcpu *v = &b->p->vcpu;
+	struct vcpu *v = b->p->vcpu;
 
 	vcpu_reset(v, va_to_pa(b->pml4));
 	peer_start_info(b, b->si);
@@ -216,7 +216,7 @@ static int piece(struct builder *b, const struct peer_image *img)
 {
 	switch (b->stage) {
 	case START:
-		mmu_flush_all(&b->p->vcpu);
+		mmu_flush_all(b->p->vcpu);
 		return 1;
 	case CLEAR:
 		return clear(b);

@@ -2,29 +2,53 @@
 /*
  * cpu.h - what the metakernel keeps for a physical CPU.
  *
- * Locks: none yet. One CPU runs the metakernel, with interrupts off from entry to exit; per-CPU
- * data is reached through this_cpu so that the second CPU adds locks, not a redesign.
+ * Each CPU runs the metakernel with interrupts off from entry to exit and changes only its own page, but for
+ * what others leave for it: bits in `work`, and vCPUs in its queue.
  */
 #ifndef METAKERNEL_RUN_CPU_H
 #define METAKERNEL_RUN_CPU_H
 
+#include "lib/lock.h"
 #include "run/vcpu.h"
 
-/* Per CPU, at MK_CPU_VA under this CPU's metakernel CR3. */
+#define MAX_CPUS	64	/* so that a set of them is a word */
+
+/* What a CPU has to look at before it returns to a partition. */
+#define WORK_RESCHED	1U	/* its queue */
+#define WORK_NOTE	2U	/* what its vCPU must forget */
+#define WORK_TIMER	4U	/* deadlines of its vCPUs */
+
+/* At MK_CPU_VA under this CPU's metakernel CR3. Its last word is the debug build's (lib/lock.c). */
 struct cpu {
 	struct vcpu *current;	/* whose state is in the registers and its stack page */
-	struct runq runq;
-	bool resched;
-	bool idle;
+	uint32_t work;		/* WORK_*; set by anybody, atomically */
+	unsigned int index;	/* in cpus[] */
 	uint32_t apic_id;
+	bool idle, slice_over;
+	struct lock lock;	/* LOCK_RUNQ */
+	struct runq runq;
+	struct vcpu *vcpus;	/* those that run only here, by vcpu.sibling */
+	unsigned int nvcpus;	/* how many */
 	uint64_t mk_cr3;
 	uint64_t slice_tsc;	/* end of the current slice */
 	uint64_t armed_tsc;	/* what the physical timer is set for, UINT64_MAX: nothing */
+	uint64_t age_tsc;	/* when shadows are next aged, */
+	struct vcpu *age_next;	/* and whose */
 	uint64_t xcr0;		/* as loaded */
 	uint32_t tsc_aux;	/* as loaded */
 };
 #define this_cpu	((struct cpu *)MK_CPU_VA)
 
+extern struct cpu *cpus[MAX_CPUS];	/* in the order in which they came up; the boot CPU first */
+extern unsigned int ncpus;
+
 extern uint64_t boot_wall_ns, boot_wall_tsc;	/* Unix time at a TSC value */
+
+/* Bits of work for a CPU; it is interrupted if it may be elsewhere. */
+void cpu_work(struct cpu *c, uint32_t what);
+/* The machine ends here: no other CPU does anything any more. */
+void cpus_stop(void);
+/* An interrupt that others sent for their work, or to stop this CPU. */
+void cpu_called(void);
 
 #endif

@@ -7,6 +7,8 @@
  * (so a missing stack page is an ordinary fault of ordinary guest code).
  *
  * Invariants: vif is 0 whenever ring 3 runs, and 0 on arrival at every entry point.
+ * Locks:      none. Anybody may add to irr and vcpu_page.events, atomically; all else here is changed only by the
+ *             CPU that has the vCPU, `pending` too, so that ring 1 and its CPU alone see it change (rule 28).
  * Trusts:     vcpu_page.flags is loaded once and only bit 9 is used; gates are loaded once from the
  *             partition's own frame, and only the handler address is taken, checked canonical.
  */
@@ -76,12 +78,12 @@ static void inject(struct vcpu *v, struct regs *r, unsigned int vector, uint64_t
 	uint64_t handler = gate_handler(v, vector);
 
 	if (!entry || !handler) {
-		part_fault(v->part, r, hal_read_cr2(), "exception without a handler");
+		part_fault(v, r, hal_read_cr2(), "exception without a handler");
 		return;
 	}
 	if (!user && r->rip - entry < STUB_BYTES) {
 		/* The stub faulted pushing the last event: its stack is gone. */
-		part_fault(v->part, r, hal_read_cr2(), "kernel stack overflow");
+		part_fault(v, r, hal_read_cr2(), "kernel stack overflow");
 		return;
 	}
 	vp->event.handler = handler;
@@ -106,7 +108,7 @@ static void bad_iret(struct vcpu *v, struct regs *r, unsigned int vector, uint64
 	uint64_t entry = v->entry[KEEL_ENTRY_BAD_IRET], handler = gate_handler(v, vector);
 
 	if (!entry || !handler) {
-		part_fault(v->part, r, hal_read_cr2(), "bad return to ring 3");
+		part_fault(v, r, hal_read_cr2(), "bad return to ring 3");
 		return;
 	}
 	v->vp->event.handler = handler;
@@ -146,14 +148,15 @@ static bool in(const uint64_t *set, unsigned int vector)
 	return set[vector >> 6] >> (vector & 63) & 1;
 }
 
+/* Atomic: other CPUs add to irr. */
 static void put(uint64_t *set, unsigned int vector)
 {
-	set[vector >> 6] |= 1UL << (vector & 63);
+	__atomic_fetch_or(&set[vector >> 6], 1UL << (vector & 63), __ATOMIC_SEQ_CST);
 }
 
 static void take(uint64_t *set, unsigned int vector)
 {
-	set[vector >> 6] &= ~(1UL << (vector & 63));
+	__atomic_fetch_and(&set[vector >> 6], ~(1UL << (vector & 63)), __ATOMIC_SEQ_CST);
 }
 
 bool event_waiting(const struct vcpu *v)
@@ -212,6 +215,23 @@ unsigned int event_eoi(struct vcpu *v)
 	return vector;
 }
 
+/* An NMI-like event, which virtual IF does not hold back. Ring 1 says where it cannot come (abi.h). */
+static bool deliver_nmi(struct vcpu *v, struct regs *r)
+{
+	const uint64_t *e = v->entry;
+
+	if (!from_user(r) && !vif_set(v) &&
+	    (!e[KEEL_ENTRY_TEXT_END] || (r->rip >= e[KEEL_ENTRY_TEXT_BEGIN] && r->rip < e[KEEL_ENTRY_TEXT_END]))) {
+		sched_look_again();
+		return false;
+	}
+	take(v->irr, VEC_NMI);
+	stat_inc(v, KEEL_STAT_NMI);
+	inject(v, r, VEC_NMI, EV_NO_ERROR);
+	v->vp->pending = any(v->irr);
+	return true;
+}
+
 void event_deliver(struct vcpu *v, struct regs *r)
 {
 	unsigned int vector;
@@ -222,6 +242,8 @@ void event_deliver(struct vcpu *v, struct regs *r)
 			v->vp->pending = 0;
 		return;
 	}
+	if ((v->irr[0] & 1UL << VEC_NMI) && deliver_nmi(v, r))
+		return;
 	if (!user && !vif_set(v)) {
 		v->vp->pending = 1;
 		/* Past its last look at `pending`: send it back, or the wake-up is lost. */
@@ -229,6 +251,8 @@ void event_deliver(struct vcpu *v, struct regs *r)
 		return;
 	}
 	vector = highest(v->irr);
+	if (vector == VEC_NMI)
+		return;		/* alone, and not now */
 	take(v->irr, vector);
 	in_service(v, vector);
 	v->vp->pending = any(v->irr);

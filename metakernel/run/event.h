@@ -8,6 +8,7 @@
 #include "run/vcpu.h"
 
 #define EV_NO_ERROR	UINT64_MAX
+#define VEC_NMI		2
 #define VEC_GP		13
 void event_exception(struct vcpu *v, struct regs *r, unsigned int vector, uint64_t error);
 void event_vector(struct vcpu *v, unsigned int vector);		/* make pending, wake */

@@ -6,7 +6,10 @@
  * level-triggered line is masked first and unmasked at the partition's EOI (rule 25). The partition
  * writes entries by hypercall and reads back what it wrote; the hardware gets the checked version.
  *
- * Trusts: nothing of an entry: only fixed mode, vectors 0x20..0xef, this CPU.
+ * An interrupt that arrives on a CPU is for the vCPU that the holder of the devices has there.
+ *
+ * Locks:  LOCK_IOAPIC: the lines, and the entries behind them.
+ * Trusts: nothing of an entry: only fixed mode, vectors 0x20..0xef, a CPU of the holder's.
  */
 #include <hal/acpi.h>
 #include <hal/cpu.h>
@@ -30,12 +33,14 @@
 
 struct line {
 	uint32_t low, high;	/* as the partition wrote them */
-	uint8_t held;		/* masked by us until the partition's EOI of this vector; 0: not */
+	uint8_t held;		/* masked by us until the partition's EOI of this vector on its CPU; 0: not */
+	uint8_t held_by;	/* APIC id of that CPU */
 	bool reserved;		/* the metakernel's own */
 };
 
 static struct line lines[ACPI_MAX_IOAPICS][PINS_MAX];
 static struct partition *holder;	/* of the devices */
+static struct lock lines_lock = LOCK_INIT(LOCK_IOAPIC);
 static uint64_t level_vectors[4];	/* vectors some unmasked level-triggered entry carries */
 
 static struct line *line_of(uint64_t index, uint64_t reg, unsigned int *entry)
@@ -48,12 +53,20 @@ static struct line *line_of(uint64_t index, uint64_t reg, unsigned int *entry)
 	return &lines[index][*entry];
 }
 
+/* Does the holder have a vCPU on the CPU with this APIC id? */
+static bool destination_ok(uint32_t apic_id)
+{
+	const struct vcpu *v = holder ? part_vcpu(holder, apic_id) : NULL;
+
+	return v && vcpu_on(v);
+}
+
 /* What the hardware may get: entries that are not acceptable stay masked. */
 static uint32_t checked_low(const struct line *l)
 {
 	uint32_t vector = l->low & RTE_VECTOR, mode = (l->low & RTE_MODE) >> 8;
 	bool ok = vector >= VECTOR_MIN && vector <= VECTOR_MAX && mode <= 1 &&
-		  !(l->low & RTE_LOGICAL) && l->high >> 24 == this_cpu->apic_id;
+		  !(l->low & RTE_LOGICAL) && destination_ok(l->high >> 24);
 
 	if (!ok || l->held)
 		return vector | RTE_MASKED | (l->low & (RTE_LOW | RTE_LEVEL));
@@ -67,7 +80,7 @@ static void line_apply(unsigned int index, unsigned int entry)
 	if (l->reserved)
 		return;
 	hal_ioapic_write(index, (uint8_t)IOAPIC_RTE(entry), RTE_MASKED);
-	hal_ioapic_write(index, (uint8_t)(IOAPIC_RTE(entry) + 1), this_cpu->apic_id << 24);
+	hal_ioapic_write(index, (uint8_t)(IOAPIC_RTE(entry) + 1), l->high);
 	hal_ioapic_write(index, (uint8_t)IOAPIC_RTE(entry), checked_low(l));
 }
 
@@ -88,14 +101,19 @@ static void level_vectors_update(void)
 
 int64_t irq_ioapic_read(struct vcpu *v, uint64_t index, uint64_t reg)
 {
-	unsigned int entry;
 	const struct line *l;
+	unsigned int entry;
+	uint32_t value;
 
 	(void)v;
 	if (index >= hal_ioapic_count())
 		return -KEEL_EINVAL;
-	if (reg == IOAPIC_ID || reg == IOAPIC_VERSION || reg == 2)
-		return hal_ioapic_read((unsigned int)index, (uint8_t)reg);
+	if (reg == IOAPIC_ID || reg == IOAPIC_VERSION || reg == 2) {
+		lock_take(&lines_lock);
+		value = hal_ioapic_read((unsigned int)index, (uint8_t)reg);
+		lock_release(&lines_lock);
+		return value;
+	}
 	l = line_of(index, reg, &entry);
 	if (!l)
 		return 0;
@@ -118,35 +136,53 @@ int irq_ioapic_write(struct vcpu *v, uint64_t index, uint64_t reg, uint64_t valu
 	l = line_of(index, reg, &entry);
 	if (!l)
 		return -KEEL_EINVAL;
+	lock_take(&lines_lock);
 	if (reg & 1)
 		l->high = (uint32_t)value & 0xff000000;
 	else
 		l->low = (uint32_t)value & RTE_WRITABLE;
-	if (!(l->low & RTE_LEVEL))
-		l->held = 0;
+	if (!(l->low & RTE_LEVEL) || (l->held && !destination_ok(l->held_by)))
+		l->held = 0;	/* nobody will end it */
 	line_apply((unsigned int)index, entry);
 	level_vectors_update();
+	lock_release(&lines_lock);
 	return 0;
 }
 
-/*
- * Mask every line that carries this level-triggered vector, or unmask those that were masked for it:
- * the partition may have given the line another vector meanwhile.
- */
-static void hold(unsigned int vector, bool held)
+static bool is_held_for(const struct line *l, unsigned int vector, uint32_t apic_id)
 {
+	return l->held == vector && l->held_by == apic_id;
+}
+
+static bool carries(const struct line *l, unsigned int vector, uint32_t apic_id)
+{
+	return (l->low & (RTE_LEVEL | RTE_VECTOR)) == (RTE_LEVEL | vector) && l->high >> 24 == apic_id;
+}
+
+/*
+ * Mask every line that carries this level-triggered vector on this CPU, or unmask those that were masked for it:
+ * the partition may have given the line another vector or CPU meanwhile. -> were there any?
+ */
+static bool hold(unsigned int vector, bool held)
+{
+	uint32_t apic_id = this_cpu->apic_id;
+	bool any = false;
 	unsigned int i, n;
 
+	lock_take(&lines_lock);
 	for (i = 0; i < hal_ioapic_count(); i++)
 		for (n = 0; n < hal_ioapic_entries(i) && n < PINS_MAX; n++) {
 			struct line *l = &lines[i][n];
 
-			if (held ? (l->low & (RTE_LEVEL | RTE_VECTOR)) != (RTE_LEVEL | vector) :
-				   l->held != vector)
+			if (held ? !carries(l, vector, apic_id) : !is_held_for(l, vector, apic_id))
 				continue;
 			l->held = held ? (uint8_t)vector : 0;
+			l->held_by = (uint8_t)apic_id;
 			line_apply(i, n);
+			any = true;
 		}
+	lock_release(&lines_lock);
+	return any;
 }
 
 int irq_eoi(struct vcpu *v)
@@ -160,8 +196,16 @@ int irq_eoi(struct vcpu *v)
 
 void irq_handle(unsigned int vector)
 {
+	struct vcpu *v;
+	bool level;
+
 	if (vector == VEC_SPURIOUS)
 		return;		/* has no in-service bit */
+	if (vector == VEC_WORK) {
+		hal_apic_eoi();
+		cpu_called();
+		return;
+	}
 	if (vector == VEC_TIMER) {
 		hal_apic_eoi();
 		sched_tick();
@@ -172,17 +216,18 @@ void irq_handle(unsigned int vector)
 		console_irq();
 		return;
 	}
-	if (vector > VECTOR_MAX || vector < VECTOR_MIN || !holder ||
-	    holder->vcpu.state == VCPU_OFF) {
+	v = holder ? part_vcpu(holder, this_cpu->apic_id) : NULL;
+	if (vector > VECTOR_MAX || vector < VECTOR_MIN || !v) {
 		hal_apic_eoi();
 		return;
 	}
-	if (level_vectors[vector >> 6] & (1UL << (vector & 63))) {
-		hold(vector, true);
-		event_hold(&holder->vcpu, vector);
-	}
+	level = (level_vectors[vector >> 6] & (1UL << (vector & 63))) && hold(vector, true);
 	hal_apic_eoi();
-	event_vector(&holder->vcpu, vector);
+	if (!vcpu_on(v))
+		return;		/* a line of it stays masked until its entry is written anew */
+	if (level)
+		event_hold(v, vector);
+	event_vector(v, vector);
 }
 
 void irq_part_died(struct partition *p)
@@ -191,10 +236,12 @@ void irq_part_died(struct partition *p)
 
 	if (p != holder)
 		return;
+	lock_take(&lines_lock);
 	for (i = 0; i < hal_ioapic_count(); i++)
 		for (n = 0; n < hal_ioapic_entries(i) && n < PINS_MAX; n++)
 			if (!lines[i][n].reserved)
 				hal_ioapic_mask(i, n, true);
+	lock_release(&lines_lock);
 }
 
 bool irq_init(void)

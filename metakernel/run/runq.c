@@ -59,6 +59,16 @@ void runq_remove(struct runq *q, struct runq_node *n)
 	n->next = n->prev = NULL;
 }
 
+struct runq_node *runq_next(const struct runq *q, const struct runq_node *n)
+{
+	unsigned int p = n->priority % RUNQ_PRIORITIES;
+	uint32_t lower = q->ready & ((1u << p) - 1);
+
+	if (n->next != q->head[p])
+		return n->next;
+	return lower ? q->head[31 - __builtin_clz(lower)] : NULL;
+}
+
 struct runq_node *runq_pop(struct runq *q)
 {
 	struct runq_node *n = runq_peek(q);

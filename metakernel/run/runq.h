@@ -44,6 +44,9 @@ static inline struct runq_node *runq_peek(const struct runq *q)
 	return q->ready ? q->head[31 - __builtin_clz(q->ready)] : NULL;
 }
 
+/* The one that would run if `n` were not there; NULL behind the last. */
+struct runq_node *runq_next(const struct runq *q, const struct runq_node *n);
+
 /* As runq_peek(), and take it out. */
 struct runq_node *runq_pop(struct runq *q);
 

@@ -11,13 +11,19 @@
 
 void sched_init(void);
 void sched_wake(struct vcpu *v);
-void sched_block(struct vcpu *v);	/* current; takes effect on the way out */
-void sched_remove(struct vcpu *v);	/* its partition ended */
+void sched_block(struct vcpu *v);	/* current, unless an event waits; takes effect on the way out */
+void sched_add(struct vcpu *v);		/* at boot: it is to run on v->cpu */
+void sched_make_ready(struct vcpu *v);	/* who made it VCPU_READY; queues it where it belongs */
+void sched_remove(struct vcpu *v);	/* off; a CPU that has it lets go soon */
+bool sched_gone(struct vcpu *v);	/* off, and no CPU has it any more */
+void sched_yield(struct vcpu *v, struct vcpu *to);	/* current; to: NULL or whom it waits for */
+void sched_look_again(void);		/* soon, at an event that cannot be delivered now */
 void sched_tick(void);			/* the physical timer fired */
 void sched_set_timer(struct vcpu *v, uint64_t deadline_tsc);
 void sched_leave(void);			/* switch if needed; on return current is what runs */
 /* On the way out: settle who runs and where it goes on. -> the CR3 to leave with */
 uint64_t sched_exit(void);
-void sched_start(void) __attribute__((noreturn));
+void sched_start(void) __attribute__((noreturn));	/* boot CPU */
+void sched_join(void) __attribute__((noreturn));	/* the others */
 
 #endif

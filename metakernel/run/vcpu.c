@@ -38,13 +38,17 @@ static void *page_zeroed(void)
 	return pa ? memset(pa_to_va(pa), 0, PAGE_SIZE) : NULL;
 }
 
-int vcpu_init(struct vcpu *v, struct partition *p)
+int vcpu_init(struct vcpu *v, struct partition *p, unsigned int id, unsigned int cpu)
 {
 	uint64_t state_bytes = hal_cpu()->xsave_size;
 	uint64_t npages = (state_bytes + PAGE_SIZE - 1) / PAGE_SIZE;
 	paddr_t state_pa = frames_alloc_mk(npages ? npages : 1);
 
 	v->part = p;
+	v->id = id;
+	v->cpu = cpu;
+	v->node.priority = (uint8_t)p->man->priority;
+	shoot_init(&v->shootdown);
 	v->vp = page_zeroed();
 	v->ro = page_zeroed();
 	v->hole_pt = page_zeroed();
@@ -92,7 +96,9 @@ void vcpu_reset(struct vcpu *v, paddr_t cr3)
 	v->tsc_aux = 0;
 	v->vp->cr4 = v->cr4;
 	v->vp->tsc_khz = hal_tsc_khz();
-	v->vp->apic_id = this_cpu->apic_id;
+	v->vp->apic_id = p->man->devices ? cpus[v->cpu]->apic_id : v->id;
+	v->vp->vcpu_id = v->id;
+	v->vp->nvcpus = p->nvcpus;
 	v->vp->wall_ns = boot_wall_ns;
 	v->vp->wall_tsc = boot_wall_tsc;
 	mmu_load_cr3(v, cr3);
@@ -100,6 +106,16 @@ void vcpu_reset(struct vcpu *v, paddr_t cr3)
 	v->regs->cs = KEEL_CS_RING1;
 	v->regs->ss = KEEL_SS_RING1;
 	v->regs->rflags = 0x202;
+}
+
+void vcpu_inherit(struct vcpu *v, const struct vcpu *from)
+{
+	memcpy(v->entry, from->entry, sizeof(v->entry));
+	v->ro->syscall.rip = from->ro->syscall.rip;
+	v->ro->pf.rip = from->ro->pf.rip;
+	v->ro->pf_direct = from->ro->pf_direct;
+	v->idt_pa = from->idt_pa;
+	v->idt_limit = from->idt_limit;
 }
 
 /* ---- Descriptors and selectors ---------------------------------------------------------------- */
@@ -228,6 +244,7 @@ void vcpu_save(struct vcpu *v)
 	xstate_save(v);
 	v->run_tsc += hal_rdtsc() - v->run_since;
 	this_cpu->current = NULL;
+	__atomic_store_n(&v->loaded, false, __ATOMIC_RELEASE);	/* pairs with whoever loads it next */
 }
 
 static uint16_t selector_or_null(const struct vcpu *v, uint16_t sel)
@@ -268,7 +285,14 @@ void vcpu_load(struct vcpu *v)
 	vcpu_load_tsc_aux(v);
 	xstate_load(v);
 	v->run_since = hal_rdtsc();
+	if (v->ready_since) {
+		v->vp->steal_tsc += v->run_since - v->ready_since;
+		v->ready_since = 0;
+	}
+	v->ro->mk_cr3 = this_cpu->mk_cr3;
 	this_cpu->current = v;
+	if (shoot_noted(&v->shootdown))
+		shoot_obey(v);
 }
 
 bool vcpu_user_frame_ok(const struct vcpu *v, const struct keel_frame *f)

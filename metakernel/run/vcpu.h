@@ -7,7 +7,9 @@
 
 #include <keel/abi.h>
 #include <hal/entry.h>
+#include "mm/pool.h"
 #include "mm/root.h"
+#include "mm/shootdown.h"
 #include "run/runq.h"
 
 struct partition;
@@ -17,8 +19,12 @@ enum vcpu_state { VCPU_OFF, VCPU_READY, VCPU_RUNNING, VCPU_BLOCKED };
 struct vcpu {
 	struct runq_node node;	/* first: runq links */
 	struct partition *part;
-	enum vcpu_state state;
-	unsigned int id;
+	struct vcpu *sibling;	/* next in cpu.vcpus, or of those that move */
+	enum vcpu_state state;	/* changed by compare and exchange (sched.c has the picture) */
+	unsigned int id;	/* in the partition */
+	unsigned int cpu;	/* whose queue it is in; changed only by who takes it from there */
+	bool pinned;		/* to that CPU */
+	bool loaded;		/* a CPU has it, or is about to: its memory is that CPU's */
 
 	/* Pages the trampoline and ring 1 see; all metakernel-owned. */
 	struct keel_vcpu_page *vp;
@@ -35,7 +41,9 @@ struct vcpu {
 	uint64_t entry[KEEL_ENTRY_NR];
 	uint64_t msr_syscall[7];	/* STAR..SFMASK, SYSENTER_*: kept for reading back only */
 
-	/* Shadow MMU. */
+	/* Shadow MMU: the CPU's that has it loaded, and nobody else's. */
+	struct shadow_pool pool;
+	struct shootdown shootdown;
 	struct shadow_root root[NROOTS];
 	unsigned int cur;	/* loaded root */
 	uint64_t *kl4;		/* upper half shared by all roots (entries 256..510) */
@@ -45,7 +53,8 @@ struct vcpu {
 	 * Interrupts, a bit a vector: waiting; of a line that is held (masked) until its EOI; and delivered
 	 * but not at their EOI yet. The last are only kept while one of them is level-triggered (event.c).
 	 */
-	uint64_t irr[4], held[4], isr[4];
+	uint64_t irr[4];	/* changed atomically: anybody may add */
+	uint64_t held[4], isr[4];
 	uint64_t timer_tsc;	/* deadline of KEEL_HC_TIMER, 0 off */
 	uint64_t wake_tsc;	/* deadline of KEEL_HC_BLOCK, 0 none */
 
@@ -56,15 +65,36 @@ struct vcpu {
 	void *xstate;
 
 	uint64_t run_tsc, run_since;	/* TSC ticks run, and since when */
+	uint64_t ready_since;	/* TSC when it began to wait for its CPU; 0: it does not */
+
+	uint64_t stats[KEEL_STAT_NR];
 };
+
+static inline void stat_inc(struct vcpu *v, unsigned int what)
+{
+	v->stats[what]++;
+}
+
+/* True if it was in state `from`. */
+static inline bool vcpu_change(struct vcpu *v, enum vcpu_state from, enum vcpu_state to)
+{
+	return __atomic_compare_exchange_n(&v->state, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+static inline bool vcpu_on(const struct vcpu *v)
+{
+	return __atomic_load_n(&v->state, __ATOMIC_RELAXED) != VCPU_OFF;
+}
 
 static inline bool from_user(const struct regs *r)
 {
 	return (r->cs & 3) == 3;
 }
 
-int vcpu_init(struct vcpu *v, struct partition *p);
+/* Number `id` of a partition, to begin on a CPU. */
+int vcpu_init(struct vcpu *v, struct partition *p, unsigned int id, unsigned int cpu);
 void vcpu_reset(struct vcpu *v, paddr_t cr3);	/* state at the start of a partition */
+void vcpu_inherit(struct vcpu *v, const struct vcpu *from);	/* entry points and IDT, of the same partition */
 void vcpu_load(struct vcpu *v);		/* make it current: registers, FPU, segments */
 void vcpu_save(struct vcpu *v);
 /* Could IRETQ go to ring 3 by this frame without a fault? */

@@ -120,7 +120,7 @@ static int start(void **state)
 	for (nparts = 0; nparts < NELEM(names); nparts++) {
 		strcpy(mans[nparts].name, names[nparts]);
 		parts[nparts].man = &mans[nparts];
-		parts[nparts].vcpu.state = VCPU_READY;
+		parts[nparts].vcpu->state = VCPU_READY;
 	}
 	console_init(focus_part, true);
 	return 0;
@@ -550,7 +550,7 @@ static void input_for_a_peer_is_taken_as_it_fits(void **state)
 	assert_int_equal(console_peer_write(peer_a, text, 1), 0);
 	assert_int_equal(console_read(peer_a, got, sizeof(got)), CONS_BYTES);
 	assert_int_equal(console_peer_write(peer_a, text, 1), 1);
-	peer_a->vcpu.state = VCPU_OFF;
+	peer_a->vcpu->state = VCPU_OFF;
 	assert_int_equal(console_peer_write(peer_a, text, 1), -KEEL_EPIPE);
 }
 

@@ -49,7 +49,7 @@ static int idle(void)
 static int ends(unsigned int i, uint32_t state)
 {
 	ended = GOES_ON;
-	parts[i].vcpu.state = VCPU_OFF;
+	parts[i].vcpu->state = VCPU_OFF;
 	parts[i].state = state;
 	if (!setjmp(end))
 		ending_of(&parts[i]);
@@ -65,7 +65,7 @@ static int start(void **state)
 	nparts = manifest.nparts = 3;
 	for (unsigned int i = 0; i < nparts; i++) {
 		parts[i].man = &manifest.parts[i];
-		parts[i].vcpu.state = VCPU_BLOCKED;
+		parts[i].vcpu->state = VCPU_BLOCKED;
 		parts[i].state = KEEL_PART_BLOCKED;
 	}
 	manifest.parts[0].control = manifest.parts[0].devices = true;
@@ -77,13 +77,13 @@ static void peers_outlive_control_while_one_can_wake(void **state)
 {
 	(void)state;
 	assert_int_equal(idle(), GOES_ON);
-	parts[1].vcpu.wake_tsc = 5;
+	parts[1].vcpu->wake_tsc = 5;
 	assert_int_equal(ends(0, KEEL_PART_CRASHED), GOES_ON);
 	assert_int_equal(idle(), GOES_ON);
-	parts[1].vcpu.wake_tsc = 0;
-	parts[2].vcpu.timer_tsc = 7;
+	parts[1].vcpu->wake_tsc = 0;
+	parts[2].vcpu->timer_tsc = 7;
 	assert_int_equal(idle(), GOES_ON);
-	parts[2].vcpu.timer_tsc = 0;
+	parts[2].vcpu->timer_tsc = 0;
 	listens = true;
 	assert_int_equal(idle(), GOES_ON);
 	listens = false;
@@ -116,7 +116,7 @@ static void nobody_had_control_and_nothing_changes(void **state)
 static void the_manifest_says_what_follows(void **state)
 {
 	(void)state;
-	parts[1].vcpu.timer_tsc = 7;
+	parts[1].vcpu->timer_tsc = 7;
 	manifest.control_lost = MANIFEST_POWEROFF;
 	assert_int_equal(ends(0, KEEL_PART_CRASHED), 119);
 	manifest.control_lost = MANIFEST_RESTART;

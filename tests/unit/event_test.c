@@ -24,7 +24,8 @@ static uint64_t gs_loaded;
 char *unit_arena;
 size_t unit_arena_bytes;
 static struct partition part;
-static struct vcpu *const v = &part.vcpu;
+static struct vcpu vcpu_memory;
+static struct vcpu *const v = &vcpu_memory;
 static struct keel_vcpu_page *vp;
 static struct regs regs;
 static unsigned int nfaults, nwakes;
@@ -263,8 +264,8 @@ static void error_codes_are_marked(void **state)
 	event_exception(v, &regs, 6, EV_NO_ERROR);
 	assert_int_equal(vp->event.vector, 6);
 	assert_int_equal(vp->event.error, 0);
-	assert_int_equal(part.stats[KEEL_STAT_PF_GUEST], 1);
-	assert_int_equal(part.stats[KEEL_STAT_EXC], 1);
+	assert_int_equal(vcpu->stats[KEEL_STAT_PF_GUEST], 1);
+	assert_int_equal(vcpu->stats[KEEL_STAT_EXC], 1);
 }
 
 static void without_a_usable_gate_the_partition_ends(void **state)

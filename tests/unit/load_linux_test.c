@@ -85,7 +85,7 @@ static int start(void **state)
 	strcpy(man.cmdline, "console=hvc0");
 	part.owner = FRAMES_PARTITION;
 	part.man = &man;
-	part.vcpu.regs = &regs;
+	part.vcpu->regs = &regs;
 	memset(&im, 0, sizeof(im));
 	im.h = (Elf64_Ehdr) {
 		.e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },

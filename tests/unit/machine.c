@@ -12,7 +12,8 @@
 char *unit_arena;
 size_t unit_arena_bytes;
 struct partition part;
-struct vcpu *const vcpu = &part.vcpu;
+static struct vcpu vcpu_memory;
+struct vcpu *const vcpu = &vcpu_memory;
 struct manifest_part man;
 paddr_t machine_lost;
 
@@ -260,8 +261,8 @@ enum mmu_result cpu_access(vaddr_t va, uint64_t error, uint64_t *guest_error)
 
 uint32_t machine_used(void)
 {
-	pool_sweep(&part.pool, UINT32_MAX);
-	return part.pool.nused;
+	pool_sweep(&vcpu->pool, UINT32_MAX);
+	return vcpu->pool.nused;
 }
 
 static uint8_t seen[65536];
@@ -270,11 +271,11 @@ static uint32_t nseen;
 static uint64_t *pool_table(uint64_t e, unsigned int level)
 {
 	uint64_t *t = pa_to_va(e & PTE_ADDR);
-	uint64_t i = (uint64_t)(t - part.pool.page[0]) / 512;
+	uint64_t i = (uint64_t)(t - vcpu->pool.page[0]) / 512;
 
 	assert_int_equal(e & ~(PTE_ADDR | SOFT_SPLIT | SOFT_GIANT), URW);
-	assert_true(i < part.pool.npages);
-	assert_int_equal(part.pool.meta[i].level, level);
+	assert_true(i < vcpu->pool.npages);
+	assert_int_equal(vcpu->pool.meta[i].level, level);
 	assert_int_equal(seen[i], 0);	/* once */
 	seen[i] = 1;
 	nseen++;
@@ -283,11 +284,11 @@ static uint64_t *pool_table(uint64_t e, unsigned int level)
 
 static void check_groups(const uint64_t *t)
 {
-	uint64_t n = (uint64_t)(t - part.pool.page[0]) / 512, i;
+	uint64_t n = (uint64_t)(t - vcpu->pool.page[0]) / 512, i;
 
 	for (i = 0; i < 512; i++)
 		if (t[i])
-			assert_true(part.pool.meta[n].groups >> (i / 8) & 1);
+			assert_true(vcpu->pool.meta[n].groups >> (i / 8) & 1);
 }
 
 static void check_leaf(uint64_t e, unsigned int level)
@@ -364,24 +365,24 @@ static void check_root(const uint64_t *l4)
 
 static void check_unused(uint32_t i)
 {
-	assert_true(i < part.pool.npages);
+	assert_true(i < vcpu->pool.npages);
 	assert_int_equal(seen[i], 0);		/* of no root, nor anywhere else before */
 	seen[i] = 1;
 	nseen++;
-	check_groups(part.pool.page[i]);
+	check_groups(vcpu->pool.page[i]);
 }
 
 /* What a dropped table still leads to, level by level. */
 static void check_dropped(uint32_t i, unsigned int level)
 {
-	const uint64_t *t = part.pool.page[i];
+	const uint64_t *t = vcpu->pool.page[i];
 	unsigned int n;
 
 	check_unused(i);
-	assert_int_equal(part.pool.meta[i].level, level);
+	assert_int_equal(vcpu->pool.meta[i].level, level);
 	for (n = 0; level && n < (level == TABLE_ROOT ? 256 : 512); n++)
 		if ((t[n] & PTE_P) && !(level == TABLE_L2 && (t[n] & PTE_PS)))
-			check_dropped((uint32_t)(((uint64_t *)pa_to_va(t[n] & PTE_ADDR) - part.pool.page[0]) / 512),
+			check_dropped((uint32_t)(((uint64_t *)pa_to_va(t[n] & PTE_ADDR) - vcpu->pool.page[0]) / 512),
 				      level - 1);
 }
 
@@ -389,17 +390,17 @@ static void check_rest(void)
 {
 	uint32_t i, nlisted = 0;
 
-	assert_true(nseen <= part.pool.nused);
-	for (i = part.pool.free_head; i != NO_PAGE; i = part.pool.meta[i].next, nlisted++) {
+	assert_true(nseen <= vcpu->pool.nused);
+	for (i = vcpu->pool.free_head; i != NO_PAGE; i = vcpu->pool.meta[i].next, nlisted++) {
 		check_unused(i);
-		assert_int_equal(part.pool.meta[i].level, TABLE_LEAVES);
+		assert_int_equal(vcpu->pool.meta[i].level, TABLE_LEAVES);
 	}
-	for (i = part.pool.dropped_head; i != NO_PAGE; i = part.pool.meta[i].next, nlisted++) {
-		assert_int_not_equal(part.pool.meta[i].level, TABLE_LEAVES);
-		check_dropped(i, part.pool.meta[i].level);
+	for (i = vcpu->pool.dropped_head; i != NO_PAGE; i = vcpu->pool.meta[i].next, nlisted++) {
+		assert_int_not_equal(vcpu->pool.meta[i].level, TABLE_LEAVES);
+		check_dropped(i, vcpu->pool.meta[i].level);
 	}
-	assert_int_equal(nseen, part.pool.npages);
-	assert_int_equal(nlisted + part.pool.nused, part.pool.npages);
+	assert_int_equal(nseen, vcpu->pool.npages);
+	assert_int_equal(nlisted + vcpu->pool.nused, vcpu->pool.npages);
 }
 
 void check_shadow(void)

@@ -290,14 +290,14 @@ static void dropping_touches_only_the_top(void **state)
 		map_spread();
 		mmu_load_cr3(vcpu, pgd() | 2);
 		map_spread();
-		memcpy(before, part.pool.page, sizeof(before));
+		memcpy(before, vcpu->pool.page, sizeof(before));
 		switch (how) {
 		case 0: mmu_flush_all(vcpu); break;
 		case 1: mmu_age(vcpu); break;
 		case 2: mmu_load_cr3(vcpu, table_new() | 2); break;
 		}
 		for (unsigned int i = 0; i < 2048; i++)
-			nchanged += !!memcmp(before[i], part.pool.page[i], PAGE_SIZE);
+			nchanged += !!memcmp(before[i], vcpu->pool.page[i], PAGE_SIZE);
 		assert_in_range(nchanged, 1, 5);	/* the roots, and the three on the way to the last 2 MiB */
 		check_shadow();
 		for (unsigned int i = 0; i < NSPREAD; i++)
@@ -359,7 +359,7 @@ static void a_dropped_tree_is_used_up_again(void **state)
 	machine_start(1024, true);
 	for (unsigned int round = 0; round < 8; round++) {
 		map_spread();
-		assert_true(part.pool.nused > 2 * NSPREAD);
+		assert_true(vcpu->pool.nused > 2 * NSPREAD);
 		check_shadow();
 		if (round & 1)
 			mmu_age(vcpu);
@@ -392,7 +392,7 @@ static void sixty_four_pages_are_enough(void **state)
 			mmu_load_cr3(vcpu, OWN | unit_below(&seed, 9) | (n & 8 ? NOFLUSH : 0));
 		assert_int_equal(cpu_access(va, n & 1 ? PF_W : 0, NULL), MMU_FILLED);
 		assert_int_equal(shadow_view(va).pa, OWN + 0x2000000 + i * 0x1000);
-		assert_in_range(part.pool.nused, BASE_USED, 64);
+		assert_in_range(vcpu->pool.nused, BASE_USED, 64);
 		if (!(n % 97))
 			check_shadow();
 	}

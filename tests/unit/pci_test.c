@@ -31,7 +31,8 @@ static struct function {
 };
 static struct manifest_part man;
 static struct partition part = { .man = &man };
-static struct vcpu *const v = &part.vcpu;
+static struct vcpu vcpu_memory;
+static struct vcpu *const v = &vcpu_memory;
 static unsigned int nlines, nwrites;
 static uint64_t seed = 1;
 

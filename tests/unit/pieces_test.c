@@ -52,7 +52,7 @@ void panic_at(const char *at, int line, const struct panic_regs *r, const char *
 
 void mmu_flush_all(struct vcpu *v)
 {
-	assert_ptr_equal(v, &server->vcpu);
+	assert_ptr_equal(v, server->vcpu);
 	nflushes++;
 }
 
@@ -125,7 +125,7 @@ static int start(void **state)
 		parts[i].man = &manifest.parts[i];
 		parts[i].caps[1].type = KEEL_CAP_CHANNEL;
 		parts[i].caps[1].rights = i ? KEEL_RIGHT_USE : KEEL_RIGHT_SERVE;
-		parts[i].vcpu.regs = &regs;
+		parts[i].vcpu->regs = &regs;
 	}
 	server->mem_pa = MEM;
 	server->mem_bytes = MEM_BYTES;

@@ -56,6 +56,7 @@
 /* Interrupt vectors of the metakernel. 0x20..0xef are Linux's. */
 #define VEC_TIMER	0xf0
 #define VEC_UART	0xf1
+#define VEC_WORK	0xf2	/* from another CPU */
 #define VEC_SPURIOUS	0xff
 
 #ifndef __ASSEMBLER__

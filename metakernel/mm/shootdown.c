@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+/*
+ * shootdown.c - notes, tickets, and who has obeyed.
+ *
+ *   asks                                     has the vCPU
+ *   note under its lock
+ *   ticket = ++tickets
+ *   bit in `work`, interrupt  ───────────>   seen = tickets
+ *                                            take the note, under its lock; forget
+ *   obeyed >= ticket?         <───────────   obeyed = seen
+ *
+ * A note that was written before the ticket was drawn is seen by whoever reads that ticket, so `obeyed` never
+ * promises too much. A vCPU that no CPU has when it is looked at will look for notes when it is loaded
+ * (vcpu_load), before it runs: no CPU's TLB has anything of it either, because every entry into the
+ * metakernel loads CR3 without PCID.
+ *
+ * Locks:   LOCK_NOTE of each vCPU, never two.
+ * Bounds:  as many flushes at most as a note has lines.
+ */
+#include "mm/flush.h"
+#include "mm/pool.h"
+#include "mm/shootdown.h"
+#include "part/part.h"
+#include "run/cpu.h"
+
+#define for_each_in(set, i) \
+	for (; (set) && ((i) = bit_lowest(set), true); (set) &= (set) - 1)
+
+void shoot_init(struct shootdown *s)
+{
+	s->lock = (struct lock)LOCK_INIT(LOCK_NOTE);
+	s->n = 0;
+}
+
+uint64_t shoot_everybody(const struct partition *p)
+{
+	return ~0UL >> (64 - p->nvcpus);
+}
+
+void shoot_note(struct vcpu *v, const struct shoot *what)
+{
+	struct shootdown *s = &v->shootdown;
+
+	lock_take(&s->lock);
+	if (s->n == SHOOT_RANGES || what->what == SHOOT_ALL) {
+		s->list[0] = (struct shoot) { .what = SHOOT_ALL };
+		s->n = 1;
+	} else if (!s->n || s->list[0].what != SHOOT_ALL) {
+		s->list[s->n++] = *what;
+	}
+	s->noted = true;
+	lock_release(&s->lock);
+}
+
+uint64_t shoot_ring(struct partition *p, uint64_t set)
+{
+	uint64_t ticket = __atomic_add_fetch(&p->tickets, 1, __ATOMIC_SEQ_CST);
+	unsigned int i;
+
+	for_each_in(set, i) {
+		const struct vcpu *v = &p->vcpu[i];
+
+		if (__atomic_load_n(&v->loaded, __ATOMIC_SEQ_CST))
+			cpu_work(cpus[v->cpu], WORK_NOTE);
+	}
+	return ticket;
+}
+
+bool shoot_obeyed(const struct partition *p, uint64_t set, uint64_t ticket)
+{
+	unsigned int i;
+
+	for_each_in(set, i) {
+		const struct vcpu *v = &p->vcpu[i];
+
+		if (__atomic_load_n(&v->loaded, __ATOMIC_SEQ_CST) &&
+		    __atomic_load_n(&v->shootdown.obeyed, __ATOMIC_ACQUIRE) < ticket)
+			return false;
+	}
+	return true;
+}
+
+void shoot_obey(struct vcpu *v)
+{
+	struct shootdown *s = &v->shootdown;
+	uint64_t seen = __atomic_load_n(&v->part->tickets, __ATOMIC_SEQ_CST);
+	struct shoot list[SHOOT_RANGES];
+	unsigned int n, i;
+
+	lock_take(&s->lock);
+	n = s->n;
+	for (i = 0; i < n; i++)
+		list[i] = s->list[i];
+	s->n = 0;
+	s->noted = false;
+	lock_release(&s->lock);
+	for (i = 0; i < n; i++)
+		mmu_forget(v, &list[i]);
+	__atomic_store_n(&s->obeyed, seen, __ATOMIC_RELEASE);
+}
