@@ -15,9 +15,11 @@ hal-c-srcs := \
 	hal/x86_64/pic.c \
 	hal/x86_64/power.c \
 	hal/x86_64/rtc.c \
+	hal/x86_64/smp.c \
 	hal/x86_64/tsc.c \
 	hal/x86_64/uart.c
 hal-s-srcs := \
+	hal/x86_64/ap.S \
 	hal/x86_64/start.S
 # Entry code of the rings, tied to the metakernel's frame layout.
 hal-entry-srcs := $(wildcard hal/x86_64/entry.c hal/x86_64/tramp.S)

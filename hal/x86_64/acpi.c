@@ -22,6 +22,10 @@
 #define MADT_LAPIC_PA	5
 #define MADT_X2APIC	9
 
+/* No CPU's id: the address of all of them. */
+#define XAPIC_ALL	0xff
+#define X2APIC_ALL	0xffffffff
+
 static uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
 static uint32_t get32(const uint8_t *p) { return get16(p) | (uint32_t)get16(p + 2) << 16; }
 static uint64_t get64(const uint8_t *p) { return get32(p) | (uint64_t)get32(p + 4) << 32; }
@@ -87,10 +91,18 @@ static const uint8_t *table_at(struct acpi_info *info, paddr_t pa, uint32_t *len
 	return NULL;
 }
 
+/* Both kinds of entries may name the same CPU. */
 static void add_cpu(struct acpi_info *info, uint32_t apic_id, uint32_t flags)
 {
-	if ((flags & 1) && info->ncpus < ACPI_MAX_CPUS)	/* enabled */
+	if (!(flags & 1))		/* enabled */
+		return;
+	for (unsigned int i = 0; i < info->ncpus; i++)
+		if (info->cpu_apic_id[i] == apic_id)
+			return;
+	if (info->ncpus < ACPI_MAX_CPUS)
 		info->cpu_apic_id[info->ncpus++] = apic_id;
+	else
+		info->ncpus_more++;
 }
 
 static void add_ioapic(struct acpi_info *info, uint32_t id, paddr_t pa, uint32_t gsi_base)
@@ -120,9 +132,9 @@ static void add_override(struct acpi_info *info, const uint8_t *e)
 /* One MADT entry of len bytes. */
 static void madt_entry(struct acpi_info *info, const uint8_t *e, size_t len)
 {
-	if (e[0] == MADT_LAPIC && len >= 8)
+	if (e[0] == MADT_LAPIC && len >= 8 && e[3] != XAPIC_ALL)
 		add_cpu(info, e[3], get32(e + 4));
-	else if (e[0] == MADT_X2APIC && len >= 16)
+	else if (e[0] == MADT_X2APIC && len >= 16 && get32(e + 4) != X2APIC_ALL)
 		add_cpu(info, get32(e + 4), get32(e + 8));
 	else if (e[0] == MADT_IOAPIC && len >= 12)
 		add_ioapic(info, e[2], get32(e + 4), get32(e + 8));

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * apic.c - local APIC (vol. 3A, chapter 11), reached by memory or, if firmware turned x2APIC on,
- * by MSRs.
+ * apic.c - local APIC (vol. 3A, chapter 11), reached by memory or, if firmware turned x2APIC on or an APIC id
+ * needs it, by MSRs.
  *
- * Owns:       this CPU's local APIC and MSR_TSC_DEADLINE.
+ * Owns:       each CPU's local APIC and MSR_TSC_DEADLINE. What is static here is the boot CPU's finding and
+ *             the same for all.
  * Context:    interrupts off.
  * Invariants: no LVT entry but the timer's is ever unmasked.
  */
@@ -45,6 +46,7 @@
 #define ICR_STARTUP	0x600
 #define ICR_PENDING	0x1000
 #define ICR_ASSERT	0x4000
+#define ICR_OTHERS	0xc0000		/* shorthand: all but this CPU */
 #define BASE_ENABLE	bit64(11)
 #define BASE_X2APIC	bit64(10)
 
@@ -133,6 +135,16 @@ void hal_apic_nmi(uint32_t apic_id)
 	send(apic_id, ICR_ASSERT | ICR_NMI);
 }
 
+void hal_apic_nmi_others(void)
+{
+	send(0, ICR_OTHERS | ICR_ASSERT | ICR_NMI);
+}
+
+void hal_apic_stop_others(void)
+{
+	send(0, ICR_OTHERS | ICR_ASSERT | ICR_INIT);
+}
+
 /* The "self" shorthand allows no NMI (table 11-3), our own id does. */
 void hal_apic_nmi_self(void)
 {
@@ -178,7 +190,6 @@ static void calibrate_timer(void)
 	uint64_t t0, t1;
 	uint32_t left;
 
-	apic_write(APIC_TIMER_DIV, TIMER_DIV_4);
 	apic_write(APIC_LVT_TIMER, LVT_MASKED | timer_lvt);
 	apic_write(APIC_TIMER_INIT, COUNT_MAX);
 	t0 = hal_rdtsc();
@@ -188,6 +199,7 @@ static void calibrate_timer(void)
 	left = apic_read(APIC_TIMER_NOW);
 	t1 = hal_rdtsc();
 	apic_write(APIC_TIMER_INIT, 0);
+	apic_write(APIC_LVT_TIMER, timer_lvt);
 	count_khz = (uint64_t)(COUNT_MAX - left) * hal_tsc_khz() / (t1 - t0);
 	if (!count_khz)
 		count_khz = 1;
@@ -214,15 +226,24 @@ static void mask_lvts(void)
 		apic_write(APIC_LVT_CMCI, LVT_MASKED);
 }
 
-void hal_apic_init(paddr_t lapic_pa, uint8_t timer_vector)
+/* This CPU's local APIC into the mode of the boot CPU's. From x2APIC back leads only by way of off (11.12.5). */
+static void set_mode(void)
 {
 	uint64_t base = hal_rdmsr(MSR_APIC_BASE);
 
-	tsc_calibrate();
-	x2apic = (base & BASE_X2APIC) != 0;
-	lapic = pa_to_va(lapic_pa);
+	if ((base & BASE_X2APIC) && !x2apic) {
+		base &= ~(BASE_ENABLE | BASE_X2APIC);
+		hal_wrmsr(MSR_APIC_BASE, base);
+	}
 	if (!(base & BASE_ENABLE))
 		hal_wrmsr(MSR_APIC_BASE, base | BASE_ENABLE);
+	if (x2apic && !(base & BASE_X2APIC))
+		hal_wrmsr(MSR_APIC_BASE, base | BASE_ENABLE | BASE_X2APIC);
+}
+
+void hal_apic_init_cpu(void)
+{
+	set_mode();
 	mask_lvts();
 	apic_write(APIC_TPR, 0);
 	if (!x2apic) {
@@ -231,14 +252,24 @@ void hal_apic_init(paddr_t lapic_pa, uint8_t timer_vector)
 	}
 	apic_write(APIC_SVR, SVR_ENABLE | HAL_VECTOR_SPURIOUS);
 	apic_write(APIC_ESR, 0);
-	timer_lvt = timer_vector;
-	deadline_mode = hal_cpu()->tsc_deadline;
 	if (deadline_mode) {
 		apic_write(APIC_LVT_TIMER, LVT_DEADLINE | timer_lvt);
 		hal_mfence();		/* between the LVT store and the first WRMSR (11.5.4.1) */
 		hal_wrmsr(MSR_TSC_DEADLINE, 0);
 		return;
 	}
-	calibrate_timer();
+	apic_write(APIC_TIMER_DIV, TIMER_DIV_4);
 	apic_write(APIC_LVT_TIMER, timer_lvt);
+}
+
+void hal_apic_init(paddr_t lapic_pa, uint8_t timer_vector, bool want_x2)
+{
+	tsc_calibrate();
+	x2apic = (hal_rdmsr(MSR_APIC_BASE) & BASE_X2APIC) || (want_x2 && hal_cpu()->x2apic);
+	lapic = pa_to_va(lapic_pa);
+	timer_lvt = timer_vector;
+	deadline_mode = hal_cpu()->tsc_deadline;
+	hal_apic_init_cpu();
+	if (!deadline_mode)
+		calibrate_timer();
 }

@@ -2,7 +2,7 @@
 /*
  * entry.c - builds what tramp.S runs on: GDT, TSS, IDTs, the hole page tables, SYSCALL MSRs.
  *
- * Owns:       the two IDT frames and the metakernel's own GDT/TSS page.
+ * Owns:       the two IDT frames, which all CPUs share.
  * Invariants: nothing here is G(lobal); GDT descriptors have Accessed preset (the page is
  *             read-only for ring 1, and a CPU that had to set the bit would fault); no ring-1 gate,
  *             no 32-bit ring-1 segment, no call gate.
@@ -51,8 +51,6 @@ struct gate {
 
 static struct gate guest_idt[256] __attribute__((aligned(4096)));
 static struct gate mk_idt[256] __attribute__((aligned(4096)));
-static struct vcpu_ro mk_ro __attribute__((aligned(4096)));
-static uint8_t mk_ist[4096] __attribute__((aligned(4096)));
 
 static vaddr_t tramp_va(const char *label)
 {
@@ -81,7 +79,7 @@ static unsigned int ist_of(unsigned int vector)
 	return 0;
 }
 
-static void idt_init(void)
+void entry_init(void)
 {
 	static const uint8_t maybe_error[] = { 17, 21, 29, 30 };
 	unsigned int v;
@@ -180,20 +178,21 @@ static void load_segments(void)
 		     : : "i" (MK_CS), "i" (MK_SS), "i" (MK_TSS) : "rax", "memory");
 }
 
-void entry_init_cpu(uint64_t *hole_pt, paddr_t cpu_pa)
+void entry_init_cpu(uint64_t *hole_pt, struct vcpu_ro *ro, paddr_t cpu_pa, paddr_t ist_pa)
 {
-	idt_init();
-	gdt_init(mk_ro.gdt);
-	tss_init(&mk_ro.tss, MK_STACK_TOP, MK_IST_VA + 0x400, MK_IST_VA + 0x800,
+	gdt_init(ro->gdt);
+	tss_init(&ro->tss, MK_STACK_TOP, MK_IST_VA + 0x400, MK_IST_VA + 0x800,
 		 MK_IST_VA + 0xc00, MK_IST_VA + 0x1000);
 
 	map_tramp(hole_pt);
 	hole_pt[slot(KEEL_IDT_VA)] = va_to_pa(mk_idt) | PTE_P | PTE_NX;
-	hole_pt[slot(KEEL_VCPU_RO_VA)] = va_to_pa(&mk_ro) | PTE_P | PTE_W | PTE_NX;
+	hole_pt[slot(KEEL_VCPU_RO_VA)] = va_to_pa(ro) | PTE_P | PTE_W | PTE_NX;
 	hole_pt[slot(MK_CPU_VA)] = cpu_pa | PTE_P | PTE_W | PTE_NX;
-	hole_pt[slot(MK_IST_VA)] = va_to_pa(mk_ist) | PTE_P | PTE_W | PTE_NX;
-	hal_write_cr3(hal_read_cr3());
+	hole_pt[slot(MK_IST_VA)] = ist_pa | PTE_P | PTE_W | PTE_NX;
+}
 
+void entry_load_cpu(void)
+{
 	/* LTR sets the busy bit, so it must see the writable page: now, under this CR3 (rule 1). */
 	load_segments();
 

@@ -7,6 +7,8 @@
 #include "lib/log.h"
 #include "lib/string.h"
 
+#define MAXCPUS		"maxcpus="
+
 /* The end of the word at s. */
 static const char *word_end(const char *s)
 {
@@ -18,6 +20,52 @@ static const char *word_end(const char *s)
 static bool is_separator(const char *s, const char *end)
 {
 	return end - s == 2 && s[0] == '-' && s[1] == '-';
+}
+
+/* The value of the word at s if it is name=value, else NULL. */
+static const char *value_of(const char *s, const char *name)
+{
+	while (*name && *s == *name) {
+		s++;
+		name++;
+	}
+	return *name ? NULL : s;
+}
+
+/* A number from 1 to `most` in [s, end), or -1. */
+static int cpu_count(const char *s, const char *end, int most)
+{
+	int n = 0;
+
+	if (s == end)
+		return -1;
+	for (; s < end; s++) {
+		if (*s < '0' || *s > '9')
+			return -1;
+		n = 10 * n + (*s - '0');
+		if (n > most)
+			return -1;
+	}
+	return n ? n : -1;
+}
+
+int line_maxcpus(const char *line, int most)
+{
+	int n = most;
+	const char *end;
+
+	for (; *line; line = *end ? end + 1 : end) {
+		const char *value = value_of(line, MAXCPUS);
+
+		end = word_end(line);
+		if (is_separator(line, end))
+			break;
+		if (value)
+			n = cpu_count(value, end, most);
+		if (n < 0)
+			break;
+	}
+	return n;
 }
 
 const char *line_linux_words(const char *line)
@@ -40,7 +88,7 @@ void line_name_unknown(const char *line)
 		end = word_end(line);
 		if (is_separator(line, end))
 			return;
-		if (end > line)
+		if (end > line && !value_of(line, MAXCPUS))
 			log_printf("boot line: \"%.*s\" is not known, ignored (Linux's words follow a --)\n",
 				   (int)(end - line), line);
 	}

@@ -12,7 +12,10 @@
 /* What follows the first word "--"; empty if there is none. */
 const char *line_linux_words(const char *line);
 
-/* Name each word before "--" in the log: the metakernel knows none. */
+/* maxcpus=N before "--": how many CPUs may be used, `most` if it does not say, -1 if it is no number from 1 to `most`. */
+int line_maxcpus(const char *line, int most);
+
+/* Name each word before "--" that is not known in the log. */
 void line_name_unknown(const char *line);
 
 /* `first`, a space and `more` into to[LINE_MAX]. The length that was wanted: LINE_MAX or above is too long. */

@@ -16,13 +16,13 @@
 #include <hal/rtc.h>
 #include "boot/bundle.h"
 #include "boot/chipset.h"
+#include "boot/cpus.h"
 #include "boot/line.h"
 #include "boot/load.h"
 #include "boot/windows.h"
 #include "entry/emul.h"
 #include "mm/frames.h"
 #include "mm/leaf.h"
-#include "mm/pte.h"
 #include "part/console.h"
 #include "part/manifest.h"
 #include "part/part.h"
@@ -80,33 +80,6 @@ static void claim_mk(paddr_t base, paddr_t end)
 			ASSERT(!frames_claim(pfn, 1, FRAMES_FREE, FRAMES_MK));
 }
 
-static uint64_t hole_pt[512] __aligned(4096);
-static uint64_t hole_l2[512] __aligned(4096);
-static uint8_t mk_stack[16384] __aligned(4096);
-static uint8_t cpu_page[4096] __aligned(4096);
-
-/* Hang the last 2 MiB into the metakernel's own tables and move to the per-CPU addresses. */
-static void cpu_bring_up(void)
-{
-	uint64_t *l4 = pa_to_va(hal_boot_cr3() & PTE_ADDR), *l3;
-	unsigned int i;
-
-	l3 = pa_to_va(l4[511] & PTE_ADDR);
-	ASSERT(!(l3[511] & PTE_P));
-	hole_l2[511] = va_to_pa(hole_pt) | PTE_P | PTE_W;
-	l3[511] = va_to_pa(hole_l2) | PTE_P | PTE_W;
-	for (i = 0; i < sizeof(mk_stack) / PAGE_SIZE; i++)
-		hole_pt[((MK_STACK_VA >> PAGE_SHIFT) & 511) + i] =
-			(va_to_pa(mk_stack) + i * PAGE_SIZE) | PTE_P | PTE_W | PTE_NX;
-	entry_init_cpu(hole_pt, va_to_pa(cpu_page));
-	hal_write_dr7(0x400);
-	this_cpu->mk_cr3 = hal_boot_cr3();
-	this_cpu->lock = (struct lock)LOCK_INIT(LOCK_RUNQ);
-	this_cpu->armed_tsc = UINT64_MAX;
-	cpus[0] = (struct cpu *)cpu_page;
-	lock_ranks_start();
-}
-
 /* Who gets what is typed on the serial port: Linux, else the first partition. */
 static struct partition *focus_partition(void)
 {
@@ -116,25 +89,6 @@ static struct partition *focus_partition(void)
 		if (parts[i].man->kind == MANIFEST_LINUX)
 			return &parts[i];
 	return &parts[0];
-}
-
-/*
- * CR0 and CR4 for as long as the machine runs: an allow-list (rule 15). What a partition writes to
- * its CR4 is virtual. SMEP protects ring 1 from its ring 3; SMAP stays off (STAC is #UD in ring 1),
- * and so does everything the list does not name.
- */
-static void cpu_control(void)
-{
-	const struct hal_cpu *c = hal_cpu();
-	uint64_t cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_FSGSBASE;
-
-	if (c->xsave)
-		cr4 |= CR4_OSXSAVE;
-	if (c->smep)
-		cr4 |= CR4_SMEP;
-	hal_write_cr4(cr4);
-	hal_write_cr0(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG);
-	hal_wrmsr(MSR_EFER, EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE);
 }
 
 static void say_trust(void)
@@ -161,6 +115,10 @@ static void __noreturn main_on_stack(void)
 	uint64_t npfns = align_up(bi->ram_end, PAGE_SIZE) >> PAGE_SHIFT;
 	uint64_t table_bytes = frames_bytes(npfns);
 
+	int most = line_maxcpus(bi->cmdline, MAX_CPUS);
+
+	if (most < 0)
+		load_refuse("boot line: maxcpus: not a number from 1 to %u", MAX_CPUS);
 	if (!bi->module_bytes)
 		load_refuse("no bundle: the boot loader passed no module");
 	table_pa = carve_top(bi, table_bytes + align_up(bi->module_bytes, PAGE_SIZE),
@@ -174,6 +132,7 @@ static void __noreturn main_on_stack(void)
 	if (bi->early_end > bi->module_pa + bi->module_bytes)
 		claim_mk(bi->module_pa + bi->module_bytes, bi->early_end);
 	claim_mk(table_pa, bundle_pa + bi->module_bytes);
+	cpus_start(bi, &acpi, (unsigned int)most);
 	windows_allow(bi, &acpi, &chipset);
 	load_all(bi, pa_to_va(bundle_pa), bi->module_bytes);
 	console_init(focus_partition(), irq_init());
@@ -185,12 +144,11 @@ void keel_main(struct boot_info *bi)
 	boot = bi;
 	log_printf("Keel, build %s, %s\n", hal_build_id(), bi->protocol);
 	hal_cpu_check();
-	cpu_control();
+	cpus_boot_cpu();
 	hal_pic_disable();
 	acpi_parse(&acpi, bi->rsdp_pa);
 	look_at_chipset();
-	cpu_bring_up();
-	hal_apic_init(acpi.lapic_pa, VEC_TIMER);
+	hal_apic_init(acpi.lapic_pa, VEC_TIMER, cpus_need_x2apic(&acpi));
 	hal_ioapic_init(&acpi);
 	this_cpu->apic_id = hal_apic_id();
 	boot_wall_ns = hal_rtc_unix_seconds() * 1000000000UL;

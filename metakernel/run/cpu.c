@@ -1,20 +1,57 @@
 // SPDX-License-Identifier: MIT
 /*
- * cpu.c - CPUs calling each other.
+ * cpu.c - the CPUs there are, where started ones wait for the first partition, and how they call each other.
  *
  * Owns:    the table of CPUs, written at boot.
- * Locks:   none. `work` is changed by atomic operations; an interrupt is only sent with the first bit,
+ * Locks:   none: cpus[] and ncpus change only before cpus_release(). `work` is changed by atomic operations; an interrupt is only sent with the first bit,
  *          because who finds one there will look, or has been called already.
  */
 #include <hal/cpu.h>
 #include <hal/hooks.h>
 #include <hal/irq.h>
 #include "run/cpu.h"
+#include "run/sched.h"
+#include "lib/panic.h"
 #include "lib/serial.h"
 
+#define RELEASE_MS	1000
+
 struct cpu *cpus[MAX_CPUS];
-unsigned int ncpus = 1;
-static bool stopping;
+unsigned int ncpus;
+static bool cpus_go, stopping;
+
+/*
+ * Interrupts are off: an NMI ends the sleep, and cpus_release() repeats it in case this CPU was between look and sleep.
+ */
+void cpus_wait(void)
+{
+	__atomic_store_n(&this_cpu->waiting, true, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&cpus_go, __ATOMIC_ACQUIRE))
+		hal_hlt();
+	hal_flush_tlb();
+	__atomic_store_n(&this_cpu->waiting, false, __ATOMIC_RELEASE);
+	keel_cpu_main();
+}
+
+void cpus_release(void)
+{
+	uint64_t t0 = hal_rdtsc();
+	unsigned int i;
+
+	__atomic_store_n(&cpus_go, true, __ATOMIC_RELEASE);
+	for (i = 1; i < ncpus; i++)
+		while (__atomic_load_n(&cpus[i]->waiting, __ATOMIC_ACQUIRE)) {
+			hal_apic_nmi(cpus[i]->apic_id);
+			hal_delay_us(20);
+			if (hal_rdtsc() - t0 > RELEASE_MS * hal_tsc_khz())
+				panic("CPU %u does not wake", i);
+		}
+}
+
+void keel_cpu_main(void)
+{
+	sched_join();
+}
 
 void cpu_work(struct cpu *c, uint32_t what)
 {

@@ -25,6 +25,7 @@ struct cpu {
 	unsigned int index;	/* in cpus[] */
 	uint32_t apic_id;
 	bool idle, slice_over;
+	bool waiting;		/* for cpus_release() */
 	struct lock lock;	/* LOCK_RUNQ */
 	struct runq runq;
 	struct vcpu *vcpus;	/* those that run only here, by vcpu.sibling */
@@ -43,6 +44,11 @@ extern struct cpu *cpus[MAX_CPUS];	/* in the order in which they came up; the bo
 extern unsigned int ncpus;
 
 extern uint64_t boot_wall_ns, boot_wall_tsc;	/* Unix time at a TSC value */
+
+/* A started CPU waits here, in code that stays, until cpus_release(); then it is in keel_cpu_main(). */
+void cpus_wait(void) __attribute__((noreturn));
+/* The boot CPU, when what is used only once is gone: let the others go. */
+void cpus_release(void);
 
 /* Bits of work for a CPU; it is interrupted if it may be elsewhere. */
 void cpu_work(struct cpu *c, uint32_t what);

@@ -478,6 +478,7 @@ static void __attribute__((noreturn)) go(struct cpu *c)
 void sched_start(void)
 {
 	hal_once_over();
+	cpus_release();
 	go(this_cpu);
 }
 

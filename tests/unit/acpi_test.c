@@ -297,6 +297,30 @@ static void a_length_beyond_memory_is_bad(void **state)
 	}
 }
 
+/* xAPIC and x2APIC entries for the same CPUs; the addresses of all are nobody's. */
+static void a_cpu_named_twice_is_one(void **state)
+{
+	static const uint8_t one[8] = { 0, 0, 1, 2, 1 }, all[8] = { 0, 0, 9, 0xff, 1 };
+	static const uint8_t same[16] = { 9, 0, 0, 0, 2, 0, 0, 0, 1 }, beyond[16] = { 9, 0, 0, 0, 0xff, 0, 0, 0, 1 };
+	static const uint8_t off[16] = { 9, 0, 0, 0, 3, 0, 0, 0, 2 };
+	static const uint8_t x2_all[16] = { 9, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 1 };
+
+	(void)state;
+	madt_len = 44;
+	madt_add(one, 8);
+	madt_add(all, 8);
+	madt_add(same, 16);
+	madt_add(off, 16);
+	madt_add(beyond, 16);
+	madt_add(x2_all, 16);
+	seal(MADT_PA, "APIC", madt_len);
+	acpi_parse(&info, RSDP_PA);
+	assert_int_equal(info.ncpus, 2);
+	assert_int_equal(info.ncpus_more, 0);
+	assert_int_equal(info.cpu_apic_id[0], 2);
+	assert_int_equal(info.cpu_apic_id[1], 255);
+}
+
 static void a_broken_entry_ends_the_list(void **state)
 {
 	(void)state;
@@ -312,12 +336,14 @@ static void a_broken_entry_ends_the_list(void **state)
 
 static void lists_are_bounded(void **state)
 {
-	static const uint8_t cpu[8] = { 0, 0, 0, 5, 1 }, io[12] = { 1, 0, 1, 0, 0, 0, 0xc0, 0xfe };
+	static const uint8_t io[12] = { 1, 0, 1, 0, 0, 0, 0xc0, 0xfe };
 	static const uint8_t irq[10] = { 2, 0, 0, 5, 5 };
 
 	(void)state;
 	madt_len = 44;
 	for (unsigned int i = 0; i < 100; i++) {
+		const uint8_t cpu[8] = { 0, 0, 0, (uint8_t)i, 1 };
+
 		madt_add(cpu, 8);
 		madt_add(io, 12);
 		madt_add(irq, 10);
@@ -326,6 +352,7 @@ static void lists_are_bounded(void **state)
 	seal(MCFG_PA, "MCFG", 44 + 16 * 40);
 	acpi_parse(&info, RSDP_PA);
 	assert_int_equal(info.ncpus, ACPI_MAX_CPUS);
+	assert_int_equal(info.ncpus_more, 100 - ACPI_MAX_CPUS);
 	assert_int_equal(info.nioapics, ACPI_MAX_IOAPICS);
 	assert_int_equal(info.noverrides, ACPI_MAX_OVERRIDES);
 	assert_int_equal(info.nmcfg, ACPI_MAX_MCFG);
@@ -387,6 +414,7 @@ int main(void)
 		TEST(without_a_madt_there_are_defaults),
 		TEST(tables_outside_memory_are_bad),
 		TEST(a_length_beyond_memory_is_bad),
+		TEST(a_cpu_named_twice_is_one),
 		TEST(a_broken_entry_ends_the_list),
 		TEST(lists_are_bounded),
 		TEST(the_rsdp_is_found_where_it_may_be),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Property: of the boot line, Linux gets the words behind the first "--", each word before it is named
- * in the log, and a line that does not fit is told from one that does.
+ * Property: of the boot line, Linux gets the words behind the first "--", each unknown word before it is named
+ * in the log, maxcpus= is a number in its range or refused, and a line that does not fit is told from one that does.
  * Failure looks like: a word that vanishes without a line in the log, or the end of one.
  */
 #include "unit.h"
@@ -48,6 +48,28 @@ static void words_before_are_named(void **state)
 	assert_non_null(strstr(said, "\"keel.run=/bin/true\""));
 }
 
+static void maxcpus_is_a_number(void **state)
+{
+	static const char *const bad[] = { "maxcpus=", "maxcpus=0", "maxcpus=65", "maxcpus=4x", "maxcpus=-1", "maxcpus=+1",
+		"maxcpus=0x4", "maxcpus=4294967297", "maxcpus=99999999999999999999", "a maxcpus=x maxcpus=2 --" };
+
+	(void)state;
+	assert_int_equal(line_maxcpus("", 64), 64);
+	assert_int_equal(line_maxcpus("quiet -- maxcpus=2", 64), 64);	/* Linux's */
+	assert_int_equal(line_maxcpus("xmaxcpus=2 maxcpu=3 maxcpus", 64), 64);
+	assert_int_equal(line_maxcpus("maxcpus=1", 64), 1);
+	assert_int_equal(line_maxcpus("a  maxcpus=064 -- b", 64), 64);
+	assert_int_equal(line_maxcpus("maxcpus=3 maxcpus=2", 64), 2);
+	for (size_t i = 0; i < NELEM(bad); i++)
+		assert_int_equal(line_maxcpus(bad[i], 64), -1);
+	said[0] = '\0';
+	line_name_unknown("maxcpus=3 -- x");
+	assert_string_equal(said, "");
+	line_name_unknown("xmaxcpus=3 maxcpus");
+	assert_non_null(strstr(said, "\"xmaxcpus=3\""));
+	assert_non_null(strstr(said, "\"maxcpus\""));
+}
+
 static void a_line_fits_or_does_not(void **state)
 {
 	static char a[LINE_MAX], b[LINE_MAX], to[LINE_MAX];
@@ -70,6 +92,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(linux_gets_what_follows),
 		cmocka_unit_test(words_before_are_named),
+		cmocka_unit_test(maxcpus_is_a_number),
 		cmocka_unit_test(a_line_fits_or_does_not),
 	};
 

@@ -47,8 +47,8 @@ enum acpi_fixed {
 struct acpi_info {
 	bool have_rsdp, have_madt;
 	paddr_t lapic_pa;
-	uint32_t cpu_apic_id[ACPI_MAX_CPUS];	/* enabled ones */
-	unsigned int ncpus;
+	uint32_t cpu_apic_id[ACPI_MAX_CPUS];	/* enabled ones, each once */
+	unsigned int ncpus, ncpus_more;		/* those the array has no place for */
 	struct acpi_ioapic ioapic[ACPI_MAX_IOAPICS];	/* in the order of the MADT */
 	unsigned int nioapics;
 	struct acpi_override override[ACPI_MAX_OVERRIDES];

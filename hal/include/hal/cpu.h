@@ -57,6 +57,7 @@
 
 /* Model-specific registers (vol. 4, 2.1). */
 #define MSR_APIC_BASE		0x1b	/* bit 10 x2APIC, bit 11 enable (vol. 3A, 11.4.4) */
+#define MSR_TSC_ADJUST		0x3b	/* vol. 3B, 18.17.3 */
 #define MSR_SYSENTER_CS		0x174
 #define MSR_SYSENTER_ESP	0x175
 #define MSR_SYSENTER_EIP	0x176
@@ -101,6 +102,7 @@ struct hal_cpu {
 	bool hypervisor;	/* CPUID.1:ECX.31 */
 	bool nx, syscall, cx16, apic, fsgsbase;		/* required */
 	bool x2apic, tsc_deadline, tsc_invariant, rdtscp;
+	bool tsc_adjust;
 	bool smep, smap, umip, pcid, invpcid, pge, pdpe1gb;
 	bool xsave, xsaveopt, la57, pku, mwait;
 	bool x87_pointers_stay;	/* FXRSTOR, XRSTOR: old FIP, FDP, FOP stay if no exception is pending */
@@ -123,6 +125,9 @@ static inline const struct hal_cpu *hal_cpu(void)
 
 /* Fill the above. Called by hal_boot before anything else needs it. */
 void hal_cpu_init(void);
+
+/* The same about the CPU that asks; *c is zeroed. */
+void hal_cpu_read(struct hal_cpu *c);
 
 /* Name every missing required feature on the console and leave with HAL_EXIT_CPU, or return. */
 void hal_cpu_check(void);

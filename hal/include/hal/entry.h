@@ -108,9 +108,13 @@ static inline struct regs *entry_regs(void *stack)
 
 /* Fill the GDT, TSS and frames of a partition's vCPU page; iret frames start with RIP 0. */
 void entry_init_vcpu_ro(struct vcpu_ro *ro, uint64_t mk_cr3);
-/* Once per CPU: IDT frames, the metakernel's GDT/TSS page, segment registers, SYSCALL MSRs.
- * hole_pt is the page table of the last 2 MiB in this CPU's metakernel CR3. */
-void entry_init_cpu(uint64_t *hole_pt, paddr_t cpu_pa);
+/* Once: the IDTs. */
+void entry_init(void);
+/* Once per CPU, by whoever: fill ro with the metakernel's GDT and TSS and map what is this CPU's. hole_pt is the
+ * page table of the last 2 MiB in the CPU's metakernel CR3. */
+void entry_init_cpu(uint64_t *hole_pt, struct vcpu_ro *ro, paddr_t cpu_pa, paddr_t ist_pa);
+/* By the CPU itself, under that CR3: descriptor tables, segment registers, SYSCALL MSRs, PAT. */
+void entry_load_cpu(void);
 /* Page table of the last 2 MiB for a vCPU: everything but its own three pages is common. */
 void entry_init_hole(uint64_t *hole_pt, paddr_t ro_pa, paddr_t vcpu_pa, paddr_t stack_pa);
 /* Leave for the first time: load cr3 and the frame in the stack page. Does not return. */

@@ -13,11 +13,14 @@
 void hal_pic_disable(void);
 
 /*
- * Measure the TSC, enable this CPU's local APIC at lapic_pa (ignored if firmware chose x2APIC) with
- * the spurious vector, everything in its LVT masked but the timer, which gets timer_vector (off).
- * Interrupts stay off. Takes about 30 ms.
+ * Boot CPU: measure the TSC, enable the local APIC at lapic_pa with the spurious vector, everything in
+ * its LVT masked but the timer, which gets timer_vector (off), and measure the timer. x2APIC if firmware chose
+ * it, or if it is wanted and CPUID has it; then lapic_pa is ignored. Interrupts stay off. Takes about 30 ms.
  */
-void hal_apic_init(paddr_t lapic_pa, uint8_t timer_vector);
+void hal_apic_init(paddr_t lapic_pa, uint8_t timer_vector, bool want_x2);
+
+/* Each further CPU, after that: its local APIC the same way. */
+void hal_apic_init_cpu(void);
 
 bool hal_apic_is_x2(void);
 uint32_t hal_apic_id(void);
@@ -31,6 +34,11 @@ bool hal_apic_in_service(uint8_t vector);
 void hal_apic_ipi(uint32_t apic_id, uint8_t vector);
 void hal_apic_nmi(uint32_t apic_id);
 void hal_apic_nmi_self(void);
+
+/* All CPUs but this one, also those that were left out: an NMI, or (for a panic) INIT, from which none comes back. */
+void hal_apic_nmi_others(void);
+void hal_apic_stop_others(void);
+
 void hal_apic_ipi_self(uint8_t vector);
 
 /* INIT and start-up for another CPU; page is the real-mode start page (pa >> 12, below 1 MiB). */
