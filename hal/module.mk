@@ -3,19 +3,14 @@
 include metakernel/flags.mk
 
 hal-lds := hal/x86_64/keel.lds
-hal-c-srcs := \
-	hal/x86_64/acpi.c \
+# What runs only before the first partition: small rather than fast, and given away then (keel.lds).
+hal-once-srcs := $(addprefix hal/x86_64/, acpi.c bootinfo.c cpu.c memmap.c pic.c rtc.c smp.c)
+hal-c-srcs := $(hal-once-srcs) \
 	hal/x86_64/apic.c \
 	hal/x86_64/boot.c \
-	hal/x86_64/bootinfo.c \
-	hal/x86_64/cpu.c \
 	hal/x86_64/ioapic.c \
-	hal/x86_64/memmap.c \
 	hal/x86_64/pci.c \
-	hal/x86_64/pic.c \
 	hal/x86_64/power.c \
-	hal/x86_64/rtc.c \
-	hal/x86_64/smp.c \
 	hal/x86_64/tsc.c \
 	hal/x86_64/uart.c
 hal-s-srcs := \
@@ -29,10 +24,12 @@ hal-c-objs := $(hal-c-srcs:%.c=$(O)/%.o)
 hal-s-objs := $(hal-s-srcs:%.S=$(O)/%.o)
 hal-objs := $(hal-s-objs) $(hal-c-objs)
 
+$(hal-once-srcs:%.c=$(O)/%.o): MK_CFLAGS += -Os
+
 $(hal-c-objs): $(O)/%.o: %.c $(MK_DEPS) hal/module.mk
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(MK_CFLAGS) $(MK_LTO) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(MK_CFLAGS) $(if $(filter $(hal-once-srcs),$<),,$(MK_LTO)) -MMD -MP -c -o $@ $<
 
 $(hal-s-objs): $(O)/%.o: %.S $(MK_DEPS) hal/module.mk
 	$(call say,CC,$@)

@@ -31,19 +31,19 @@ static paddr_t start_pa;
 static struct ap_words *words;
 
 /* Any will do but the pages Linux's loader fills, so that nobody has to think about the order. */
-__once static paddr_t find_start(const struct boot_info *bi)
+static paddr_t find_start(const struct boot_info *bi)
 {
 	paddr_t pa = memmap_find_ram(bi->region, bi->nregions, START_LOWEST, START_PAGES * PAGE_SIZE, 0x90000, 0x2000);
 
 	return pa + START_PAGES * PAGE_SIZE <= START_END ? pa : 0;
 }
 
-__once static uint32_t start_address(const char *label)
+static uint32_t start_address(const char *label)
 {
 	return (uint32_t)(start_pa + (paddr_t)(label - hal_ap_page));
 }
 
-__once bool hal_smp_begin(const struct boot_info *bi)
+bool hal_smp_begin(const struct boot_info *bi)
 {
 	uint64_t *l4, *l3, *l2;
 
@@ -71,7 +71,7 @@ __once bool hal_smp_begin(const struct boot_info *bi)
 	return true;
 }
 
-__once void hal_smp_start(uint32_t apic_id, paddr_t cr3)
+void hal_smp_start(uint32_t apic_id, paddr_t cr3)
 {
 	uint64_t t0;
 
@@ -85,12 +85,12 @@ __once void hal_smp_start(uint32_t apic_id, paddr_t cr3)
 		hal_apic_startup_ipi(apic_id, (uint8_t)(start_pa >> PAGE_SHIFT));
 }
 
-__once void hal_smp_end(void)
+void hal_smp_end(void)
 {
 	__builtin_memset(pa_to_va(start_pa), 0, START_PAGES * PAGE_SIZE);
 }
 
-__once void hal_smp_tables(uint64_t *l4, uint64_t *l3)
+void hal_smp_tables(uint64_t *l4, uint64_t *l3)
 {
 	__builtin_memcpy(l4, boot_pml4, PAGE_SIZE);
 	__builtin_memcpy(l3, boot_pdpt_image, PAGE_SIZE);

@@ -33,7 +33,6 @@ typedef uint64_t vaddr_t;	/* virtual address, of the metakernel or of a partitio
 #define __unused	__attribute__((unused))
 #define __printf(f, a)	__attribute__((format(printf, f, a)))
 #define __section(s)	__attribute__((section(s)))
-#define __once		__attribute__((section(".once_text"), noinline))	/* only before the first partition runs */
 #define likely(x)	__builtin_expect(!!(x), 1)
 #define unlikely(x)	__builtin_expect(!!(x), 0)
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
