@@ -3,14 +3,13 @@
 include metakernel/flags.mk
 
 mklib-srcs := \
+	metakernel/lib/lock.c \
 	metakernel/lib/log.c \
 	metakernel/lib/panic.c \
 	metakernel/lib/printf.c \
 	metakernel/lib/serial.c \
 	metakernel/lib/string.c \
 	metakernel/lib/visible.c
-# make DEBUG=1: the order of locks is checked.
-mklib-srcs += $(if $(DEBUG),metakernel/lib/lock.c)
 # make MEASURE=1: how long are interrupts off? (measure.h)
 mklib-srcs += $(if $(MEASURE),metakernel/lib/measure.c)
 mklib-objs := $(mklib-srcs:%.c=$(O)/%.o)

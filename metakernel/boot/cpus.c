@@ -302,6 +302,7 @@ static const char *start_one(uint32_t apic_id)
 	if (!wait_waiting(c))
 		return "does not answer";
 	cpus[ncpus++] = c;
+	lock_others = true;	/* nothing is locked at this moment */
 	return NULL;
 }
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * lock.c - debug builds: is a lock taken only by who holds none of its rank or above?
+ * lock.c - whether locks are needed; debug builds: is a lock taken only by who holds none of its rank or above?
  */
 #include <hal/entry.h>
 #include "lock.h"
 #include "panic.h"
+
+bool lock_others;
 
 #ifdef KEEL_DEBUG
 

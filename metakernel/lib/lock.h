@@ -39,11 +39,15 @@ static inline void lock_released(const struct lock *l) { (void)l; }
 static inline void lock_ranks_start(void) { }
 #endif
 
+extern bool lock_others;	/* set at boot when another CPU has come up: until then nobody is to be waited for */
+
 static inline void lock_take(struct lock *l)
 {
 	uint16_t ticket;
 
 	lock_taking(l);
+	if (!lock_others)
+		return;
 	ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_ACQUIRE);
 	while (__atomic_load_n(&l->serving, __ATOMIC_ACQUIRE) != ticket)
 		hal_pause();
@@ -52,7 +56,8 @@ static inline void lock_take(struct lock *l)
 static inline void lock_release(struct lock *l)
 {
 	lock_released(l);
-	__atomic_store_n(&l->serving, (uint16_t)(l->serving + 1), __ATOMIC_RELEASE);
+	if (lock_others)
+		__atomic_store_n(&l->serving, (uint16_t)(l->serving + 1), __ATOMIC_RELEASE);
 }
 
 #endif

@@ -196,11 +196,10 @@ void part_raise(struct partition *p, unsigned int bit)
 {
 	unsigned int i;
 
-	for (i = 0; i < p->nvcpus; i++)
-		if (vcpu_on(&p->vcpu[i])) {
-			event_raise(&p->vcpu[i], bit);
-			return;
-		}
+	for (i = 0; i < p->nvcpus && !vcpu_on(&p->vcpu[i]); i++)
+		;
+	if (i < p->nvcpus)
+		event_raise(&p->vcpu[i], bit);
 }
 
 /* ---- vCPUs ------------------------------------------------------------------------------------------ */
@@ -228,8 +227,7 @@ int part_vcpu_start(struct vcpu *by, struct vcpu *v, vaddr_t rip, paddr_t cr3, u
 		vcpu_inherit(v, by);
 		v->regs->rip = rip;
 		v->regs->rdi = value;
-		__atomic_store_n(&v->state, VCPU_READY, __ATOMIC_SEQ_CST);
-		sched_make_ready(v);
+		sched_begin(v);
 	}
 	lock_release(&life_lock);
 	return err;
@@ -299,8 +297,7 @@ void part_start(struct partition *p)
 {
 	p->state = KEEL_PART_RUNNING;
 	p->alive = true;
-	__atomic_store_n(&p->vcpu->state, VCPU_READY, __ATOMIC_SEQ_CST);
-	sched_make_ready(p->vcpu);
+	sched_begin(p->vcpu);
 }
 
 /* A piece of bringing back one that has ended. No CPU may have any of its vCPUs any more. */

@@ -7,15 +7,15 @@
  * happens only on the way out of the metakernel (sched_leave), never inside it. A vCPU that is not pinned is taken by
  * a CPU that has nothing else to do.
  *
- *              sched_make_ready()          take()
- *   OFF ──────────> READY, in a queue ────────────────> RUNNING, loaded
- *                     ^          ^─── its slice is over ───│
- *                     │ wake                               v
- *                     └──────────────────────────────── BLOCKED      any ──> OFF: sched_remove()
+ *           sched_begin()                take()
+ *   OFF ──────────> READY, in a queue ──────────> RUNNING, loaded      any ──> OFF: sched_remove()
+ *                     ^   ^──── its turn is over ────│
+ *                     │ sched_wake()                 v
+ *                     └─────────────────────────── BLOCKED
  *
- * Locks:   the state changes by compare and exchange, so whoever changes it has done so alone. LOCK_RUNQ of a CPU
- *          guards its queue, and `loaded` and `cpu` of what is taken from there: a vCPU is loaded from when it leaves a
- *          queue until its registers are saved, and only one that is not may be taken by another CPU.
+ * Locks:   LOCK_RUNQ of the vCPU's CPU: its state, the queue, and `loaded` and `cpu` of what is taken from there. A vCPU
+ *          is loaded from when it leaves a queue until its registers are saved; only one that is not may be taken by
+ *          another CPU.
  * Context: interrupts off, except in idle(), which waits with `sti; hlt` and takes its interrupts
  *          through the metakernel's own IDT.
  */
@@ -182,18 +182,35 @@ static void call_idle(void)
 		cpu_work(cpus[bit_lowest(idle)], WORK_RESCHED);
 }
 
-void sched_make_ready(struct vcpu *v)
+/* The queue of a vCPU's CPU, locked; a mover may be taken to another CPU meanwhile. */
+static struct cpu *lock_home(const struct vcpu *v)
 {
-	struct cpu *c = cpus[v->cpu];
-	const struct vcpu *cur;
+	for (;;) {
+		struct cpu *c = cpus[__atomic_load_n(&v->cpu, __ATOMIC_RELAXED)];
 
-	lock_take(&c->lock);
-	/* It may have ended since, and even have been started and queued anew. */
-	if (v->state == VCPU_READY && !runq_queued(&v->node))
+		lock_take(&c->lock);
+		if (v->cpu == c->index)
+			return c;
+		lock_release(&c->lock);
+	}
+}
+
+/* Into the queue, if it is in that state; and see to it that its CPU looks. */
+static void make_ready(struct vcpu *v, enum vcpu_state from)
+{
+	struct cpu *c = lock_home(v);
+	const struct vcpu *cur = c->current;
+	bool queued = v->state == from;
+
+	if (queued) {
+		v->state = VCPU_READY;
+		v->wake_tsc = 0;
 		runq_push(&c->runq, &v->node);
+	}
 	lock_release(&c->lock);
-	cur = c->current;
-	if (!cur || v->node.priority > cur->node.priority || v->cpu != this_cpu->index) {
+	if (!queued)
+		return;
+	if (!cur || v->node.priority > cur->node.priority || c->index != this_cpu->index) {
 		cpu_work(c, WORK_RESCHED);
 	} else if (v->node.priority == cur->node.priority && !c->slice_tsc) {
 		c->slice_tsc = hal_rdtsc() + slice_ticks;
@@ -203,22 +220,32 @@ void sched_make_ready(struct vcpu *v)
 		call_idle();
 }
 
-void sched_wake(struct vcpu *v)
+void sched_begin(struct vcpu *v)
 {
-	if (v->state != VCPU_BLOCKED || !vcpu_change(v, VCPU_BLOCKED, VCPU_READY))
-		return;
-	v->wake_tsc = 0;
-	sched_make_ready(v);
+	make_ready(v, VCPU_OFF);
 }
 
 /*
- * Whoever adds an event looks at the state after it, whoever blocks looks at the events after that: one of the two
- * sees the other.
+ * Without the lock: whoever adds an event looks at the state after it, whoever blocks looks at the events after
+ * that, so one of the two sees the other.
  */
+void sched_wake(struct vcpu *v)
+{
+	if (__atomic_load_n(&v->state, __ATOMIC_RELAXED) == VCPU_BLOCKED)
+		make_ready(v, VCPU_BLOCKED);
+}
+
 void sched_block(struct vcpu *v)
 {
-	if (vcpu_change(v, VCPU_RUNNING, VCPU_BLOCKED) && event_waiting(v) &&
-	    vcpu_change(v, VCPU_BLOCKED, VCPU_RUNNING))
+	struct cpu *c = lock_home(v);
+
+	if (v->state == VCPU_RUNNING) {
+		__atomic_store_n(&v->state, VCPU_BLOCKED, __ATOMIC_SEQ_CST);
+		if (event_waiting(v))
+			v->state = VCPU_RUNNING;
+	}
+	lock_release(&c->lock);
+	if (v->state == VCPU_RUNNING)
 		return;
 	timer_want(v->wake_tsc);
 	cpu_work(this_cpu, WORK_RESCHED);
@@ -234,30 +261,17 @@ void sched_add(struct vcpu *v)
 	cpus[v->cpu]->nvcpus += v->pinned;
 }
 
-/* Out of the queue it is in, if any; another CPU may be taking it. */
-static void unqueue(struct vcpu *v)
-{
-	struct cpu *c;
-
-	for (;;) {
-		c = cpus[__atomic_load_n(&v->cpu, __ATOMIC_ACQUIRE)];
-		lock_take(&c->lock);
-		if (c->index == v->cpu)
-			break;
-		lock_release(&c->lock);
-	}
-	if (runq_queued(&v->node))
-		runq_remove(&c->runq, &v->node);
-	lock_release(&c->lock);
-}
-
 void sched_remove(struct vcpu *v)
 {
-	__atomic_store_n(&v->state, VCPU_OFF, __ATOMIC_SEQ_CST);
-	unqueue(v);
+	struct cpu *c = lock_home(v);
+
+	if (runq_queued(&v->node))
+		runq_remove(&c->runq, &v->node);
+	v->state = VCPU_OFF;
 	v->timer_tsc = v->wake_tsc = 0;
+	lock_release(&c->lock);
 	if (v->loaded)
-		cpu_work(cpus[v->cpu], WORK_RESCHED);
+		cpu_work(c, WORK_RESCHED);
 }
 
 bool sched_gone(struct vcpu *v)
@@ -267,29 +281,34 @@ bool sched_gone(struct vcpu *v)
 
 void sched_yield(struct vcpu *v, struct vcpu *to)
 {
-	struct cpu *c = cpus[to ? to->cpu : v->cpu];
+	struct cpu *c = lock_home(to ? to : v);
 
-	lock_take(&c->lock);
-	if (to && runq_queued(&to->node) && to->cpu == c->index) {
+	if (to && runq_queued(&to->node)) {
 		runq_remove(&c->runq, &to->node);
 		runq_push_front(&c->runq, &to->node);
 	}
-	lock_release(&c->lock);
 	c->slice_over = true;
+	lock_release(&c->lock);
 	cpu_work(c, WORK_RESCHED);
 }
 
-/* The first of a queue that still wants to run becomes this CPU's; NULL: there is none. */
+/* Under the lock of the queue it was in. Its notes are looked at after this. */
+static struct vcpu *taken(struct vcpu *v)
+{
+	v->state = VCPU_RUNNING;
+	__atomic_store_n(&v->loaded, true, __ATOMIC_SEQ_CST);
+	return v;
+}
+
+/* The first of a queue becomes this CPU's; NULL: there is none. */
 static struct vcpu *take(struct cpu *c)
 {
 	struct vcpu *v;
 
 	lock_take(&c->lock);
-	do {
-		v = (struct vcpu *)runq_pop(&c->runq);
-	} while (v && !vcpu_change(v, VCPU_READY, VCPU_RUNNING));
+	v = (struct vcpu *)runq_pop(&c->runq);
 	if (v)
-		__atomic_store_n(&v->loaded, true, __ATOMIC_SEQ_CST);	/* before a look at its notes */
+		taken(v);
 	lock_release(&c->lock);
 	return v;
 }
@@ -297,24 +316,24 @@ static struct vcpu *take(struct cpu *c)
 /* One that waits in another CPU's queue, may move and is in nobody's registers. */
 static struct vcpu *take_from(struct cpu *from, unsigned int to)
 {
-	struct runq_node *n, *found = NULL;
+	struct runq_node *n;
 	struct vcpu *v = NULL;
 
 	if (!__atomic_load_n(&from->runq.ready, __ATOMIC_RELAXED))
 		return NULL;
 	lock_take(&from->lock);
-	for (n = runq_peek(&from->runq); n && !found; n = runq_next(&from->runq, n)) {
+	for (n = runq_peek(&from->runq); n; n = runq_next(&from->runq, n)) {
 		v = (struct vcpu *)n;
-		if (!v->pinned && !v->loaded && vcpu_change(v, VCPU_READY, VCPU_RUNNING))
-			found = n;
+		if (!v->pinned && !v->loaded)
+			break;
 	}
-	if (found) {
-		runq_remove(&from->runq, found);
-		__atomic_store_n(&v->cpu, to, __ATOMIC_RELEASE);
-		__atomic_store_n(&v->loaded, true, __ATOMIC_SEQ_CST);
+	if (n) {
+		runq_remove(&from->runq, n);
+		__atomic_store_n(&v->cpu, to, __ATOMIC_RELAXED);
+		taken(v);
 	}
 	lock_release(&from->lock);
-	return found ? v : NULL;
+	return n ? v : NULL;
 }
 
 static struct vcpu *take_any(const struct cpu *c)
@@ -379,15 +398,13 @@ static bool goes_on(struct cpu *c, const struct vcpu *cur)
 
 static void preempt(struct cpu *c, struct vcpu *cur)
 {
-	bool ready = vcpu_change(cur, VCPU_RUNNING, VCPU_READY);
-
 	vcpu_save(cur);
-	if (!ready)
-		return;		/* it has just ended */
-	cur->ready_since = hal_rdtsc();
 	lock_take(&c->lock);
-	if (cur->state == VCPU_READY && !runq_queued(&cur->node))
+	if (cur->state == VCPU_RUNNING) {	/* it may just have ended */
+		cur->state = VCPU_READY;
+		cur->ready_since = hal_rdtsc();
 		runq_push(&c->runq, &cur->node);
+	}
 	lock_release(&c->lock);
 }
 
@@ -416,9 +433,6 @@ void sched_leave(void)
 		timer_want(next->wake_tsc);
 	}
 	vcpu_load(next);
-	/* It ended between the queue and here: whoever ended it may have looked for it too early. */
-	if (next->state != VCPU_RUNNING)
-		cpu_work(c, WORK_RESCHED);
 }
 
 /* What others, or this entry, have left for the way out. */

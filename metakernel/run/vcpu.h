@@ -20,7 +20,7 @@ struct vcpu {
 	struct runq_node node;	/* first: runq links */
 	struct partition *part;
 	struct vcpu *sibling;	/* next in cpu.vcpus, or of those that move */
-	enum vcpu_state state;	/* changed by compare and exchange (sched.c has the picture) */
+	enum vcpu_state state;	/* sched.c has the picture */
 	unsigned int id;	/* in the partition */
 	unsigned int cpu;	/* whose queue it is in; changed only by who takes it from there */
 	bool pinned;		/* to that CPU */
@@ -73,12 +73,6 @@ struct vcpu {
 static inline void stat_inc(struct vcpu *v, unsigned int what)
 {
 	v->stats[what]++;
-}
-
-/* True if it was in state `from`. */
-static inline bool vcpu_change(struct vcpu *v, enum vcpu_state from, enum vcpu_state to)
-{
-	return __atomic_compare_exchange_n(&v->state, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
 static inline bool vcpu_on(const struct vcpu *v)
