@@ -201,8 +201,7 @@ static bool emul_hlt(struct vcpu *v)
 		part_end(v->part, KEEL_PART_FAULTED, "HLT with interrupts off");
 		return true;
 	}
-	if (!event_waiting(v))
-		sched_block(v);
+	sched_block(v);
 	return true;
 }
 

@@ -65,8 +65,6 @@ static int64_t hc_block(struct vcpu *v, struct regs *r)
 {
 	if (r->rdi)
 		v->vp->flags = 0x200;
-	if (event_waiting(v))
-		return 0;
 	if (r->rsi && r->rsi <= hal_rdtsc())
 		return 0;
 	v->wake_tsc = r->rsi;
@@ -400,7 +398,6 @@ static int64_t dispatch(struct vcpu *v, struct regs *r, uint64_t n)
 	case KEEL_HC_CHAN_OFFER: return hc_chan_offer(v, r);
 	case KEEL_HC_CHAN_STATE: return hc_chan_state(v, r);
 	case KEEL_HC_CHAN_INFO: return hc_chan_info(v, r);
-	case KEEL_HC_CHAN_KICK: return hc_chan_kick(v, r);
 	case KEEL_HC_PART_INFO: return hc_part_info(v, r);
 	case KEEL_HC_PART_STATS: return hc_part_stats(v, r);
 	case KEEL_HC_PART_CONS_READ: return hc_part_cons_read(v, r);
@@ -434,7 +431,6 @@ static const uint8_t counter[KEEL_HC_NR] = {
 	[KEEL_HC_LOAD_GS] = KEEL_STAT_NR,
 	[KEEL_HC_SET_DESC] = KEEL_STAT_NR,
 	[KEEL_HC_TIMER] = KEEL_STAT_NR,
-	[KEEL_HC_CHAN_KICK] = KEEL_STAT_NR,
 	[KEEL_HC_FLUSH_SET] = KEEL_STAT_NR,
 };
 
@@ -445,6 +441,10 @@ void hcall_handle(struct vcpu *v, struct regs *r)
 
 	if (n == KEEL_HC_FILL) {	/* by far the most frequent one */
 		r->rax = (uint64_t)hc_fill(v, r);
+		return;
+	}
+	if (n == KEEL_HC_CHAN_KICK) {	/* and this one has the least to do */
+		r->rax = (uint64_t)hc_chan_kick(v, r);
 		return;
 	}
 	what = n < KEEL_HC_NR ? counter[frames_clamp(n, KEEL_HC_NR)] : 0;

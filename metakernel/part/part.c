@@ -194,12 +194,12 @@ void part_end(struct partition *p, uint32_t state, const char *fmt, ...)
 
 void part_raise(struct partition *p, unsigned int bit)
 {
-	unsigned int i;
+	struct vcpu *v = p->vcpu;
 
-	for (i = 0; i < p->nvcpus && !vcpu_on(&p->vcpu[i]); i++)
-		;
-	if (i < p->nvcpus)
-		event_raise(&p->vcpu[i], bit);
+	while (!vcpu_on(v))
+		if (++v == p->vcpu + p->nvcpus)
+			return;
+	event_raise(v, bit);
 }
 
 /* ---- vCPUs ------------------------------------------------------------------------------------------ */

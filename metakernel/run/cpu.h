@@ -52,6 +52,10 @@ void cpus_release(void);
 
 /* Bits of work for a CPU; it is interrupted if it may be elsewhere. */
 void cpu_work(struct cpu *c, uint32_t what);
+static inline void cpu_work_here(uint32_t what)
+{
+	__atomic_fetch_or(&this_cpu->work, what, __ATOMIC_SEQ_CST);
+}
 /* The machine ends here: no other CPU does anything any more. */
 void cpus_stop(void);
 /* An interrupt that others sent for their work, or to stop this CPU. */

@@ -164,7 +164,7 @@ void sched_tick(void)
 	if (c->slice_tsc && c->slice_tsc <= now) {
 		c->slice_tsc = 0;
 		c->slice_over = true;
-		cpu_work(c, WORK_RESCHED);
+		cpu_work_here(WORK_RESCHED);
 	}
 	if (!c->index && console_poll_tsc() <= now)
 		console_poll();
@@ -183,13 +183,13 @@ static void call_idle(void)
 }
 
 /* The queue of a vCPU's CPU, locked; a mover may be taken to another CPU meanwhile. */
-static struct cpu *lock_home(const struct vcpu *v)
+static inline __attribute__((always_inline)) struct cpu *lock_home(const struct vcpu *v)
 {
 	for (;;) {
 		struct cpu *c = cpus[__atomic_load_n(&v->cpu, __ATOMIC_RELAXED)];
 
 		lock_take(&c->lock);
-		if (v->cpu == c->index)
+		if (likely(v->cpu == c->index))
 			return c;
 		lock_release(&c->lock);
 	}
@@ -210,8 +210,10 @@ static void make_ready(struct vcpu *v, enum vcpu_state from)
 	lock_release(&c->lock);
 	if (!queued)
 		return;
-	if (!cur || v->node.priority > cur->node.priority || c->index != this_cpu->index) {
+	if (c->index != this_cpu->index) {
 		cpu_work(c, WORK_RESCHED);
+	} else if (!cur || v->node.priority > cur->node.priority) {
+		cpu_work_here(WORK_RESCHED);
 	} else if (v->node.priority == cur->node.priority && !c->slice_tsc) {
 		c->slice_tsc = hal_rdtsc() + slice_ticks;
 		timer_want(c->slice_tsc);
@@ -248,7 +250,7 @@ void sched_block(struct vcpu *v)
 	if (v->state == VCPU_RUNNING)
 		return;
 	timer_want(v->wake_tsc);
-	cpu_work(this_cpu, WORK_RESCHED);
+	cpu_work_here(WORK_RESCHED);
 }
 
 void sched_add(struct vcpu *v)
@@ -301,7 +303,7 @@ static struct vcpu *taken(struct vcpu *v)
 }
 
 /* The first of a queue becomes this CPU's; NULL: there is none. */
-static struct vcpu *take(struct cpu *c)
+static inline __attribute__((always_inline)) struct vcpu *take(struct cpu *c)
 {
 	struct vcpu *v;
 
@@ -398,11 +400,12 @@ static bool goes_on(struct cpu *c, const struct vcpu *cur)
 
 static void preempt(struct cpu *c, struct vcpu *cur)
 {
-	vcpu_save(cur);
+	uint64_t now = vcpu_save(cur);
+
 	lock_take(&c->lock);
 	if (cur->state == VCPU_RUNNING) {	/* it may just have ended */
 		cur->state = VCPU_READY;
-		cur->ready_since = hal_rdtsc();
+		cur->ready_since = now;
 		runq_push(&c->runq, &cur->node);
 	}
 	lock_release(&c->lock);
@@ -436,16 +439,16 @@ void sched_leave(void)
 }
 
 /* What others, or this entry, have left for the way out. */
-static void do_work(struct cpu *c)
+static __attribute__((noinline)) void do_work(void)
 {
-	uint32_t work = __atomic_exchange_n(&c->work, 0, __ATOMIC_SEQ_CST);
+	uint32_t work = __atomic_exchange_n(&this_cpu->work, 0, __ATOMIC_SEQ_CST);
 
 	if (work & WORK_TIMER)
 		timer_rearm();
 	if (work & WORK_RESCHED)
 		sched_leave();
-	if ((work & WORK_NOTE) && c->current)
-		shoot_obey(c->current);
+	if ((work & WORK_NOTE) && this_cpu->current)
+		shoot_obey(this_cpu->current);
 }
 
 uint64_t sched_exit(void)
@@ -455,7 +458,7 @@ uint64_t sched_exit(void)
 		struct regs *r;
 
 		if (this_cpu->work)
-			do_work(this_cpu);
+			do_work();
 		v = this_cpu->current;
 		r = v->regs;
 		event_deliver(v, r);
@@ -482,9 +485,9 @@ void sched_init(void)
 }
 
 /* The first time out of the metakernel, with the first vCPU that is here. */
-static void __attribute__((noreturn)) go(struct cpu *c)
+static void __attribute__((noreturn)) go(void)
 {
-	cpu_work(c, WORK_RESCHED);
+	cpu_work_here(WORK_RESCHED);
 	timer_rearm();
 	entry_start(sched_exit());
 }
@@ -493,10 +496,10 @@ void sched_start(void)
 {
 	hal_once_over();
 	cpus_release();
-	go(this_cpu);
+	go();
 }
 
 void sched_join(void)
 {
-	go(this_cpu);
+	go();
 }

@@ -233,8 +233,10 @@ static void xstate_load(struct vcpu *v)
 
 /* ---- Switching ---------------------------------------------------------------------------------- */
 
-void vcpu_save(struct vcpu *v)
+uint64_t vcpu_save(struct vcpu *v)
 {
+	uint64_t now;
+
 	v->fs_base = hal_rdfsbase();
 	v->gs_base = hal_rdgsbase();
 	v->ds = hal_read_ds();
@@ -242,9 +244,11 @@ void vcpu_save(struct vcpu *v)
 	v->fs = hal_read_fs();
 	v->gs = hal_read_gs();
 	xstate_save(v);
-	v->run_tsc += hal_rdtsc() - v->run_since;
+	now = hal_rdtsc();
+	v->run_tsc += now - v->run_since;
 	this_cpu->current = NULL;
 	__atomic_store_n(&v->loaded, false, __ATOMIC_RELEASE);	/* pairs with whoever loads it next */
+	return now;
 }
 
 static uint16_t selector_or_null(const struct vcpu *v, uint16_t sel)
@@ -278,7 +282,7 @@ void vcpu_load(struct vcpu *v)
 {
 	unsigned int now = (unsigned int)hal_read_ds() | hal_read_es() | hal_read_fs() | hal_read_gs();
 
-	if (now | v->ds | v->es | v->fs | v->gs)	/* most often all are null */
+	if (now | v->selectors)	/* most often all are null */
 		load_selectors(v);
 	hal_wrfsbase(v->fs_base);
 	hal_wrgsbase(v->gs_base);

@@ -60,7 +60,10 @@ struct vcpu {
 
 	/* State while not loaded. */
 	uint64_t fs_base, gs_base;
-	uint16_t ds, es, fs, gs;
+	union {
+		struct { uint16_t ds, es, fs, gs; };
+		uint64_t selectors;	/* all four: most often 0 */
+	};
 	uint32_t tsc_aux;
 	void *xstate;
 
@@ -90,7 +93,7 @@ int vcpu_init(struct vcpu *v, struct partition *p, unsigned int id, unsigned int
 void vcpu_reset(struct vcpu *v, paddr_t cr3);	/* state at the start of a partition */
 void vcpu_inherit(struct vcpu *v, const struct vcpu *from);	/* entry points and IDT, of the same partition */
 void vcpu_load(struct vcpu *v);		/* make it current: registers, FPU, segments */
-void vcpu_save(struct vcpu *v);
+uint64_t vcpu_save(struct vcpu *v);	/* -> TSC now */
 /* Could IRETQ go to ring 3 by this frame without a fault? */
 bool vcpu_user_frame_ok(const struct vcpu *v, const struct keel_frame *f);
 /* Make the frame one that IRETQ in ring 0 takes. False: its RIP is not canonical, deliver #GP instead. */
