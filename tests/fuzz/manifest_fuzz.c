@@ -26,7 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		PROMISE(p->image[0] && strnlen(p->image, sizeof(p->image)) < sizeof(p->image));
 		PROMISE(strnlen(p->cmdline, sizeof(p->cmdline)) < sizeof(p->cmdline));
 		PROMISE(p->mem_rest ? !p->mem_bytes : p->mem_bytes >= MANIFEST_MIN_MEMORY);
-		PROMISE(p->priority < MANIFEST_NPRIORITIES && p->vcpus == 1);
+		PROMISE(p->priority < MANIFEST_NPRIORITIES && p->vcpus <= MANIFEST_MAX_VCPUS);
+		PROMISE(p->vcpus || p->kind == MANIFEST_LINUX);
 		PROMISE(p->shadow_pages >= MANIFEST_MIN_SHADOW && p->nmodules <= MANIFEST_MAX_MODULES);
 	}
 	for (unsigned int i = 0; i < m.nchans; i++) {
@@ -35,6 +36,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		PROMISE(c->server < m.nparts && c->client < m.nparts && c->server != c->client);
 		PROMISE(c->window && c->window <= MANIFEST_MAX_WINDOW && !(c->window % MANIFEST_PAGE));
 	}
+	for (unsigned int i = 0; i < m.nparts; i++)
+		manifest_place(&m.parts[i], 1 + (unsigned int)size % MANIFEST_MAX_VCPUS);
+	manifest_size_pools(&m, 1ull << 30);
 	manifest_fits(&m, 1ull << 30, &e);
 	return 0;
 }

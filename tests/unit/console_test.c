@@ -8,10 +8,8 @@
 #include "unit.h"
 
 #include <hal/cpu.h>
-
 #include "metakernel/lib/serial.c"
 #include "metakernel/part/console.c"
-
 #include "metakernel/lib/log.h"
 
 #define FIFO	16	/* bytes */
@@ -74,10 +72,10 @@ uint64_t hal_tsc_khz(void)
 	return 1000000;
 }
 
-void event_raise(struct vcpu *v, unsigned int bit)
+void part_raise(struct partition *p, unsigned int bit)
 {
-	(void)v;
-	assert_int_equal(bit, KEEL_EV_CONSOLE);
+	assert_true(p && bit == KEEL_EV_CONSOLE);
+	assert_int_equal(serial_lock.next, serial_lock.serving);	/* LOCK_RUNQ goes before it */
 	nevents++;
 }
 
@@ -120,7 +118,7 @@ static int start(void **state)
 	for (nparts = 0; nparts < NELEM(names); nparts++) {
 		strcpy(mans[nparts].name, names[nparts]);
 		parts[nparts].man = &mans[nparts];
-		parts[nparts].vcpu->state = VCPU_READY;
+		parts[nparts].alive = true;
 	}
 	console_init(focus_part, true);
 	return 0;
@@ -449,7 +447,9 @@ static void the_end_sends_all_that_waits(void **state)
 	says(focus_part, "a line that is longer than the FIFO of the port\r\n");
 	says(peer_a, "from a\n");
 	log_printf("power off\n");
-	keel_last_words();
+	lock_take(&serial_lock);	/* by a CPU that was stopped in the middle of a line */
+	serial_break_lock();
+	serial_finish();
 	log_printf("panic: and now at once\n");
 	wire[wire_len] = 0;
 	assert_string_equal(wire, "a line that is longer than the FIFO of the port\r\n[a] from a\r\n[keel] power off\r\n"
@@ -550,7 +550,7 @@ static void input_for_a_peer_is_taken_as_it_fits(void **state)
 	assert_int_equal(console_peer_write(peer_a, text, 1), 0);
 	assert_int_equal(console_read(peer_a, got, sizeof(got)), CONS_BYTES);
 	assert_int_equal(console_peer_write(peer_a, text, 1), 1);
-	peer_a->vcpu->state = VCPU_OFF;
+	peer_a->alive = false;
 	assert_int_equal(console_peer_write(peer_a, text, 1), -KEEL_EPIPE);
 }
 

@@ -17,6 +17,7 @@ paddr_t unit_va_to_pa(const void *va) { (void)va; abort(); }
 enum { GOES_ON = -1, RESETS = -2 };
 
 struct partition parts[MAX_PARTS];
+static struct vcpu vcpus[3][2];
 unsigned int nparts;
 struct manifest manifest;
 static jmp_buf end;
@@ -49,24 +50,29 @@ static int idle(void)
 static int ends(unsigned int i, uint32_t state)
 {
 	ended = GOES_ON;
-	parts[i].vcpu->state = VCPU_OFF;
+	parts[i].alive = false;
+	parts[i].vcpu[0].state = parts[i].vcpu[1].state = VCPU_OFF;
 	parts[i].state = state;
 	if (!setjmp(end))
 		ending_of(&parts[i]);
 	return ended;
 }
 
-/* 0 has control and devices, 1 and 2 have not; all wait. */
+/* 0 has control and devices, 1 and 2 have not; all wait. Of each the second vCPU was never started. */
 static int start(void **state)
 {
 	(void)state;
 	memset(parts, 0, sizeof(parts));
+	memset(vcpus, 0, sizeof(vcpus));
 	memset(&manifest, 0, sizeof(manifest));
 	nparts = manifest.nparts = 3;
 	for (unsigned int i = 0; i < nparts; i++) {
 		parts[i].man = &manifest.parts[i];
+		parts[i].nvcpus = 2;
+		parts[i].vcpu = vcpus[i];
 		parts[i].vcpu->state = VCPU_BLOCKED;
-		parts[i].state = KEEL_PART_BLOCKED;
+		parts[i].alive = true;
+		parts[i].state = KEEL_PART_RUNNING;
 	}
 	manifest.parts[0].control = manifest.parts[0].devices = true;
 	listens = false;
@@ -90,6 +96,24 @@ static void peers_outlive_control_while_one_can_wake(void **state)
 	manifest.parts[2].devices = true;
 	assert_int_equal(idle(), GOES_ON);
 	manifest.parts[2].devices = false;
+	assert_int_equal(idle(), 119);
+}
+
+/* One idle CPU asks; what the others run, or are about to, it must not take for waiting. */
+static void any_vcpu_of_a_peer_counts(void **state)
+{
+	struct vcpu *second = &parts[2].vcpu[1];
+
+	(void)state;
+	ends(0, KEEL_PART_CRASHED);
+	second->state = VCPU_RUNNING;
+	assert_int_equal(idle(), GOES_ON);
+	second->state = VCPU_READY;
+	assert_int_equal(idle(), GOES_ON);
+	second->state = VCPU_BLOCKED;
+	second->timer_tsc = 7;
+	assert_int_equal(idle(), GOES_ON);
+	second->state = VCPU_OFF;	/* its deadlines mean nothing now */
 	assert_int_equal(idle(), 119);
 }
 
@@ -143,6 +167,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(peers_outlive_control_while_one_can_wake, start),
+		cmocka_unit_test_setup(any_vcpu_of_a_peer_counts, start),
 		cmocka_unit_test_setup(who_can_still_switch_off_is_waited_for, start),
 		cmocka_unit_test_setup(nobody_had_control_and_nothing_changes, start),
 		cmocka_unit_test_setup(the_manifest_says_what_follows, start),

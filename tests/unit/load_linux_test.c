@@ -30,6 +30,7 @@ static struct manifest_part man;
 static struct boot_info bi;
 static struct bundle_file image;
 static struct regs regs;
+static struct vcpu vcpu;
 static jmp_buf refused;
 static char why[256];
 
@@ -85,7 +86,9 @@ static int start(void **state)
 	strcpy(man.cmdline, "console=hvc0");
 	part.owner = FRAMES_PARTITION;
 	part.man = &man;
-	part.vcpu->regs = &regs;
+	part.nvcpus = 1;
+	part.vcpu = &vcpu;
+	vcpu.regs = &regs;
 	memset(&im, 0, sizeof(im));
 	im.h = (Elf64_Ehdr) {
 		.e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },

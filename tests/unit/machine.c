@@ -122,6 +122,7 @@ void machine_start(uint32_t npages, bool devices)
 
 	memory_start();
 	memset(&part, 0, sizeof(part));
+	memset(vcpu, 0, sizeof(*vcpu));
 	memset(&man, 0, sizeof(man));
 	memset(&vcpu_page, 0, sizeof(vcpu_page));
 	machine_lost = 0;
@@ -129,6 +130,8 @@ void machine_start(uint32_t npages, bool devices)
 	man.devices = devices;
 	part.owner = OWNER;
 	part.man = &man;
+	part.nvcpus = 1;
+	part.vcpu = vcpu;
 	vcpu->part = &part;
 	vcpu->vp = &vcpu_page;
 	vcpu->cr4 = CR4_PAE | CR4_PGE | CR4_PCIDE;

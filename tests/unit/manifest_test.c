@@ -267,7 +267,7 @@ static const struct refusal {
 	{ "priority_text", "<31>", "\"31\"", LUA, "priority", "32-bit" },
 	{ "shadow_pages_too_few", "<64>", "<63>", LUA, "shadow-pages", "too small; least is 64" },
 	{ "shadow_pages_too_many", "<65536>", "<65537>", PROBE, "shadow-pages", "too large" },
-	{ "vcpus_two", "vcpus = <1>", "vcpus = <2>", LINUX, "vcpus", "too large; most is 1" },
+	{ "vcpus_too_many", "vcpus = <1>", "vcpus = <65>", LINUX, "vcpus", "too large; most is 64" },
 	{ "vcpus_none", "vcpus = <1>", "vcpus = <0>", LINUX, "vcpus", "too small" },
 	{ "modules_too_many", "\"demo.lua\"", "\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\"", LUA,
 	  "modules", "too many" },
@@ -396,6 +396,13 @@ static void oversized_memory_is_refused(void **state)
 	assert_refused(-1, LUA, "memory", "needs 2048 KiB, left are 2044 KiB");
 	assert_int_equal(manifest_fits(&m, 0, &e), -KEEL_ENOMEM);
 
+	/* The shadow pages are each vCPU's. */
+	m.parts[2].vcpus = 2;
+	assert_int_equal(manifest_fits(&m, parts + MANIFEST_MIN_REST, &e), -KEEL_ENOMEM);
+	parts += (uint64_t)m.parts[2].shadow_pages * 4096;
+	assert_int_equal(manifest_fits(&m, parts + MANIFEST_MIN_REST, &e), 0);
+	assert_int_equal(manifest_fits(&m, parts + MANIFEST_MIN_REST - 1, &e), -KEEL_ENOMEM);
+
 	/* Eight times a terabyte must not wrap into something small. */
 	for (unsigned int i = 0; i < m.nparts; i++)
 		m.parts[i].mem_bytes = UINT64_MAX - 4095;
@@ -413,13 +420,67 @@ static void pools_are_sized_by_memory(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < NELEM(cases); i++) {
-		sized.parts[0] = (struct manifest_part) { .mem_rest = true, .shadow_pages = 2048 };
-		sized.parts[1] = (struct manifest_part) { .mem_bytes = 1 << 21, .shadow_pages = 2048 };
-		sized.parts[2] = (struct manifest_part) { .mem_rest = true, .shadow_pages = 64 };
+		sized.parts[0] = (struct manifest_part) { .mem_rest = true, .shadow_pages = 2048, .vcpus = 1 };
+		sized.parts[1] = (struct manifest_part) { .mem_bytes = 1 << 21, .shadow_pages = 2048, .vcpus = 2 };
+		sized.parts[2] = (struct manifest_part) { .mem_rest = true, .shadow_pages = 64, .vcpus = 64 };
 		manifest_size_pools(&sized, cases[i].ram);
 		assert_int_equal(sized.parts[0].shadow_pages, cases[i].pages);
 		assert_int_equal(sized.parts[1].shadow_pages, 2048);
 		assert_int_equal(sized.parts[2].shadow_pages, 64);
+	}
+}
+
+/* What one vCPU would get is shared by several, but none gets less than the least. */
+static void pools_are_shared_by_vcpus(void **state)
+{
+	static const struct { uint32_t vcpus, pages; } cases[] = {
+		{ 1, 1536 }, { 2, 768 }, { 4, 384 }, { 6, 256 }, { 7, 256 }, { 64, 256 },
+	};
+	struct manifest sized = { .nparts = 1 };
+
+	(void)state;
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		sized.parts[0] = (struct manifest_part) { .mem_rest = true, .shadow_pages = 2048, .vcpus = cases[i].vcpus };
+		manifest_size_pools(&sized, 4UL << 30);
+		assert_int_equal(sized.parts[0].shadow_pages, cases[i].pages);
+	}
+}
+
+/* Linux gets a vCPU a CPU; who holds the devices at most that many, others as many as they want. */
+static void vcpus_are_placed_on_the_cpus_there_are(void **state)
+{
+	static const struct { uint32_t kind; bool devices; uint32_t wants; unsigned int ncpus; uint32_t gets; bool fits; } cases[] = {
+		{ MANIFEST_LINUX, true, 0, 1, 1, true }, { MANIFEST_LINUX, true, 0, 64, 64, true },
+		{ MANIFEST_LINUX, true, 2, 4, 2, true }, { MANIFEST_LINUX, true, 4, 4, 4, true },
+		{ MANIFEST_LINUX, true, 5, 4, 4, false }, { MANIFEST_TEST, true, 64, 1, 1, false },
+		{ MANIFEST_UNIKERNEL, false, 1, 4, 1, true }, { MANIFEST_UNIKERNEL, false, 64, 1, 64, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		struct manifest_part p = { .kind = cases[i].kind, .devices = cases[i].devices, .vcpus = cases[i].wants };
+
+		assert_int_equal(manifest_place(&p, cases[i].ncpus), cases[i].fits);
+		assert_int_equal(p.vcpus, cases[i].gets);
+	}
+}
+
+/* Who says nothing has one, but Linux has as many as the machine (manifest_place()). */
+static void vcpus_may_be_missing(void **state)
+{
+	static const struct { const char *to; uint32_t count; } cases[] = { { "", 0 }, { "vcpus = <64>;", 64 } };
+
+	(void)state;
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		char *text = dts_replace(dts_good, "vcpus = <1>;", cases[i].to);
+		size_t len;
+		void *fdt = dts_compile(text, "", &len);
+
+		assert_int_equal(manifest_parse(fdt, len, &m, &e), 0);
+		for (unsigned int n = 0; n < m.nparts; n++)
+			assert_int_equal(m.parts[n].vcpus, m.parts[n].kind == MANIFEST_LINUX ? cases[i].count : 1);
+		free(fdt);
+		free(text);
 	}
 }
 
@@ -438,6 +499,9 @@ int main(void)
 		cmocka_unit_test(second_linux_is_refused),
 		cmocka_unit_test(oversized_memory_is_refused),
 		cmocka_unit_test(pools_are_sized_by_memory),
+		cmocka_unit_test(pools_are_shared_by_vcpus),
+		cmocka_unit_test(vcpus_are_placed_on_the_cpus_there_are),
+		cmocka_unit_test(vcpus_may_be_missing),
 	};
 	static struct CMUnitTest all[NELEM(fixed) + NELEM(refusals)];
 

@@ -7,7 +7,10 @@
  */
 #include "unit.h"
 
+/* The test has an offer() of its own. */
+#define offer	chan_piece
 #include "metakernel/part/chan.c"
+#undef offer
 #include "metakernel/part/peer.c"
 
 #define PAGES(bytes)	((bytes) / PAGE_SIZE)
@@ -18,6 +21,7 @@
 #define ARENA		(MEM + MEM_BYTES + 0x200000UL)
 #define OWNER		(FRAMES_PARTITION + 0)
 #define MANY		10000
+#define NVCPUS		3
 
 char *unit_arena;
 size_t unit_arena_bytes;
@@ -27,10 +31,12 @@ struct manifest manifest;
 
 static struct partition *const server = &parts[0], *const client = &parts[1];
 static struct chan *const chan = &chans[0];
+static struct vcpu vcpus[2][NVCPUS];
 static struct regs regs;
 static void *table, *before;
 static uint8_t file[300000];
-static unsigned int nflushes, nresets;
+static unsigned int nflushes, nresets, nrings;
+static uint64_t noted, obeyed;	/* vCPUs of the server, a bit each */
 
 void *unit_pa_to_va(paddr_t pa)
 {
@@ -56,9 +62,38 @@ void mmu_flush_all(struct vcpu *v)
 	nflushes++;
 }
 
-void event_raise(struct vcpu *v, unsigned int bit)
+/* What is noted before the bell rings has to be obeyed; here nobody does before the test says so. */
+void shoot_note(struct vcpu *v, const struct shoot *what)
 {
-	(void)v, (void)bit;
+	assert_ptr_equal(v->part, server);
+	assert_int_equal(what->what, SHOOT_ALL);
+	assert_true(frames_count(chan->owner));	/* or it could be mapped anew behind the note */
+	noted |= 1UL << (v - server->vcpu);
+}
+
+uint64_t shoot_ring(struct partition *p, uint64_t set)
+{
+	assert_ptr_equal(p, server);
+	assert_int_equal(noted, set);
+	noted = 0;
+	return ++nrings;
+}
+
+bool shoot_obeyed(const struct partition *p, uint64_t set, uint64_t ticket)
+{
+	assert_ptr_equal(p, server);
+	assert_int_equal(ticket, nrings);
+	return !(set & ~obeyed);
+}
+
+uint64_t shoot_everybody(const struct partition *p)
+{
+	return (1UL << p->nvcpus) - 1;
+}
+
+void part_raise(struct partition *p, unsigned int bit)
+{
+	(void)p, (void)bit;
 }
 
 void vcpu_reset(struct vcpu *v, paddr_t cr3)
@@ -116,6 +151,7 @@ static int start(void **state)
 	memset(parts, 0, sizeof(parts));
 	memset(chans, 0, sizeof(chans));
 	memset(loads, 0, sizeof(loads));
+	memset(vcpus, 0, sizeof(vcpus));
 	memset(&manifest, 0, sizeof(manifest));
 	manifest.nchans = 1;
 	manifest.chans[0] = (struct manifest_chan) { .name = "c", .server = 0, .client = 1, .window = WINDOW_BYTES };
@@ -125,13 +161,19 @@ static int start(void **state)
 		parts[i].man = &manifest.parts[i];
 		parts[i].caps[1].type = KEEL_CAP_CHANNEL;
 		parts[i].caps[1].rights = i ? KEEL_RIGHT_USE : KEEL_RIGHT_SERVE;
+		parts[i].nvcpus = NVCPUS;
+		parts[i].vcpu = vcpus[i];
+		for (unsigned int n = 0; n < NVCPUS; n++)
+			vcpus[i][n].part = &parts[i];
 		parts[i].vcpu->regs = &regs;
 	}
 	server->mem_pa = MEM;
 	server->mem_bytes = MEM_BYTES;
 	chan_init();
 	image();
-	nflushes = nresets = 0;
+	nflushes = nresets = nrings = 0;
+	noted = 0;
+	obeyed = UINT64_MAX;
 	return 0;
 }
 
@@ -178,7 +220,7 @@ static void a_window_is_offered_in_pieces(void **state)
 		assert_true(++n < MANY);
 	}
 	assert_true(n >= WINDOW_BYTES / (32 * PAGE_SIZE));
-	assert_int_equal(nflushes, 1);
+	assert_int_equal(nrings, 1);
 	assert_int_equal(chan->generation, 1);
 	assert_true(chan_attached(chan->owner, server) && chan_attached(chan->owner, client));
 	for (size_t i = 0; i < WINDOW_BYTES; i++)
@@ -189,6 +231,29 @@ static void a_window_is_offered_in_pieces(void **state)
 	assert_true(chan_window_given(server));
 	assert_false(chan_window_given(client));
 	assert_false(chan_take_back(server));
+}
+
+/* As long as one vCPU of the server may have a translation of a frame it keeps what it has there (I3). */
+static void nothing_is_zeroed_before_every_vcpu_has_obeyed(void **state)
+{
+	(void)state;
+	obeyed = 0;
+	changed();
+	assert_int_equal(offer(), -KEEL_EAGAIN);
+	assert_int_equal(nrings, 1);
+	for (unsigned int n = 0; n < NVCPUS; n++) {
+		for (unsigned int i = 0; i < 3; i++)
+			assert_int_equal(offer(), -KEEL_EAGAIN);
+		assert_int_equal(changed(), 0);
+		assert_false(anybody_attached());
+		obeyed |= 1UL << (NVCPUS - 1 - n);
+	}
+	assert_int_equal(offer(), -KEEL_EAGAIN);
+	assert_true(changed());
+	while (offer() == -KEEL_EAGAIN)
+		;
+	assert_int_equal(nrings, 1);
+	assert_true(anybody_attached());
 }
 
 /* Neither side may map a frame of it, no other offer is begun, and nobody is told of an address. */
@@ -330,6 +395,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
 	const struct CMUnitTest tests[] = {
 		T(a_window_is_offered_in_pieces),
+		T(nothing_is_zeroed_before_every_vcpu_has_obeyed),
 		T(half_a_window_is_nobodys),
 		T(a_server_that_ends_halfway_gets_its_frames_back),
 		T(a_refused_offer_changes_nothing),

@@ -11,29 +11,48 @@
 static uint8_t written[0x10000 + 4];	/* bits ever written to each port */
 static unsigned int npci;
 
+static bool locked(void);
+
 static void note(uint16_t port, unsigned int size, uint32_t value)
 {
+	assert_true(locked());
 	for (unsigned int i = 0; i < size; i++)
 		written[port + i] |= (uint8_t)(value >> 8 * i | 1);
 }
 
-#define hal_inb(p)	((void)(p), 0x12U)
-#define hal_inw(p)	((void)(p), 0x1234U)
-#define hal_inl(p)	((void)(p), 0x12345678U)
+#define hal_inb(p)	((void)(p), assert_true(locked()), 0x12U)
+#define hal_inw(p)	((void)(p), assert_true(locked()), 0x1234U)
+#define hal_inl(p)	((void)(p), assert_true(locked()), 0x12345678U)
 #define hal_outb(p, val) note(p, 1, val)
 #define hal_outw(p, val) note(p, 2, val)
 #define hal_outl(p, val) note(p, 4, val)
 #include "metakernel/entry/emul_io.c"
+
+struct lock ports_lock = LOCK_INIT(LOCK_PORTS);
+
+/* Another CPU would have to wait now. */
+static bool locked(void)
+{
+	return ports_lock.next != ports_lock.serving;
+}
 
 static struct manifest_part man;
 static struct partition part = { .man = &man };
 static struct vcpu vcpu_memory;
 static struct vcpu *const v = &vcpu_memory;
 
-uint32_t pci_port_in(uint16_t port, unsigned int size) { (void)port, (void)size; npci++; return 0; }
+uint32_t pci_port_in(uint16_t port, unsigned int size)
+{
+	(void)port, (void)size;
+	assert_true(locked());
+	npci++;
+	return 0;
+}
+
 void pci_port_out(struct vcpu *w, uint16_t port, unsigned int size, uint32_t value)
 {
 	(void)w, (void)port, (void)size, (void)value;
+	assert_true(locked());
 	npci++;
 }
 void log_printf(const char *fmt, ...) { (void)fmt; }
@@ -75,6 +94,7 @@ static void write_everywhere(uint32_t value)
 	for (uint32_t port = 0; port < 0x10000; port++)
 		for (unsigned int size = 1; size <= 4; size *= 2)
 			emul_port_out(v, (uint16_t)port, size, value);
+	assert_false(locked());
 }
 
 static void no_write_sets_slp_en(void **state)

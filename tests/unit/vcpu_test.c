@@ -10,12 +10,12 @@
 #include <hal/cpu.h>
 #include "run/cpu.h"
 
-static struct cpu cpu;
+static struct cpu here;
 static struct vcpu_ro vcpu_ro, mk_ro;
 static uint16_t gs_loaded;
 
 #undef this_cpu
-#define this_cpu	(&cpu)
+#define this_cpu	(&here)
 #undef KEEL_VCPU_RO_VA
 #define KEEL_VCPU_RO_VA	(&mk_ro)
 /* The x87 pointers as AMD's FXRSTOR handles them: from the image only when an exception is pending there. */
@@ -39,6 +39,7 @@ static void amd_fxrstor(const void *area)
 char *unit_arena;
 size_t unit_arena_bytes;
 uint64_t boot_wall_ns, boot_wall_tsc;
+struct cpu *cpus[MAX_CPUS];
 static struct partition part;
 static struct vcpu vcpu_memory;
 static struct vcpu *const v = &vcpu_memory;
@@ -53,6 +54,8 @@ struct hal_cpu hal_cpu_info;
 uint64_t hal_tsc_khz(void) { abort(); }
 int mmu_init_vcpu(struct vcpu *w) { (void)w; abort(); }
 void mmu_load_cr3(struct vcpu *w, uint64_t value) { (void)w, (void)value; abort(); }
+void shoot_init(struct shootdown *s) { (void)s; abort(); }
+void shoot_obey(struct vcpu *w) { (void)w; abort(); }
 void entry_init_vcpu_ro(struct vcpu_ro *ro, uint64_t cr3) { (void)ro, (void)cr3; abort(); }
 void entry_init_hole(uint64_t *pt, paddr_t ro, paddr_t vc, paddr_t st)
 {
@@ -60,9 +63,9 @@ void entry_init_hole(uint64_t *pt, paddr_t ro, paddr_t vc, paddr_t st)
 	abort();
 }
 
-void part_fault(struct partition *p, const struct regs *r, uint64_t cr2, const char *why)
+void part_fault(struct vcpu *w, const struct regs *r, uint64_t cr2, const char *why)
 {
-	(void)p, (void)r, (void)cr2, (void)why;
+	(void)w, (void)r, (void)cr2, (void)why;
 	nfaults++;
 }
 
@@ -83,7 +86,7 @@ static int start(void **state)
 	vcpu_ro.gdt[MK_CS / 8] = 0x00af9b000000ffff;
 	vcpu_ro.gdt[MK_SS / 8] = DATA(0, 3);
 	vcpu_ro.gdt[MK_TSS / 8] = 0x0000890000000067;
-	cpu.current = v;
+	here.current = v;
 	nfaults = 0;
 	return 0;
 }
