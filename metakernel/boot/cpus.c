@@ -34,8 +34,9 @@
 #define INIT_US		10000
 #define ANSWER_MS	1000
 #define XAPIC_LAST_ID	254
-#define TSC_ROUNDS	64
 #define TSC_TRIES	3
+#define TSC_GOAL_NS	1000	/* so well the difference should be known, */
+#define TSC_MOST_MS	50	/* if that takes no longer */
 #define TSC_BOUND_NS	100	/* what may stay when a counter was corrected as well as it goes */
 
 /* What a CPU has of its own. */
@@ -232,14 +233,22 @@ static bool wait_waiting(const struct cpu *c)
 
 static int64_t in_ns(int64_t ticks)
 {
-	return ticks * 1000 / (int64_t)(hal_tsc_khz() / 1000 + 1);
+	int64_t khz = (int64_t)hal_tsc_khz();
+
+	return ticks / khz * 1000000 + ticks % khz * 1000000 / khz;
+}
+
+static uint64_t distance(int64_t ticks)
+{
+	return ticks < 0 ? 0 - (uint64_t)ticks : (uint64_t)ticks;
 }
 
 static bool compare(void)
 {
 	memset(&starting.pair, 0, sizeof(starting.pair));
 	step_set(STEP_COMPARE);
-	return tsc_pair_ask(&starting.pair, TSC_ROUNDS, answer_ticks()) && wait_step(STEP_UP);
+	return tsc_pair_ask(&starting.pair, hal_tsc_khz() * TSC_GOAL_NS / 1000000, hal_tsc_khz() * TSC_MOST_MS,
+			    answer_ticks()) && wait_step(STEP_UP);
 }
 
 /* The CPU's time is the boot CPU's, or made so. NULL, or what is wrong. */
@@ -262,10 +271,16 @@ static const char *same_time(uint32_t apic_id)
 		if (!wait_step(STEP_UP))
 			return "does not answer";
 	}
-	if (in_ns(differ < 0 ? -differ : differ) > TSC_BOUND_NS)
+	if (in_ns((int64_t)distance(differ)) > TSC_BOUND_NS)
 		return "has another time, which cannot be corrected";
-	tsc_known = max_u64(tsc_known, max_u64((uint64_t)-p->low, (uint64_t)p->high));
+	tsc_known = max_u64(tsc_known, max_u64(distance(p->low), distance(p->high)));
 	return NULL;
+}
+
+/* 255 is no CPU's address in xAPIC mode, but that of all. */
+static bool addressable(uint32_t apic_id)
+{
+	return hal_apic_is_x2() || apic_id <= XAPIC_LAST_ID;
 }
 
 /* NULL: the CPU is up and is cpus[ncpus - 1]. Else why not. */
@@ -276,7 +291,7 @@ static const char *start_one(uint32_t apic_id)
 	struct cpu *c;
 	const char *wrong;
 
-	if (apic_id > XAPIC_LAST_ID && !hal_apic_is_x2())
+	if (!addressable(apic_id))
 		return "needs x2APIC, which the boot CPU has not";
 	pa = frames_alloc_mk(sizeof(*s) / PAGE_SIZE);
 	if (!pa)
@@ -308,7 +323,8 @@ static const char *start_one(uint32_t apic_id)
 
 static void leave_out(uint32_t apic_id, const char *why)
 {
-	hal_apic_init_ipi(apic_id);
+	if (addressable(apic_id))
+		hal_apic_init_ipi(apic_id);
 	log_printf("CPU with APIC id %u %s%s: left out\n", apic_id,
 		   why == starting.other ? "differs from the boot CPU in " : "", why);
 }
@@ -328,7 +344,7 @@ static void init_rest(const struct acpi_info *acpi)
 	unsigned int i;
 
 	for (i = 0; i < acpi->ncpus; i++)
-		if (!is_up(acpi->cpu_apic_id[i]) && (hal_apic_is_x2() || acpi->cpu_apic_id[i] <= XAPIC_LAST_ID))
+		if (!is_up(acpi->cpu_apic_id[i]) && addressable(acpi->cpu_apic_id[i]))
 			hal_apic_init_ipi(acpi->cpu_apic_id[i]);
 	hal_delay_us(INIT_US);
 }
@@ -349,22 +365,33 @@ static void start_all(const struct acpi_info *acpi, unsigned int most)
 	}
 }
 
+/* How many does the machine have? The boot CPU may be unlisted, or among those there was no place for. */
+static unsigned int count_all(const struct acpi_info *acpi)
+{
+	unsigned int i, all = acpi->ncpus + acpi->ncpus_more;
+
+	for (i = 0; i < acpi->ncpus; i++)
+		if (acpi->cpu_apic_id[i] == this_cpu->apic_id)
+			return all;
+	return acpi->ncpus_more ? all : all + 1;
+}
+
 void cpus_start(const struct boot_info *bi, const struct acpi_info *acpi, unsigned int most)
 {
-	unsigned int all = acpi->ncpus + acpi->ncpus_more;
+	unsigned int all = count_all(acpi);
 
 	if (acpi->ncpus_more)
 		log_printf("%u CPUs, %u are supported\n", all, MAX_CPUS);
-	if (acpi->ncpus > 1 && most > 1 && !hal_smp_begin(bi)) {
+	if (all > 1 && most > 1 && !hal_smp_begin(bi)) {
 		log_printf("no memory below 1 MiB to start CPUs in\n");
-	} else if (acpi->ncpus > 1 && most > 1) {
+	} else if (all > 1 && most > 1) {
 		init_rest(acpi);
 		start_all(acpi, most);
 		init_rest(acpi);	/* whoever is late must not come when the page is Linux's */
 		hal_smp_end();
 	}
-	if (all <= 1)
-		return;
-	log_printf("%u CPUs, %u left out; their time-stamp counters agree to %lu ns\n", ncpus, all - ncpus,
-		   in_ns((int64_t)tsc_known));
+	log_printf("%u CPU%s, %u left out (%s)\n", ncpus, ncpus > 1 ? "s" : "", all - ncpus,
+		   hal_apic_is_x2() ? "x2APIC" : "xAPIC");
+	if (ncpus > 1)
+		log_printf("the CPUs' time-stamp counters agree to %ld ns\n", in_ns((int64_t)tsc_known));
 }

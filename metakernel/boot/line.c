@@ -8,6 +8,7 @@
 #include "lib/string.h"
 
 #define MAXCPUS		"maxcpus="
+#define X2APIC		"x2apic"
 
 /* The end of the word at s. */
 static const char *word_end(const char *s)
@@ -30,6 +31,11 @@ static const char *value_of(const char *s, const char *name)
 		name++;
 	}
 	return *name ? NULL : s;
+}
+
+static bool is_x2apic(const char *s, const char *end)
+{
+	return value_of(s, X2APIC) == end;
 }
 
 /* A number from 1 to `most` in [s, end), or -1. */
@@ -68,6 +74,20 @@ int line_maxcpus(const char *line, int most)
 	return n;
 }
 
+bool line_x2apic(const char *line)
+{
+	const char *end;
+
+	for (; *line; line = *end ? end + 1 : end) {
+		end = word_end(line);
+		if (is_separator(line, end))
+			break;
+		if (is_x2apic(line, end))
+			return true;
+	}
+	return false;
+}
+
 const char *line_linux_words(const char *line)
 {
 	const char *end;
@@ -88,7 +108,7 @@ void line_name_unknown(const char *line)
 		end = word_end(line);
 		if (is_separator(line, end))
 			return;
-		if (end > line && !value_of(line, MAXCPUS))
+		if (end > line && !value_of(line, MAXCPUS) && !is_x2apic(line, end))
 			log_printf("boot line: \"%.*s\" is not known, ignored (Linux's words follow a --)\n",
 				   (int)(end - line), line);
 	}

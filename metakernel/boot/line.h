@@ -5,6 +5,7 @@
 #ifndef METAKERNEL_BOOT_LINE_H
 #define METAKERNEL_BOOT_LINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define LINE_MAX	2048	/* with the zero at its end; Linux's own limit too */
@@ -14,6 +15,9 @@ const char *line_linux_words(const char *line);
 
 /* maxcpus=N before "--": how many CPUs may be used, `most` if it does not say, -1 if it is no number from 1 to `most`. */
 int line_maxcpus(const char *line, int most);
+
+/* Is x2apic before "--"? */
+bool line_x2apic(const char *line);
 
 /* Name each word before "--" that is not known in the log. */
 void line_name_unknown(const char *line);

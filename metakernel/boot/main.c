@@ -148,7 +148,7 @@ void keel_main(struct boot_info *bi)
 	hal_pic_disable();
 	acpi_parse(&acpi, bi->rsdp_pa);
 	look_at_chipset();
-	hal_apic_init(acpi.lapic_pa, VEC_TIMER, cpus_need_x2apic(&acpi));
+	hal_apic_init(acpi.lapic_pa, VEC_TIMER, line_x2apic(bi->cmdline) || cpus_need_x2apic(&acpi));
 	hal_ioapic_init(&acpi);
 	this_cpu->apic_id = hal_apic_id();
 	boot_wall_ns = hal_rtc_unix_seconds() * 1000000000UL;

@@ -7,6 +7,9 @@
 #include <hal/cpu.h>
 #include "boot/tsc_pair.h"
 
+#define ROUNDS_MIN	16
+#define ROUNDS_MAX	1000000
+
 /* Not before what was read above it, not after what is written below it. */
 static uint64_t tsc_now(void)
 {
@@ -23,27 +26,38 @@ static uint32_t turn(const struct tsc_pair *p)
 	return __atomic_load_n(&p->turn, __ATOMIC_ACQUIRE);	/* pairs with the releases below */
 }
 
-bool tsc_pair_ask(struct tsc_pair *p, unsigned int rounds, uint64_t ticks)
+/* One passage to the other CPU and back. */
+static bool pass(struct tsc_pair *p, uint32_t number, uint64_t patience)
+{
+	uint64_t before = tsc_now(), after;
+	int64_t low, high;
+
+	__atomic_store_n(&p->turn, number, __ATOMIC_RELEASE);
+	while (turn(p) == number) {
+		if (tsc_now() - before > patience)
+			return false;
+		hal_pause();
+	}
+	after = tsc_now();
+	low = (int64_t)(p->tsc - after);
+	high = (int64_t)(p->tsc - before);
+	p->low = low > p->low ? low : p->low;
+	p->high = high < p->high ? high : p->high;
+	return true;
+}
+
+bool tsc_pair_ask(struct tsc_pair *p, uint64_t goal, uint64_t most, uint64_t patience)
 {
 	uint64_t start = tsc_now();
+	uint32_t n;
 
 	p->low = INT64_MIN;
 	p->high = INT64_MAX;
-	for (uint32_t i = 0; i < rounds; i++) {
-		uint64_t before = tsc_now(), after, there;
-
-		__atomic_store_n(&p->turn, 2 * i + 1, __ATOMIC_RELEASE);
-		while (turn(p) == 2 * i + 1) {
-			if (tsc_now() - start > ticks)
-				return false;
-			hal_pause();
-		}
-		after = tsc_now();
-		there = p->tsc;
-		if ((int64_t)(there - after) > p->low)
-			p->low = (int64_t)(there - after);
-		if ((int64_t)(there - before) < p->high)
-			p->high = (int64_t)(there - before);
+	for (n = 1; n < 2 * ROUNDS_MAX; n += 2) {
+		if (!pass(p, n, patience))
+			return false;
+		if (n >= 2 * ROUNDS_MIN && ((uint64_t)p->high - (uint64_t)p->low <= goal || tsc_now() - start > most))
+			break;
 	}
 	__atomic_store_n(&p->turn, TSC_PAIR_OVER, __ATOMIC_RELEASE);
 	return true;

@@ -19,8 +19,11 @@ struct tsc_pair {
 
 #define TSC_PAIR_OVER	0xfffffffe
 
-/* The asking CPU: `rounds` passages, but no longer than `ticks`. False: the other did not answer in time. */
-bool tsc_pair_ask(struct tsc_pair *p, unsigned int rounds, uint64_t ticks);
+/*
+ * The asking CPU: pass the turn some times and then until the bounds are no more than `goal` apart, or `most` ticks
+ * have gone by. False: the other did not answer for `patience` ticks.
+ */
+bool tsc_pair_ask(struct tsc_pair *p, uint64_t goal, uint64_t most, uint64_t patience);
 
 /* The other CPU: answer until the asking one is through. */
 void tsc_pair_answer(struct tsc_pair *p);

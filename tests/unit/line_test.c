@@ -70,6 +70,20 @@ static void maxcpus_is_a_number(void **state)
 	assert_non_null(strstr(said, "\"maxcpus\""));
 }
 
+static void x2apic_is_a_word(void **state)
+{
+	(void)state;
+	assert_true(line_x2apic("x2apic"));
+	assert_true(line_x2apic("a x2apic -- b"));
+	assert_false(line_x2apic(""));
+	assert_false(line_x2apic("x2api x2apics nox2apic x2apic=1 -- x2apic"));
+	said[0] = '\0';
+	line_name_unknown("x2apic -- x");
+	assert_string_equal(said, "");
+	line_name_unknown("x2apics");
+	assert_non_null(strstr(said, "\"x2apics\""));
+}
+
 static void a_line_fits_or_does_not(void **state)
 {
 	static char a[LINE_MAX], b[LINE_MAX], to[LINE_MAX];
@@ -93,6 +107,7 @@ int main(void)
 		cmocka_unit_test(linux_gets_what_follows),
 		cmocka_unit_test(words_before_are_named),
 		cmocka_unit_test(maxcpus_is_a_number),
+		cmocka_unit_test(x2apic_is_a_word),
 		cmocka_unit_test(a_line_fits_or_does_not),
 	};
 

@@ -29,5 +29,6 @@ ending_test-cflags	:= $(unit_shim_cflags)
 load_linux_test-srcs	:= $(addprefix metakernel/boot/,elf.c parse.c line.c) metakernel/mm/frames.c
 load_linux_test-cflags	:= $(unit_shim_cflags)
 line_test-srcs		:= metakernel/boot/line.c
+cpus_test-cflags	:= $(unit_shim_cflags)
 pieces_test-srcs	:= metakernel/mm/frames.c
 pieces_test-cflags	:= $(unit_shim_cflags)
