@@ -180,7 +180,7 @@ static void one(void)
 	uint64_t n = random64() % 5 ? random64() % (KEEL_HC_NR + 2) : any_value();
 	struct args x = { any_value(), any_value(), any_value() };
 
-	if (n == KEEL_HC_SHUTDOWN || n == KEEL_HC_IRET || n == HC_DEBUG)
+	if (n == KEEL_HC_SHUTDOWN || n == KEEL_HC_IRET || n == KEEL_HC_VCPU_STOP || n == HC_DEBUG)
 		return;
 	args_of_own(n, &x);
 	args_of_others(n, &x);
