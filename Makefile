@@ -40,7 +40,7 @@ REPRO	:= -ffile-prefix-map=$(CURDIR)=.
 # Third-party sources come from Debian: $(call source,PKG) is the directory of the unpacked source.
 source	= $(shell scripts/fetch-source $(1))
 
-.PHONY: all run test image bench debug menuconfig help clean fmt FORCE
+.PHONY: all run test test-full image bench debug menuconfig help clean fmt FORCE
 all:
 
 # Module makefiles may depend on this to be rebuilt when the compiler or common flags change.
@@ -69,8 +69,8 @@ run-built: image $(O)/run/demo.img
 .PHONY: run-built
 
 # TEST=pattern picks tests by name, e.g. `make test TEST='boot*'`.
-test: image $(O)/images/test.bundle $(O)/images/linux-test.bundle tests-build
-	$(Q)scripts/run-tests $(TEST)
+test test-full: image $(O)/images/test.bundle $(O)/images/linux-test.bundle tests-build
+	$(Q)scripts/run-tests $(if $(filter %-full,$@),--full) $(TEST)
 
 bench: image $(O)/images/initramfs-test.cpio.gz $(O)/images/linux-test.bundle
 	$(Q)scripts/bench $(BENCH)
@@ -93,6 +93,7 @@ help:
 	@echo 'make            build everything, boot images included, into $(O)/'
 	@echo 'make run        install what is missing, build, boot in QEMU, give a shell (ACCEL=kvm; RUN="..." adds keel-run options)'
 	@echo 'make test       build, then run all tests (TEST=pattern for some)'
+	@echo 'make test-full  the same with what is too long for CI: hours'
 	@echo 'make image      the boot images only; prints where they are'
 	@echo 'make bench      measure (BENCH="..." adds options)'
 	@echo 'make debug      boot stopped, waiting for gdb'

@@ -2,13 +2,13 @@
 #
 # Stress programs: each tests/stress/NAME.c is a static Linux program, /stress/NAME in the tests'
 # initramfs. It shows one property under load and exits 0 (pass), 1 (fail) or 77 (skip, says why).
-# tests/system/test_stress.py runs all of them natively and on Keel.
+# tests/system/test_stress.py runs all of them natively and on Keel; smp_NAME where there are several CPUs.
 
 stress_out	:= $(O)/tests/rootfs/stress
 stress_programs	:= $(patsubst tests/stress/%.c,$(stress_out)/%,$(wildcard tests/stress/*.c))
 STRESS_CFLAGS	:= -std=gnu11 -O2 -g0 $(WARN) $(REPRO) -D_GNU_SOURCE -static -pthread
 
-$(stress_out)/%: tests/stress/%.c tests/stress/stress.h $(O)/flags
+$(stress_out)/%: tests/stress/%.c $(wildcard tests/stress/*.h) $(O)/flags
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(STRESS_CFLAGS) -o $@ $< && strip $@

@@ -5,13 +5,8 @@
  * shared by fork, and keep their content. Needs the accessed and dirty bits to be kept right.
  * Failure: wrong content, or the out-of-memory killer. Meant for a machine of about 160 MB.
  */
-#include <fcntl.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/swap.h>
-#include <sys/sysinfo.h>
-
 #include "stress.h"
+#include "swap.h"
 
 #define BEYOND	(60ul << 20)	/* how much more than is free */
 #define TOO_MUCH (400ul << 20)
@@ -43,21 +38,6 @@ static unsigned long available(void)
 			break;
 	fclose(file);
 	return kilobytes << 10;
-}
-
-/* The header of a swap area: version 1, last page, magic at the end of the first page. */
-static void make_swap(const char *path, uint64_t bytes)
-{
-	static uint8_t header[PAGE];
-	uint32_t words[2] = { 1, (uint32_t)(bytes / PAGE - 1) };
-	int fd = open(path, O_RDWR);
-
-	NEED(fd >= 0);
-	memcpy(header + 1024, words, sizeof(words));
-	memcpy(header + PAGE - 10, "SWAPSPACE2", 10);
-	NEED(pwrite(fd, header, PAGE, 0) == (ssize_t)PAGE && fsync(fd) == 0);
-	close(fd);
-	NEED(swapon(path, 0) == 0);
 }
 
 /* Half of each page is one word repeated: compressible, but no page is like another. */
@@ -118,16 +98,6 @@ static void under_pressure(const char *with)
 	CHECK(out > 1000 && in > 20);
 }
 
-static int write_to(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	int ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
 static void fill_file(const char *path)
 {
 	static const uint8_t zeros[64 << 10];
@@ -147,10 +117,9 @@ int main(void)
 		return SKIP;
 	}
 	write_to("/proc/sys/vm/swappiness", "100\n");
-	if (write_to("/sys/block/zram0/disksize", "128M\n")) {
-		make_swap("/dev/zram0", 128u << 20);
+	if (swap_on_zram(128) == 0) {
 		under_pressure("zram");
-		CHECK(swapoff("/dev/zram0") == 0);
+		swap_off_zram();
 	} else {
 		printf("no zram\n");
 		stress_failures++;

@@ -6,8 +6,12 @@ build/log/GROUP-NAME.log; a failing test's traceback is appended there. Each tes
 (`pytestmark = pytest.mark.group("boot")` in its file, or on the function) and ends, one way or the
 other, within its `@pytest.mark.limit(seconds)` (default 300).
 
-scripts/run-tests passes KEEL_TESTS (patterns of GROUP/NAME), KEEL_GROUPS and KEEL_RESULTS (a file
-descriptor that gets one line per test).
+The same tests run with several CPUs: at KEEL_CPUS=2 each machine that names no number has two, tests
+are called GROUP/NAME@2, and those of the files and groups below are left out. What is too long for
+CI has `@pytest.mark.full`, or takes its length from FULL; KEEL_FULL=1 runs it.
+
+scripts/run-tests passes KEEL_TESTS (patterns of GROUP/NAME), KEEL_GROUPS, KEEL_CPUS, KEEL_FULL and
+KEEL_RESULTS (a file descriptor that gets one line per test).
 """
 import fnmatch
 import os
@@ -23,9 +27,15 @@ import pytest
 TOP = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("O") or "build")
 BUILD = BUILD if BUILD.is_absolute() else TOP / BUILD
-LOGS = BUILD / "log"
 IMAGES = BUILD / "images"
 DEFAULT_LIMIT = 300
+CPUS = int(os.environ.get("KEEL_CPUS") or 1)
+AT = "" if CPUS == 1 else f"@{CPUS}"
+LOGS = BUILD / "log" / (f"{CPUS}-cpus" if AT else "")
+FULL = bool(os.environ.get("KEEL_FULL"))
+# Groups whose tests run Linux's programs: with several CPUs in CI, too; in the full run all groups but the last.
+CI_WITH_CPUS = ("stress", "guest", "selftest")
+NEVER_WITH_CPUS = ("security", "refused", "unikernel", "ring", "lines", "panic")
 PROMPT = r"keel:[^\r\n]*# "
 
 
@@ -34,7 +44,8 @@ class Machine:
 
     def __init__(self, log, options, append, timeout):
         self.log = log
-        command = [str(TOP / "scripts" / "keel-run"), "--log", str(log), "--timeout", str(timeout), *options]
+        command = [str(TOP / "scripts" / "keel-run"), "--log", str(log), "--timeout", str(timeout)]
+        command += [*([] if "--cpus" in options else ["--cpus", str(CPUS)]), *options]
         if append:
             command += ["--append", append]
         self.process = pexpect.spawn(command[0], command[1:], encoding="utf-8", codec_errors="replace",
@@ -100,11 +111,11 @@ def test_name(item):
 
 
 def full_name(item):
-    return f"{test_group(item)}/{test_name(item)}"
+    return f"{test_group(item)}/{test_name(item)}{AT}"
 
 
 def log_of(item, number=1):
-    base = re.sub(r"[^\w.-]+", "-", full_name(item))
+    base = re.sub(r"[^\w.-]+", "-", f"{test_group(item)}/{test_name(item)}")
     return LOGS / (f"{base}.log" if number == 1 else f"{base}-{number}.log")
 
 
@@ -158,6 +169,12 @@ def bundle(tmp_path):
 def pytest_configure(config):
     config.addinivalue_line("markers", "group(name): which group the test belongs to")
     config.addinivalue_line("markers", "limit(seconds): the test fails after this time")
+    config.addinivalue_line("markers", "full: too long for CI, runs in `make test-full`")
+    config.addinivalue_line("markers", "own_cpus: says itself how many CPUs it has, so it runs once")
+
+
+def with_cpus(group):
+    return group not in NEVER_WITH_CPUS if FULL else group in CI_WITH_CPUS
 
 
 def pytest_collection_modifyitems(items):
@@ -166,6 +183,10 @@ def pytest_collection_modifyitems(items):
 
     def chosen(item):
         name = full_name(item)
+        if item.get_closest_marker("full") and not FULL:
+            return False
+        if CPUS > 1 and (item.get_closest_marker("own_cpus") or not with_cpus(test_group(item))):
+            return False
         return ((not groups or test_group(item) in groups) and
                 (not patterns or any(fnmatch.fnmatch(name, p) or p in name for p in patterns)))
 
