@@ -17,6 +17,11 @@ from conftest import IMAGES, LOGS, TOP, Machine
 
 MIB = 1 << 20
 NEVER = r"(?!)"		# matches nothing
+# One kernel, two ways to boot it with the tests' programs.
+KINDS = {
+    "native": ["--native", "--initrd", str(IMAGES / "initramfs-test.cpio.gz")],
+    "keel": ["--bundle", str(IMAGES / "linux-test.bundle")],
+}
 LINUX = """		linux {
 			kind = "linux"; image = "vmlinux"; initrd = "initramfs.cpio.gz"; cmdline = "console=hvc0 panic=0 thp_anon=16K,32K,64K:always";
 			memory-rest; priority = <8>; shadow-pages = <2048>; control; devices;

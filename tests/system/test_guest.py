@@ -7,13 +7,10 @@ import re
 
 import pexpect
 import pytest
-from conftest import BUILD, IMAGES, LOGS, TOP, Machine
+from conftest import BUILD, LOGS, TOP, Machine
+from systems import KINDS
 
 PROGRAMS = sorted(p.stem for p in (TOP / "tests" / "guest").glob("*.c"))
-KINDS = {
-    "native": ["--native", "--initrd", str(IMAGES / "initramfs-test.cpio.gz")],
-    "keel": ["--bundle", str(IMAGES / "linux-test.bundle")],
-}
 outcomes = {}
 
 

@@ -12,13 +12,10 @@ import subprocess
 
 import pexpect
 import pytest
-from conftest import CPUS, FULL, IMAGES, LOGS, TOP, Machine
+from conftest import CPUS, FULL, LOGS, TOP, Machine
+from systems import KINDS
 
-KINDS = {
-    "native": ["--native", "--initrd", str(IMAGES / "initramfs-test.cpio.gz")],
-    "keel": ["--bundle", str(IMAGES / "linux-test.bundle")],
-}
-NEED_DISK = ["disk_keeps_files", "swap_keeps_content"]
+NEED_DISK = ["disk_keeps_files", "swap_keeps_content", "smp_irqs"]
 STRESS = [f"/stress/{p.stem}" for p in sorted((TOP / "tests/stress").glob("*.c"))
           if p.stem not in NEED_DISK and (CPUS > 1 or not p.stem.startswith("smp_"))]
 # One program that says how Linux natively answers each fault: compared with also where others do not run natively.
