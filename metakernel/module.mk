@@ -9,7 +9,7 @@ mk-boot-srcs := $(addprefix metakernel/boot/, bundle.c chipset.c cpus.c elf.c li
 	manifest_tree.c manifest_value.c parse.c tsc_pair.c windows.c)
 mk-srcs := $(mk-boot-srcs) \
 	$(addprefix metakernel/mm/, flush.c frames.c leaf.c pool.c root.c shadow.c shootdown.c walk.c) \
-	$(addprefix metakernel/run/, cpu.c event.c irq.c runq.c sched.c vcpu.c) \
+	$(addprefix metakernel/run/, cpu.c event.c irq.c runq.c sched.c seldom.c vcpu.c) \
 	$(addprefix metakernel/entry/, emul.c emul_io.c emul_msr.c emul_store.c hcall.c hcall_vcpu.c insn.c pci.c trap.c) \
 	$(addprefix metakernel/part/, chan.c console.c ending.c part.c peer.c)
 # make DEBUG=1: shadow tables are checked as the machine runs, tests can provoke faults (check.h).

@@ -211,3 +211,8 @@ bool entry_in_tramp(uint64_t rip)
 {
 	return rip >= KEEL_TRAMP_VA && rip < tramp_va(tramp_end);
 }
+
+bool entry_in_stub(uint64_t rip, unsigned int vector)
+{
+	return rip - (tramp_va(tramp_stubs) + 16 * vector) < 16;
+}

@@ -69,8 +69,8 @@ static uint64_t tsc_known;	/* no counter is farther from the boot CPU's than so 
 
 /*
  * CR0 and CR4 for as long as the machine runs: an allow-list (rule 15). What a partition writes to
- * its CR4 is virtual. SMEP protects ring 1 from its ring 3; SMAP stays off (STAC is #UD in ring 1),
- * and so does everything the list does not name.
+ * its CR4 is virtual, but for TSD (seldom.c). SMEP protects ring 1 from its ring 3; SMAP stays off
+ * (STAC is #UD in ring 1), and so does everything the list does not name.
  */
 static void cpu_control(void)
 {

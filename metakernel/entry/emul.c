@@ -21,7 +21,7 @@
 #include "lib/string.h"
 
 #define CR0_FIXED	0x80050033UL	/* PE MP ET NE WP AM PG: what Linux runs with */
-/* Virtual CR4 bits a partition may set; the real CR4 never changes (rule 15). */
+/* Virtual CR4 bits a partition may set; of the real CR4 only TSD follows (rule 15, seldom.c). */
 #define CR4_VIRTUAL	(0x7fcUL | 0x10000 | 0x20000 | 0x40000 | 0x100000)
 #define CR4_TLB_BITS	(0x80UL | 0x10 | 0x20 | 0x20000)	/* PGE PSE PAE PCIDE */
 
@@ -82,6 +82,8 @@ static void write_cr4(struct vcpu *v, uint64_t value)
 	v->vp->cr4 = v->cr4;
 	if (changed & CR4_TLB_BITS)
 		mmu_flush_all(v);
+	if (changed & CR4_TSD)
+		seldom_set_tsd(v, value & CR4_TSD);
 }
 
 static bool emul_mov_cr(struct vcpu *v, struct regs *r, struct insn *in, bool write)
@@ -107,7 +109,28 @@ static bool emul_mov_cr(struct vcpu *v, struct regs *r, struct insn *in, bool wr
 	return false;
 }
 
-/* 0F 01: LGDT, LIDT (memory), INVLPG, and the register forms XSETBV, SWAPGS. */
+static bool emul_mov_dr(struct vcpu *v, struct regs *r, struct insn *in, bool write)
+{
+	uint8_t modrm = insn_next(in);
+	uint64_t *reg = insn_reg(r, (modrm & 7) | (in->rex & 1) << 3);
+
+	if (in->bad)
+		return false;
+	if (write)
+		return seldom_write_dr(v, modrm >> 3 & 7, *reg);
+	*reg = seldom_read_dr(v, modrm >> 3 & 7);
+	return true;
+}
+
+static void rdtsc(struct regs *r)
+{
+	uint64_t now = hal_rdtsc();
+
+	r->rax = now & 0xffffffff;
+	r->rdx = now >> 32;
+}
+
+/* 0F 01: LGDT, LIDT (memory), INVLPG, and the register forms XSETBV, SWAPGS, RDTSCP. */
 static bool emul_0f01(struct vcpu *v, struct regs *r, struct insn *in)
 {
 	struct { uint16_t limit; uint64_t base; } __packed d;
@@ -123,6 +146,11 @@ static bool emul_0f01(struct vcpu *v, struct regs *r, struct insn *in)
 		gs = v->vp->user_gs;
 		v->vp->user_gs = hal_rdgsbase();
 		hal_wrgsbase(is_canonical(gs) ? gs : 0);
+		return true;
+	}
+	if (modrm == 0xf9 && hal_cpu()->rdtscp) {	/* as RDTSC */
+		rdtsc(r);
+		r->rcx = v->tsc_aux;
 		return true;
 	}
 	if (modrm >> 6 == 3)
@@ -178,16 +206,12 @@ static bool emul_0f(struct vcpu *v, struct regs *r, struct insn *in)
 	case 0x20:
 	case 0x22:
 		return emul_mov_cr(v, r, in, op == 0x22);
-	case 0x21:		/* MOV from DR: no breakpoints, DR7 at its initial value (rule 13) */
-		modrm = insn_next(in);
-		*insn_reg(r, (modrm & 7) | (in->rex & 1) << 3) =
-			(modrm >> 3 & 7) == 6 ? DR6_INIT | v->dr6 : (modrm >> 3 & 7) == 7 ? 0x400 : 0;
-		return !in->bad;
-	case 0x23:		/* MOV to DR: ignored but for DR6's flags, DR7 stays 0x400 */
-		modrm = insn_next(in);
-		if ((modrm >> 3 & 7) == 6)
-			v->dr6 = (uint32_t)*insn_reg(r, (modrm & 7) | (in->rex & 1) << 3) & DR6_FLAGS;
-		return !in->bad;
+	case 0x21:
+	case 0x23:
+		return emul_mov_dr(v, r, in, op == 0x23);
+	case 0x31:		/* RDTSC: CR4.TSD is set, and real */
+		rdtsc(r);
+		return true;
 	case 0x33:		/* RDPMC */
 		r->rax = r->rdx = 0;
 		return true;

@@ -102,13 +102,25 @@ static void normalise(struct regs *r)
 	r->ss = KEEL_SS_USER;
 }
 
+/*
+ * #DB of an instruction in the trampoline: a trap that MOV SS has put off until behind the way in (CVE-2018-8897).
+ * Nothing to see, go on (rule 13). In its own stub it lies where the frame before it was: that one is lost, and
+ * with it the way back. No CPU known to us does that, the first #DB takes the second along.
+ */
+static void trap_db_in_tramp(struct vcpu *v, struct regs *r, struct regs *pushed)
+{
+	hal_write_dr6(DR6_INIT);
+	if (!entry_in_stub(r->rip, VEC_DB))
+		mk_resume_db(pushed, mmu_root_pa(v));
+	part_fault(v, r, 0, "debug exception on the way in of one");
+}
+
 /* Frames on an IST stack: #DB is moved to the usual place, the others end the machine. */
 static struct regs *trap_ist(struct vcpu *v, struct regs *r, struct regs *pushed)
 {
 	if (r->vector == VEC_DB) {
-		/* in the trampoline: nothing to see, go on (rule 13) */
 		if (r->cs == MK_CS && !(r->rflags & RFLAGS_VM) && entry_in_tramp(r->rip))
-			mk_resume_db(pushed, mmu_root_pa(v));
+			trap_db_in_tramp(v, r, pushed);
 		*v->regs = *r;
 		return v->regs;
 	}
@@ -125,10 +137,8 @@ static void trap_exception(struct vcpu *v, struct regs *r)
 		hal_apic_eoi();
 		return;
 	}
-	if (vector == VEC_DB) {
-		v->dr6 |= (uint32_t)hal_read_dr6() & DR6_BS;
-		hal_write_dr6(DR6_INIT);
-	}
+	if (vector == VEC_DB)
+		seldom_hit(v);
 	if (!v->entry[KEEL_ENTRY_EVENT_KERNEL]) {
 		static const char *const names[] = {
 			"divide error", "debug exception", "NMI", "breakpoint", "overflow",

@@ -37,6 +37,7 @@ struct cpu {
 	struct vcpu *age_next;	/* and whose */
 	uint64_t xcr0;		/* as loaded */
 	uint32_t tsc_aux;	/* as loaded */
+	uint64_t seldom;	/* as loaded */
 };
 #define this_cpu	((struct cpu *)MK_CPU_VA)
 

@@ -81,7 +81,8 @@ void vcpu_reset(struct vcpu *v, paddr_t cr3)
 	v->ro->pf_direct = 0;
 	memset(&v->ro->gdt[KEEL_GDT_TLS_MIN], 0, 4 * sizeof(uint64_t));
 	memset(v->msr_syscall, 0, sizeof(v->msr_syscall));
-	v->dr6 = 0;
+	memset(&v->breakpoints, 0, sizeof(v->breakpoints));
+	v->seldom = 0;
 	v->idt_pa = 0;
 	v->cr0 = 0x80050033;
 	v->cr4 = 0x20 | 0x200 | 0x400 | 0x10000;	/* PAE OSFXSR OSXMMEXCPT FSGSBASE */
@@ -288,6 +289,8 @@ void vcpu_load(struct vcpu *v)
 	hal_wrgsbase(v->gs_base);
 	vcpu_load_tsc_aux(v);
 	xstate_load(v);
+	if (v->seldom | this_cpu->seldom)
+		seldom_load(v);
 	v->run_since = hal_rdtsc();
 	if (v->ready_since) {
 		v->vp->steal_tsc += v->run_since - v->ready_since;

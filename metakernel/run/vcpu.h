@@ -11,6 +11,7 @@
 #include "mm/root.h"
 #include "mm/shootdown.h"
 #include "run/runq.h"
+#include "run/seldom.h"
 
 struct partition;
 
@@ -37,7 +38,6 @@ struct vcpu {
 	uint64_t cr0, cr3, cr4, xcr0;
 	paddr_t idt_pa;
 	uint32_t idt_limit;
-	uint32_t dr6;		/* bits of the last #DB, until ring 1 clears them */
 	uint64_t entry[KEEL_ENTRY_NR];
 	uint64_t msr_syscall[7];	/* STAR..SFMASK, SYSENTER_*: kept for reading back only */
 
@@ -66,6 +66,8 @@ struct vcpu {
 	};
 	uint32_t tsc_aux;
 	void *xstate;
+	uint64_t seldom;	/* of the next one, what is in use (seldom.h) */
+	struct breakpoints breakpoints;
 
 	uint64_t run_tsc, run_since;	/* TSC ticks run, and since when */
 	uint64_t ready_since;	/* TSC when it began to wait for its CPU; 0: it does not */

@@ -22,7 +22,7 @@ STRESS = [f"/stress/{p.stem}" for p in sorted((TOP / "tests/stress").glob("*.c")
 FAULTS = "/stress/faults_as_native"
 SELFTESTS = ["/selftests/" + name for name in """sigreturn syscall_arg_fault syscall_nt sysret_rip sysret_ss_attrs
     single_step_syscall sigtrap_loop fsgsbase fsgsbase_restore test_vsyscall check_initial_reg_state
-    corrupt_xstate_header nx_stack sigaltstack test_mremap_vdso ptrace_syscall syscall_numbering""".split()]
+    corrupt_xstate_header nx_stack sigaltstack test_mremap_vdso ptrace_syscall syscall_numbering mov_ss_trap""".split()]
 # QEMU's far returns from ring 3 read the stack with supervisor rights, which SMAP then refuses.
 SELFTEST_OPTIONS = ["--cpu", "max,smap=off"]
 PROGRAM_SECONDS = 400

@@ -32,3 +32,4 @@ line_test-srcs		:= metakernel/boot/line.c
 cpus_test-cflags	:= $(unit_shim_cflags)
 pieces_test-srcs	:= metakernel/mm/frames.c
 pieces_test-cflags	:= $(unit_shim_cflags)
+seldom_test-cflags	:= $(unit_shim_cflags)

@@ -52,6 +52,7 @@ void *unit_pa_to_va(paddr_t pa) { (void)pa; abort(); }
 paddr_t unit_va_to_pa(const void *va) { (void)va; abort(); }
 struct hal_cpu hal_cpu_info;
 uint64_t hal_tsc_khz(void) { abort(); }
+void seldom_load(const struct vcpu *w) { (void)w; abort(); }
 int mmu_init_vcpu(struct vcpu *w) { (void)w; abort(); }
 void mmu_load_cr3(struct vcpu *w, uint64_t value) { (void)w, (void)value; abort(); }
 void shoot_init(struct shootdown *s) { (void)s; abort(); }

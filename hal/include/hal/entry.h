@@ -121,6 +121,7 @@ void entry_init_hole(uint64_t *hole_pt, paddr_t ro_pa, paddr_t vcpu_pa, paddr_t 
 void entry_start(uint64_t cr3) __attribute__((noreturn));
 /* RIP ranges in the trampoline, for reports and for "resume #DB here". */
 bool entry_in_tramp(uint64_t rip);
+bool entry_in_stub(uint64_t rip, unsigned int vector);	/* of a vector that tramp_stubs serves */
 
 #endif /* !__ASSEMBLER__ */
 #endif

@@ -1,44 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * check_cpu.c - debug registers, privileged instructions, control registers; in debug builds forged interrupts.
+ * check_cpu.c - single steps, privileged instructions, control registers; in debug builds forged interrupts.
  */
 #include "hostile.h"
 
-/* ---- Rule 13: debug registers and single steps ------------------------------------------------------------------ */
-
-static long do_dr(uint64_t address, uint64_t dr7, uint64_t c)
-{
-	(void)c;
-	asm volatile("mov %0, %%dr0; mov %0, %%dr1; mov %0, %%dr2; mov %0, %%dr3; mov %1, %%dr7"
-		     : : "r" (address), "r" (dr7) : "memory");
-	return 0;
-}
-
-const char *check_debug_registers(void)
-{
-	static const uint64_t dr7[] = { 0x4ff, 0xffff07ff, 0xdddd07ff, 0x11112700, 0xffff2fff };
-	const uint64_t syscall_stub = KEEL_TRAMP_VA + 0x1000, *gate = (const uint64_t *)KEEL_IDT_VA;
-	uint64_t where[6];
-	unsigned int i, j;
-
-	where[0] = syscall_stub;
-	where[1] = KEEL_TRAMP_VA;
-	where[2] = (gate[2 * KEEL_HC_VECTOR] & 0xffff) | (gate[2 * KEEL_HC_VECTOR] >> 48) << 16 |
-		   gate[2 * KEEL_HC_VECTOR + 1] << 32;
-	where[3] = KEEL_STACK_VA + 0xff8;
-	where[4] = KEEL_VCPU_VA + KEEL_VP_USER_RSP;
-	where[5] = 0xffffffff80101000;	/* where the metakernel is linked */
-	for (i = 0; i < 6; i++)
-		for (j = 0; j < sizeof(dr7) / sizeof(dr7[0]); j++) {
-			attempt(do_dr, where[i], dr7[j], 0);
-			EXPECT_SANE();
-			nap_us(200);
-		}
-	attempt(do_dr, (uint64_t)&payload_ran, 0xdddd07ff, 0);
-	payload_ran = 0;
-	attempt(do_dr, 0, 0x400, 0);
-	return sanity();
-}
+/* ---- Rule 13: single steps ------------------------------------------------------------------------------------- */
 
 static long do_popf(uint64_t flags, uint64_t way, uint64_t c)
 {

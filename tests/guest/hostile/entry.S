@@ -196,6 +196,30 @@ FN u_movss_icebp
 	movl	%eax, %ss
 	.byte	0xf1
 	ud2
+FN u_store
+	movb	$1, (%rdi)
+	nop
+	syscall
+	ud2
+FN u_rdtsc
+	rdtsc
+	syscall
+	ud2
+	.macro	WATCHED_SS name, way:vararg	/* rdi: a watched selector */
+FN u_watchss_\name
+	movw	(%rdi), %ss
+	\way
+	nop
+	syscall
+	ud2
+	.endm
+	WATCHED_SS syscall, syscall
+	WATCHED_SS int15, int $KEEL_HC_VECTOR
+	WATCHED_SS int3, int3
+	WATCHED_SS icebp, .byte 0xf1
+	WATCHED_SS ud2, ud2
+	WATCHED_SS fault, movb 0x300000, %al
+	WATCHED_SS hlt, hlt
 FN u_iretq			/* rsi = flags, rdx = CS, rdi = RIP, rcx = SS */
 	leaq	-64(%rsp), %rax
 	pushq	%rcx

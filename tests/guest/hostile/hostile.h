@@ -64,7 +64,8 @@ extern char ev_kernel[], ev_user[], ev_syscall[], ev_pf_user[], ev_bad_iret[], e
 extern char u_syscall[], u_flags[], u_read[], u_int15[], u_spin[], u_icebp[], u_int3[], u_ud2[],
 	    u_popf_syscall[], u_popf_int15[], u_movss_syscall[], u_movss_int3[], u_movss_icebp[],
 	    u_iretq[], u_iretl[], u_lretq[], u_lcall[], u32_syscall[], u32_sysenter[], u_sysenter[],
-	    u_done[];
+	    u_done[], u_store[], u_rdtsc[], u_watchss_syscall[], u_watchss_int15[], u_watchss_int3[],
+	    u_watchss_icebp[], u_watchss_ud2[], u_watchss_fault[], u_watchss_hlt[];
 struct probe {
 	const char *text, *name;
 };
@@ -153,6 +154,9 @@ const char *check_stack_selector(void);
 const char *check_stale_selectors(void);
 const char *check_load_gs(void);
 const char *check_debug_registers(void);
+const char *check_watchpoints(void);
+const char *check_mov_ss(void);
+const char *check_time_stamp(void);
 const char *check_single_step(void);
 const char *check_control_registers(void);
 const char *check_privileged_ring1(void);
