@@ -18,6 +18,9 @@ mk-objs := $(mk-srcs:%.c=$(O)/%.o)
 
 # Small rather than fast: it runs once.
 $(mk-boot-srcs:%.c=$(O)/%.o): MK_CFLAGS += -Os
+# And what is seldom reached, so that the rest has room.
+mk-cold-srcs := metakernel/run/seldom.c $(addprefix metakernel/entry/, emul_io.c emul_msr.c emul_store.c pci.c)
+$(mk-cold-srcs:%.c=$(O)/%.o): MK_CFLAGS += -Os
 
 $(mk-objs): $(O)/%.o: %.c metakernel/flags.mk metakernel/module.mk $(O)/flags | $(LIBFDT_READY)
 	$(call say,CC,$@)
