@@ -18,6 +18,12 @@
 #define WORK_NOTE	2U	/* what its vCPU must forget */
 #define WORK_TIMER	4U	/* deadlines of its vCPUs */
 
+/* How often each device vector came, since when; and until when some are held back (irq.c). */
+struct storm {
+	uint16_t count[256];
+	uint64_t since_tsc, until_tsc;
+};
+
 /* At MK_CPU_VA under this CPU's metakernel CR3. Its last word is the debug build's (lib/lock.c). */
 struct cpu {
 	struct vcpu *current;	/* whose state is in the registers and its stack page */
@@ -38,6 +44,7 @@ struct cpu {
 	uint64_t xcr0;		/* as loaded */
 	uint32_t tsc_aux;	/* as loaded */
 	uint64_t seldom;	/* as loaded */
+	struct storm storm;
 };
 #define this_cpu	((struct cpu *)MK_CPU_VA)
 

@@ -8,6 +8,10 @@
  *
  * An interrupt that arrives on a CPU is for the vCPU that the holder of the devices has there.
  *
+ * irq_storm_limit of one vector within STORM_MS are a storm, named once. A line is masked for CALM_MS, or until its
+ * entry is written. A message has no mask within reach: for CALM_MS the CPU takes none of its class of vectors, or
+ * of those below, and the APIC remembers one of each.
+ *
  * Locks:  LOCK_IOAPIC: the lines, and the entries behind them.
  * Trusts: nothing of an entry: only fixed mode, vectors 0x20..0xef, a CPU of the holder's.
  */
@@ -25,10 +29,13 @@
 #include "run/vcpu.h"
 #include "lib/log.h"
 #include "lib/panic.h"
+#include "lib/string.h"
 
 #define PINS_MAX	120
 #define VECTOR_MIN	0x20
 #define VECTOR_MAX	0xef
+#define STORM_MS	100
+#define CALM_MS		1000
 #define RTE_WRITABLE	(RTE_VECTOR | RTE_MODE | RTE_LOGICAL | RTE_LOW | RTE_LEVEL | RTE_MASKED)
 
 struct line {
@@ -36,11 +43,13 @@ struct line {
 	uint8_t held;		/* masked by us until the partition's EOI of this vector on its CPU; 0: not */
 	uint8_t held_by;	/* APIC id of that CPU */
 	bool reserved;		/* the metakernel's own */
+	bool stormy;		/* masked because it came too often */
 };
 
 static struct line lines[ACPI_MAX_IOAPICS][PINS_MAX];
 static struct partition *holder;	/* of the devices */
 static struct lock lines_lock = LOCK_INIT(LOCK_IOAPIC);
+unsigned int irq_storm_limit = 10000;
 static uint64_t level_vectors[4];	/* vectors some unmasked level-triggered entry carries */
 
 static struct line *line_of(uint64_t index, uint64_t reg, unsigned int *entry)
@@ -68,7 +77,7 @@ static uint32_t checked_low(const struct line *l)
 	bool ok = vector >= VECTOR_MIN && vector <= VECTOR_MAX && mode <= 1 &&
 		  !(l->low & RTE_LOGICAL) && destination_ok(l->high >> 24);
 
-	if (!ok || l->held)
+	if (!ok || l->held || l->stormy)
 		return vector | RTE_MASKED | (l->low & (RTE_LOW | RTE_LEVEL));
 	return l->low & (RTE_VECTOR | RTE_LOW | RTE_LEVEL | RTE_MASKED);
 }
@@ -143,6 +152,7 @@ int irq_ioapic_write(struct vcpu *v, uint64_t index, uint64_t reg, uint64_t valu
 		l->low = (uint32_t)value & RTE_WRITABLE;
 	if (!(l->low & RTE_LEVEL) || (l->held && !destination_ok(l->held_by)))
 		l->held = 0;	/* nobody will end it */
+	l->stormy = false;
 	line_apply((unsigned int)index, entry);
 	level_vectors_update();
 	lock_release(&lines_lock);
@@ -194,6 +204,72 @@ int irq_eoi(struct vcpu *v)
 	return 0;
 }
 
+/* ---- Storms --------------------------------------------------------------------------------------- */
+
+static __cold void name_storm(unsigned int vector, const char *fmt, unsigned int a, unsigned int b)
+{
+	static uint64_t named[4];
+
+	if (!(__atomic_fetch_or(&named[vector >> 6], bit64(vector & 63), __ATOMIC_RELAXED) >> (vector & 63) & 1))
+		log_printf(fmt, vector, a, b);
+}
+
+/* -> did a line of this CPU carry the vector? */
+static __cold bool mask_lines(unsigned int vector)
+{
+	unsigned int i, n;
+	bool any = false;
+
+	lock_take(&lines_lock);
+	for (i = 0; i < hal_ioapic_count(); i++)
+		for (n = 0; n < hal_ioapic_entries(i) && n < PINS_MAX; n++) {
+			struct line *l = &lines[i][n];
+
+			if ((l->low & (RTE_MASKED | RTE_VECTOR)) != vector || l->reserved || l->stormy ||
+			    l->high >> 24 != this_cpu->apic_id)
+				continue;
+			l->stormy = any = true;
+			line_apply(i, n);
+			name_storm(vector, "vector %#x storms: line %u of IOAPIC %u masked for a second\n", n, i);
+		}
+	lock_release(&lines_lock);
+	return any;
+}
+
+/* So many have come: too fast? */
+static __cold void weigh(struct storm *s, unsigned int vector)
+{
+	uint64_t now = hal_rdtsc();
+	bool storms = now - s->since_tsc < hal_tsc_khz() * STORM_MS;
+
+	memset(s->count, 0, sizeof(s->count));
+	s->since_tsc = now;
+	if (!storms)
+		return;
+	if (!mask_lines(vector)) {
+		hal_write_cr8(max_u64(hal_read_cr8(), vector >> 4));
+		name_storm(vector, "vector %#x storms by message: up to %#x all wait for a second\n", vector | 15, 0);
+	}
+	s->until_tsc = now + hal_tsc_khz() * CALM_MS;
+	cpu_work(this_cpu, WORK_TIMER);
+}
+
+__cold void irq_calm(void)
+{
+	unsigned int i, n;
+
+	this_cpu->storm.until_tsc = 0;
+	hal_write_cr8(0);
+	lock_take(&lines_lock);
+	for (i = 0; i < hal_ioapic_count(); i++)
+		for (n = 0; n < hal_ioapic_entries(i) && n < PINS_MAX; n++)
+			if (lines[i][n].stormy) {
+				lines[i][n].stormy = false;
+				line_apply(i, n);
+			}
+	lock_release(&lines_lock);
+}
+
 void irq_handle(unsigned int vector)
 {
 	struct vcpu *v;
@@ -221,6 +297,8 @@ void irq_handle(unsigned int vector)
 		hal_apic_eoi();
 		return;
 	}
+	if (++this_cpu->storm.count[vector] >= irq_storm_limit)
+		weigh(&this_cpu->storm, vector);
 	level = (level_vectors[vector >> 6] & (1UL << (vector & 63))) && hold(vector, true);
 	hal_apic_eoi();
 	if (!vcpu_on(v))

@@ -12,6 +12,8 @@ void irq_handle(unsigned int vector);
 int64_t irq_ioapic_read(struct vcpu *v, uint64_t index, uint64_t reg);
 int irq_ioapic_write(struct vcpu *v, uint64_t index, uint64_t reg, uint64_t value);
 int irq_eoi(struct vcpu *v);
+void irq_calm(void);		/* on a tick, when cpu.storm.until_tsc is over */
+extern unsigned int irq_storm_limit;	/* written by tests only */
 void irq_part_died(struct partition *p);
 
 #endif

@@ -31,6 +31,7 @@
 #include "part/part.h"
 #include "run/cpu.h"
 #include "run/event.h"
+#include "run/irq.h"
 #include "run/runq.h"
 #include "run/sched.h"
 #include "run/vcpu.h"
@@ -82,7 +83,7 @@ static void timer_rearm(void)
 	uint64_t next = first_deadline(c, c->vcpus, UINT64_MAX);
 
 	next = first_deadline(c, movers, next);
-	next = earlier(next, c->slice_tsc);
+	next = earlier(earlier(next, c->slice_tsc), c->storm.until_tsc);
 	if (!c->index)
 		next = earlier(next, console_poll_tsc());
 	c->armed_tsc = next;
@@ -166,6 +167,8 @@ void sched_tick(void)
 		c->slice_over = true;
 		cpu_work_here(WORK_RESCHED);
 	}
+	if (c->storm.until_tsc && c->storm.until_tsc <= now)
+		irq_calm();
 	if (!c->index && console_poll_tsc() <= now)
 		console_poll();
 	timer_rearm();

@@ -68,10 +68,13 @@ def test_fault_ends_only_its_partition(machine, boot):
 def test_device_registers(machine, chipset):
     """A partition that holds the devices: no APIC, HPET or flash; IOAPIC entries, configuration space and
     ports arrive checked, stores to what it may only read are dropped, nothing puts the machine to sleep."""
-    status, text = run(machine, "hostile-devices", "--kernel", str(DEBUG), "--", "-machine", chipset, timeout=300)
+    status, text = run(machine, "hostile-devices", "--kernel", str(DEBUG), "--", "-machine", chipset, "-device", "edu",
+                       timeout=300)
     no_failure(status, text)
     assert f"[devices] HOSTILE done {NDEVICE_CHECKS} ok, 0 failed" in text
     assert "would put the machine to sleep: not passed on" in text
+    assert len(re.findall(r"vector 0x51 storms: line \d+ of IOAPIC 0 masked for a second", text)) == 1
+    assert len(re.findall(r"vector 0x61 storms by message: up to 0x6f all wait for a second", text)) == 1
 
 
 @pytest.mark.limit(630)

@@ -33,3 +33,4 @@ cpus_test-cflags	:= $(unit_shim_cflags)
 pieces_test-srcs	:= metakernel/mm/frames.c
 pieces_test-cflags	:= $(unit_shim_cflags)
 seldom_test-cflags	:= $(unit_shim_cflags)
+irq_test-cflags		:= $(unit_shim_cflags)

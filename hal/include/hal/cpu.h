@@ -234,6 +234,7 @@ HAL_REG64(cr0, "cr0")
 HAL_REG64(cr2, "cr2")
 HAL_REG64(cr3, "cr3")
 HAL_REG64(cr4, "cr4")
+HAL_REG64(cr8, "cr8")	/* the local APIC's task priority: vectors up to 16 * it + 15 wait */
 HAL_REG64(dr0, "dr0")
 HAL_REG64(dr1, "dr1")
 HAL_REG64(dr2, "dr2")

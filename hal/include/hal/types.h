@@ -29,6 +29,7 @@ typedef uint64_t vaddr_t;	/* virtual address, of the metakernel or of a partitio
 #define __must_check	__attribute__((warn_unused_result))
 #define __noreturn	__attribute__((noreturn))
 #define __packed	__attribute__((packed))
+#define __cold		__attribute__((cold))	/* small rather than fast */
 #define __aligned(n)	__attribute__((aligned(n)))
 #define __unused	__attribute__((unused))
 #define __printf(f, a)	__attribute__((format(printf, f, a)))

@@ -112,7 +112,7 @@ const char *check_device_ports(void)
 
 /* ---- Stores that are dropped -------------------------------------------------------------------------- */
 
-static void *map_device(uint64_t pa)
+void *map_device(uint64_t pa)
 {
 	map(WINDOW_VA, pa & PTE_ADDR, PTE_P | PTE_W | PTE_A | PTE_D | PTE_PCD);
 	hcall(KEEL_HC_FLUSH, KEEL_FLUSH_RANGE, WINDOW_VA, 1);
@@ -211,13 +211,13 @@ const char *check_firmware_tables(void)
 
 /* ---- Configuration space -------------------------------------------------------------------------------- */
 
-static uint32_t config_read(uint32_t address)
+uint32_t config_read(uint32_t address)
 {
 	port_out32(CONFIG_ADDRESS, 0x80000000 | address, 0);
 	return (uint32_t)port_in32(CONFIG_DATA, 0, 0);
 }
 
-static void config_write(uint32_t address, uint32_t value)
+void config_write(uint32_t address, uint32_t value)
 {
 	port_out32(CONFIG_ADDRESS, 0x80000000 | address, 0);
 	port_out32(CONFIG_DATA, value, 0);

@@ -115,6 +115,11 @@ struct frame_case {
 void iret_by_hypercall(const struct frame_case *f);
 void load_data_selectors(uint16_t sel);
 
+/* For a partition that holds the devices: configuration space, and a device's registers at WINDOW_VA. */
+uint32_t config_read(uint32_t address);
+void config_write(uint32_t address, uint32_t value);
+void *map_device(uint64_t pa);
+
 /* For attempt(): port, value. */
 long port_in8(uint64_t port, uint64_t b, uint64_t c);
 long port_in32(uint64_t port, uint64_t b, uint64_t c);
@@ -188,6 +193,7 @@ const char *check_firmware_tables(void);
 const char *check_chipset_registers(void);
 const char *check_bars(void);
 const char *check_sleep(void);
+const char *check_storm(void);
 
 const char *check_external_vectors(void);	/* debug builds */
 const char *check_nmi(void);

@@ -74,6 +74,7 @@ static const struct {
 } device_checks[] = {
 	{ "device-windows", check_device_windows },
 	{ "ioapic", check_ioapic },
+	{ "storm", check_storm },
 	{ "device-ports", check_device_ports },
 	{ "device-stores", check_device_stores },
 	{ "firmware-tables", check_firmware_tables },
