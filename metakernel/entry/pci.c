@@ -36,7 +36,6 @@
 #define BAR_WIDE	0x4U
 #define ROM_ENABLE	0x1U
 
-struct lock ports_lock = LOCK_INIT(LOCK_PORTS);
 static uint32_t config_address;		/* as the partition wrote it */
 static struct { uint32_t function, bars; } sizing;	/* BARs that hold ones, as far as it knows */
 

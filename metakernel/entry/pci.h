@@ -5,26 +5,9 @@
 #ifndef METAKERNEL_ENTRY_PCI_H
 #define METAKERNEL_ENTRY_PCI_H
 
-#include "lib/lock.h"
+#include <hal/pci.h>
+#include "part/busmaster.h"
 #include "run/vcpu.h"
-
-extern struct lock ports_lock;
-
-/* Registers of every function (PCI 3.0, 6.1), and of PCI-PCI bridges (PCI-PCI bridge 1.2, 3.2). */
-#define PCI_ID			0x00
-#define PCI_COMMAND		0x04
-#define PCI_COMMAND_IO		0x1U
-#define PCI_COMMAND_MEMORY	0x2U
-#define PCI_CLASS		0x08
-#define PCI_HEADER_TYPE		0x0e
-#define PCI_BAR			0x10
-#define PCI_ROM			0x30
-#define PCI_INTERRUPT_LINE	0x3c
-#define PCI_BRIDGE_BUSES	0x18
-#define PCI_BRIDGE_MEMORY	0x20
-#define PCI_BRIDGE_PREFETCH	0x24
-#define PCI_BRIDGE_LIMIT_HIGH	0x2c
-#define PCI_BRIDGE_ROM		0x38
 
 /* What a function is to the filter. */
 enum pci_kind {

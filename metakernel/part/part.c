@@ -16,6 +16,7 @@
 #include "mm/flush.h"
 #include "mm/frames.h"
 #include "mm/walk.h"
+#include "part/busmaster.h"
 #include "part/chan.h"
 #include "part/console.h"
 #include "part/ending.h"
@@ -175,6 +176,8 @@ static void end(struct partition *p, uint32_t state, const char *fmt, va_list ap
 	log_printf("%s: %s: %s\n", p->man->name, state_name(state), p->reason);
 	irq_part_died(p);
 	chan_part_died(p);
+	if (p->man->devices)
+		busmaster_off(p);
 	for (i = 0; i < nparts; i++)
 		if (parts[i].man->control)
 			part_raise(&parts[i], KEEL_EV_PARTITION);
@@ -309,7 +312,7 @@ static int revive(struct partition *p)
 	for (i = 0; i < p->nvcpus; i++)
 		if (!sched_gone(&p->vcpu[i]))
 			return -KEEL_EAGAIN;
-	if (chan_take_back(p))
+	if (chan_take_back(p) || (p->man->devices && busmaster_tsc()))
 		return -KEEL_EAGAIN;
 	err = peer_load(p);
 	if (!err)

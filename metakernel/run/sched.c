@@ -26,6 +26,7 @@
 #include "mm/flush.h"
 #include "mm/root.h"
 #include "mm/shootdown.h"
+#include "part/busmaster.h"
 #include "part/console.h"
 #include "part/ending.h"
 #include "part/part.h"
@@ -85,7 +86,7 @@ static void timer_rearm(void)
 	next = first_deadline(c, movers, next);
 	next = earlier(earlier(next, c->slice_tsc), c->storm.until_tsc);
 	if (!c->index)
-		next = earlier(next, console_poll_tsc());
+		next = earlier(earlier(next, console_poll_tsc()), busmaster_tsc());
 	c->armed_tsc = next;
 	hal_timer_arm_tsc(next != UINT64_MAX ? next : 0);
 }
@@ -171,6 +172,8 @@ void sched_tick(void)
 		irq_calm();
 	if (!c->index && console_poll_tsc() <= now)
 		console_poll();
+	if (!c->index && busmaster_tsc() && busmaster_tsc() <= now)
+		busmaster_piece();
 	timer_rearm();
 }
 

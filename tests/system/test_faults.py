@@ -12,7 +12,7 @@ import subprocess
 import pexpect
 import pytest
 from conftest import BUILD
-from systems import (LINUX, channel, copy_disk, log_text, make_bundle, partition, start_shared, system, wait_said)
+from systems import (LINUX, Monitor, channel, copy_disk, log_text, make_bundle, partition, start_shared, system, wait_said)
 
 pytestmark = pytest.mark.group("faults")
 
@@ -251,6 +251,44 @@ def test_last_partition_status_comes_out(machine, tmp_path):
     """A machine of one peer ends with that peer's status."""
     made = make_bundle(tmp_path, system(peer("exit"), linux=""), {"peer.elf": PEER})
     assert machine("--bundle", made, "--mem", "128M", timeout=120).wait_exit() == 5
+
+
+# --- Linux's devices after Linux ------------------------------------------------------------------------------
+
+ECAM = 0xb0000000		# where SeaBIOS has QEMU's q35 configuration space
+MASTER = 4
+
+
+def functions(monitor):
+    """Command register of each function on bus 0 of a q35 machine -> {(device, function): command}"""
+    def word(at):
+        text = monitor.ask("human-monitor-command", **{"command-line": f"xp /1hx {at:#x}"})
+        return int(text.split(":")[1], 16)
+    places = {(dev, fn): ECAM + (dev << 15) + (fn << 12) for dev in range(32) for fn in range(8)}
+    return {where: word(at + 4) for where, at in places.items() if word(at) != 0xffff}
+
+
+@pytest.mark.limit(240)
+def test_dead_linux_has_no_bus(machine, tmp_path):
+    """Linux panics while its disk works: no function of its devices masters the bus any more, and memory stays."""
+    made = make_bundle(tmp_path, system(peer("spin")), {"peer.elf": PEER})
+    linux = machine("--bundle", made, "--disk", str(copy_disk(tmp_path)), *Monitor.options(tmp_path),
+                    "-machine", "q35", timeout=200)
+    linux.wait_prompt()
+    linux.shell("for i in 1 2 3; do while :; do dd if=/dev/vda of=/dev/null bs=64k iflag=direct 2>/dev/null; done & done; "
+                "sleep 0.5")
+    monitor = Monitor(tmp_path)
+    before = {where for where, command in functions(monitor).items() if command & MASTER}
+    assert before
+    linux.send("echo c >/proc/sysrq-trigger\r")
+    linux.expect(r"linux: bus mastering of (\d+) functions is off, 0 still busy")
+    after = {where for where, command in functions(monitor).items() if command & MASTER}
+    assert not after & before, f"{after}, before {before}"
+    images = [tmp_path / "once", tmp_path / "again"]
+    for image in images:
+        monitor.ask("pmemsave", val=0x2000000, size=0x8000000, filename=str(image))
+    assert images[0].read_bytes() == images[1].read_bytes()
+    monitor.close()
 
 
 # --- other priorities -------------------------------------------------------------------------------------------

@@ -34,3 +34,4 @@ pieces_test-srcs	:= metakernel/mm/frames.c
 pieces_test-cflags	:= $(unit_shim_cflags)
 seldom_test-cflags	:= $(unit_shim_cflags)
 irq_test-cflags		:= $(unit_shim_cflags)
+busmaster_test-cflags	:= $(unit_shim_cflags)
