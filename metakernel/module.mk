@@ -10,7 +10,7 @@ mk-boot-srcs := $(addprefix metakernel/boot/, bundle.c chipset.c cpus.c elf.c li
 mk-srcs := $(mk-boot-srcs) \
 	$(addprefix metakernel/mm/, flush.c frames.c leaf.c pool.c root.c shadow.c shootdown.c walk.c) \
 	$(addprefix metakernel/run/, cpu.c event.c irq.c runq.c sched.c seldom.c vcpu.c) \
-	$(addprefix metakernel/entry/, emul.c emul_io.c emul_msr.c emul_store.c hcall.c hcall_vcpu.c insn.c pci.c trap.c) \
+	$(addprefix metakernel/entry/, emul.c emul_io.c emul_msr.c emul_store.c hcall.c hcall_seldom.c hcall_vcpu.c insn.c pci.c trap.c) \
 	$(addprefix metakernel/part/, busmaster.c chan.c console.c ending.c part.c peer.c)
 # make DEBUG=1: shadow tables are checked as the machine runs, tests can provoke faults (check.h).
 mk-srcs += $(if $(DEBUG),metakernel/mm/check.c)
@@ -19,7 +19,8 @@ mk-objs := $(mk-srcs:%.c=$(O)/%.o)
 # Small rather than fast: it runs once.
 $(mk-boot-srcs:%.c=$(O)/%.o): MK_CFLAGS += -Os
 # And what is seldom reached, so that the rest has room.
-mk-cold-srcs := metakernel/part/busmaster.c metakernel/run/seldom.c $(addprefix metakernel/entry/, emul_io.c emul_msr.c emul_store.c pci.c)
+mk-cold-srcs := metakernel/part/busmaster.c metakernel/run/seldom.c $(addprefix metakernel/entry/, emul.c emul_io.c emul_msr.c emul_store.c \
+	hcall_seldom.c insn.c pci.c) $(addprefix metakernel/part/, ending.c part.c peer.c)
 $(mk-cold-srcs:%.c=$(O)/%.o): MK_CFLAGS += -Os
 
 $(mk-objs): $(O)/%.o: %.c metakernel/flags.mk metakernel/module.mk $(O)/flags | $(LIBFDT_READY)

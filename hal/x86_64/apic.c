@@ -185,7 +185,7 @@ void hal_timer_arm_tsc(uint64_t deadline_tsc)
 }
 
 /* How fast does the timer count? 10 ms against the TSC, whose rate is known by now. */
-static void calibrate_timer(void)
+__once static void calibrate_timer(void)
 {
 	uint64_t t0, t1;
 	uint32_t left;
@@ -210,7 +210,7 @@ static void calibrate_timer(void)
 		delta_max_tsc = hal_tsc_khz();
 }
 
-static void mask_lvts(void)
+__once static void mask_lvts(void)
 {
 	uint32_t last = apic_read(APIC_VERSION) >> 16 & 0xff;	/* number of entries - 1 */
 
@@ -241,7 +241,7 @@ static void set_mode(void)
 		hal_wrmsr(MSR_APIC_BASE, base | BASE_ENABLE | BASE_X2APIC);
 }
 
-void hal_apic_init_cpu(void)
+__once void hal_apic_init_cpu(void)
 {
 	set_mode();
 	mask_lvts();
@@ -262,7 +262,7 @@ void hal_apic_init_cpu(void)
 	apic_write(APIC_LVT_TIMER, timer_lvt);
 }
 
-void hal_apic_init(paddr_t lapic_pa, uint8_t timer_vector, bool want_x2)
+__once void hal_apic_init(paddr_t lapic_pa, uint8_t timer_vector, bool want_x2)
 {
 	tsc_calibrate();
 	x2apic = (hal_rdmsr(MSR_APIC_BASE) & BASE_X2APIC) || (want_x2 && hal_cpu()->x2apic);

@@ -57,7 +57,7 @@ static vaddr_t tramp_va(const char *label)
 	return KEEL_TRAMP_VA + (vaddr_t)(label - __tramp_text_start);
 }
 
-static void gate_set(struct gate *g, vaddr_t handler, unsigned int dpl, unsigned int ist)
+__once static void gate_set(struct gate *g, vaddr_t handler, unsigned int dpl, unsigned int ist)
 {
 	g->offset_low = (uint16_t)handler;
 	g->offset_mid = (uint16_t)(handler >> 16);
@@ -68,7 +68,7 @@ static void gate_set(struct gate *g, vaddr_t handler, unsigned int dpl, unsigned
 }
 
 /* IST slots: 1 NMI, 2 #DF, 3 #DB, 4 #MC. */
-static unsigned int ist_of(unsigned int vector)
+__once static unsigned int ist_of(unsigned int vector)
 {
 	switch (vector) {
 	case 2: return 1;
@@ -79,7 +79,7 @@ static unsigned int ist_of(unsigned int vector)
 	return 0;
 }
 
-void entry_init(void)
+__once void entry_init(void)
 {
 	static const uint8_t maybe_error[] = { 17, 21, 29, 30 };
 	unsigned int v;
@@ -97,7 +97,7 @@ void entry_init(void)
 	gate_set(&guest_idt[2], tramp_va(tramp_nmi), 0, 1);
 }
 
-static void gdt_init(uint64_t *gdt)
+__once static void gdt_init(uint64_t *gdt)
 {
 	uint64_t tss_va = KEEL_VCPU_RO_VA + RO_TSS;
 
@@ -113,7 +113,7 @@ static void gdt_init(uint64_t *gdt)
 	gdt[MK_TSS / 8 + 1] = tss_va >> 32;
 }
 
-static void tss_init(struct tss *tss, vaddr_t rsp0, vaddr_t nmi, vaddr_t df, vaddr_t db, vaddr_t mc)
+__once static void tss_init(struct tss *tss, vaddr_t rsp0, vaddr_t nmi, vaddr_t df, vaddr_t db, vaddr_t mc)
 {
 	tss->rsp[0] = rsp0;
 	tss->ist[0] = nmi;
@@ -131,7 +131,7 @@ static struct keel_frame ring1_frame(void)
 	};
 }
 
-void entry_init_vcpu_ro(struct vcpu_ro *ro, uint64_t mk_cr3)
+__once void entry_init_vcpu_ro(struct vcpu_ro *ro, uint64_t mk_cr3)
 {
 	gdt_init(ro->gdt);
 	ro->mk_cr3 = mk_cr3;
@@ -164,7 +164,7 @@ void entry_init_hole(uint64_t *hole_pt, paddr_t ro_pa, paddr_t vcpu_pa, paddr_t 
 	hole_pt[slot(KEEL_STACK_VA)] = stack_pa | PTE_P | PTE_W | PTE_NX;
 }
 
-static void load_segments(void)
+__once static void load_segments(void)
 {
 	struct { uint16_t limit; uint64_t base; } __attribute__((packed))
 		gdtr = { MK_GDT_WORDS * 8 - 1, KEEL_VCPU_RO_VA },
@@ -178,7 +178,7 @@ static void load_segments(void)
 		     : : "i" (MK_CS), "i" (MK_SS), "i" (MK_TSS) : "rax", "memory");
 }
 
-void entry_init_cpu(uint64_t *hole_pt, struct vcpu_ro *ro, paddr_t cpu_pa, paddr_t ist_pa)
+__once void entry_init_cpu(uint64_t *hole_pt, struct vcpu_ro *ro, paddr_t cpu_pa, paddr_t ist_pa)
 {
 	gdt_init(ro->gdt);
 	tss_init(&ro->tss, MK_STACK_TOP, MK_IST_VA + 0x400, MK_IST_VA + 0x800,
@@ -191,7 +191,7 @@ void entry_init_cpu(uint64_t *hole_pt, struct vcpu_ro *ro, paddr_t cpu_pa, paddr
 	hole_pt[slot(MK_IST_VA)] = ist_pa | PTE_P | PTE_W | PTE_NX;
 }
 
-void entry_load_cpu(void)
+__once void entry_load_cpu(void)
 {
 	/* LTR sets the busy bit, so it must see the writable page: now, under this CR3 (rule 1). */
 	load_segments();

@@ -57,7 +57,7 @@ void hal_ioapic_write(unsigned int index, uint8_t reg, uint32_t v)
 	hal_mmio_write32(base + REG_WINDOW, v);
 }
 
-void hal_ioapic_init(const struct acpi_info *info)
+__once void hal_ioapic_init(const struct acpi_info *info)
 {
 	acpi = info;
 	for (unsigned int i = 0; i < info->nioapics; i++) {
@@ -100,7 +100,7 @@ void hal_ioapic_mask(unsigned int index, unsigned int entry, bool masked)
 }
 
 /* ISA lines are edge-triggered, active high, at the GSI of their number, unless overridden. */
-static uint32_t isa_gsi(uint8_t irq, uint32_t *mode)
+__once static uint32_t isa_gsi(uint8_t irq, uint32_t *mode)
 {
 	*mode = 0;
 	for (unsigned int i = 0; i < acpi->noverrides; i++) {
@@ -117,7 +117,7 @@ static uint32_t isa_gsi(uint8_t irq, uint32_t *mode)
 	return irq;
 }
 
-int hal_ioapic_route_isa(uint8_t irq, uint8_t vector, uint32_t apic_id)
+__once int hal_ioapic_route_isa(uint8_t irq, uint8_t vector, uint32_t apic_id)
 {
 	unsigned int index, entry;
 	uint32_t mode;

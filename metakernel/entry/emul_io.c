@@ -55,7 +55,7 @@ static struct port_range { uint32_t first, last; } pm_closed[16], pm_open[16], p
 static unsigned int nclosed, nopen, nsleep;
 static uint8_t sleep_shift[ARRAY_SIZE(pm_sleep)];	/* where its SLP_EN is */
 
-static void range_add(struct port_range *r, unsigned int *n, unsigned int max, uint64_t first, uint64_t bytes)
+__once static void range_add(struct port_range *r, unsigned int *n, unsigned int max, uint64_t first, uint64_t bytes)
 {
 	if (first > 0xffff || !bytes || *n == max)
 		return;
@@ -76,14 +76,14 @@ static bool any_overlaps(const struct port_range *r, unsigned int n, uint32_t fi
 	return false;
 }
 
-void emul_ports_power(uint16_t base)
+__once void emul_ports_power(uint16_t base)
 {
 	range_add(pm_closed, &nclosed, ARRAY_SIZE(pm_closed), base & ~(PM_BLOCK - 1), PM_BLOCK);
 	/* Where the chipsets that are known by name have their PM1 control register. */
 	range_add(pm_sleep, &nsleep, ARRAY_SIZE(pm_sleep), base + 4U, 2);
 }
 
-static void fixed_register(enum acpi_fixed what, const struct acpi_range *r)
+__once static void fixed_register(enum acpi_fixed what, const struct acpi_range *r)
 {
 	if (!r->bytes || !r->io)
 		return;
@@ -111,7 +111,7 @@ static void fixed_register(enum acpi_fixed what, const struct acpi_range *r)
 	}
 }
 
-void emul_ports_acpi(const struct acpi_info *acpi)
+__once void emul_ports_acpi(const struct acpi_info *acpi)
 {
 	unsigned int i;
 

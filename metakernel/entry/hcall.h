@@ -16,6 +16,9 @@ static inline int64_t hcall_again(struct regs *r, uint64_t rax)
 	return (int64_t)rax;
 }
 
+/* All that are not in hcall.c; -KEEL_ENOSYS: there is no such call. */
+int64_t hcall_seldom(struct vcpu *v, struct regs *r, uint64_t n);
+
 /* Calls between vCPUs (hcall_vcpu.c). */
 int64_t hc_vcpu_start(struct vcpu *v, struct regs *r);
 int64_t hc_vcpu_state(struct vcpu *v, struct regs *r);

@@ -10,7 +10,7 @@
 static struct { paddr_t base, end; bool write; } mmio[64];
 static unsigned int nmmio;
 
-void leaf_allow_mmio(paddr_t base, uint64_t bytes, bool write)
+__once void leaf_allow_mmio(paddr_t base, uint64_t bytes, bool write)
 {
 	if (nmmio == ARRAY_SIZE(mmio)) {
 		log_printf("too many MMIO windows: none at %#lx\n", base);

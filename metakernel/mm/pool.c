@@ -77,7 +77,7 @@ uint64_t *table_alloc(struct shadow_pool *s, unsigned int level)
 	return s->page[i];
 }
 
-void pool_init(struct shadow_pool *s, paddr_t pa, struct shadow_page *meta, uint32_t npages)
+__once void pool_init(struct shadow_pool *s, paddr_t pa, struct shadow_page *meta, uint32_t npages)
 {
 	uint32_t i;
 

@@ -41,7 +41,7 @@ paddr_t mmu_root_pa(const struct vcpu *v)
 	return va_to_pa(v->root[v->cur].l4);
 }
 
-int mmu_init_vcpu(struct vcpu *v)
+__once int mmu_init_vcpu(struct vcpu *v)
 {
 	const struct partition *p = v->part;
 	struct shadow_pool *s = &v->pool;

@@ -32,7 +32,7 @@ struct chan chans[MAX_CHANS];
 unsigned int nchans;
 static struct lock chan_lock = LOCK_INIT(LOCK_CHAN);
 
-void chan_init(void)
+__once void chan_init(void)
 {
 	unsigned int i;
 

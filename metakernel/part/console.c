@@ -220,7 +220,7 @@ void console_poll(void)
 	serve(polled);
 }
 
-void console_init(struct partition *p, bool has_irq)
+__once void console_init(struct partition *p, bool has_irq)
 {
 	unsigned int i;
 

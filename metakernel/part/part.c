@@ -39,7 +39,7 @@ unsigned int nparts;
 struct manifest manifest;
 static struct lock life_lock = LOCK_INIT(LOCK_LIFE);
 
-static void cap_add(struct partition *p, unsigned int type, unsigned int rights, unsigned int index)
+__once static void cap_add(struct partition *p, unsigned int type, unsigned int rights, unsigned int index)
 {
 	ASSERT(p->ncaps < KEEL_MAX_HANDLES);
 	p->caps[p->ncaps++] = (struct cap) {
@@ -48,7 +48,7 @@ static void cap_add(struct partition *p, unsigned int type, unsigned int rights,
 }
 
 /* Handle 0 is the partition itself; then, for a controller, the others; then channels. */
-static void caps_init(struct partition *p)
+__once static void caps_init(struct partition *p)
 {
 	unsigned int i;
 
@@ -74,7 +74,7 @@ static void caps_init(struct partition *p)
  * vCPU n of who holds the devices is CPU n's for good, or messages of devices would not find it. Peers begin at the
  * other end, where fewer are.
  */
-static int vcpus_create(struct partition *p)
+__once static int vcpus_create(struct partition *p)
 {
 	unsigned int n = p->man->vcpus ? p->man->vcpus : ncpus, i;
 	uint64_t bytes = n * sizeof(struct vcpu);
@@ -96,7 +96,7 @@ static int vcpus_create(struct partition *p)
 	return 0;
 }
 
-struct partition *part_create(const struct manifest_part *man)
+__once struct partition *part_create(const struct manifest_part *man)
 {
 	struct partition *p = &parts[nparts];
 

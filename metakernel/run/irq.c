@@ -322,7 +322,7 @@ void irq_part_died(struct partition *p)
 	lock_release(&lines_lock);
 }
 
-bool irq_init(void)
+__once bool irq_init(void)
 {
 	unsigned int i, index, entry;
 

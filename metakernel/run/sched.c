@@ -259,7 +259,7 @@ void sched_block(struct vcpu *v)
 	cpu_work_here(WORK_RESCHED);
 }
 
-void sched_add(struct vcpu *v)
+__once void sched_add(struct vcpu *v)
 {
 	struct vcpu **list = v->pinned ? &cpus[v->cpu]->vcpus : &movers;
 
@@ -484,7 +484,7 @@ uint64_t sched_exit(void)
 
 /* ---- Start ---------------------------------------------------------------------------------------- */
 
-void sched_init(void)
+__once void sched_init(void)
 {
 	slice_ticks = hal_tsc_khz() * (SLICE_NS / 1000000);
 	age_ticks = hal_tsc_khz() * AGE_MS;

@@ -31,14 +31,14 @@
 #define MSR_TSC_AUX	0xc0000103
 #define MSR_FS_BASE	0xc0000100
 
-static void *page_zeroed(void)
+__once static void *page_zeroed(void)
 {
 	paddr_t pa = frames_alloc_mk(1);
 
 	return pa ? memset(pa_to_va(pa), 0, PAGE_SIZE) : NULL;
 }
 
-int vcpu_init(struct vcpu *v, struct partition *p, unsigned int id, unsigned int cpu)
+__once int vcpu_init(struct vcpu *v, struct partition *p, unsigned int id, unsigned int cpu)
 {
 	uint64_t state_bytes = hal_cpu()->xsave_size;
 	uint64_t npages = (state_bytes + PAGE_SIZE - 1) / PAGE_SIZE;

@@ -34,6 +34,8 @@ typedef uint64_t vaddr_t;	/* virtual address, of the metakernel or of a partitio
 #define __unused	__attribute__((unused))
 #define __printf(f, a)	__attribute__((format(printf, f, a)))
 #define __section(s)	__attribute__((section(s)))
+/* Only called before the first partition runs: small, and its memory is given away (keel.lds). */
+#define __once		__attribute__((cold, noinline, section(".text.once")))
 #define likely(x)	__builtin_expect(!!(x), 1)
 #define unlikely(x)	__builtin_expect(!!(x), 0)
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT
+/*
+ * hcall_seldom.c - the hypercalls that are not often made: setting up, ending, devices, consoles, control over others.
+ * Compiled for size.
+ *
+ * Trusts: nothing. Buffers are single pages the caller owns outright, checked on each call; handles are looked up in
+ *         the caller's own table.
+ */
+#include <hal/cpu.h>
+#include <hal/power.h>
+#include "entry/hcall.h"
+#include "entry/pci.h"
+#include "mm/frames.h"
+#include "part/chan.h"
+#include "part/console.h"
+#include "part/part.h"
+#include "run/irq.h"
+#include "run/vcpu.h"
+#include "lib/log.h"
+#include "lib/string.h"
+
+/* Of work in pieces -KEEL_EAGAIN is no result: the call is made again, with the registers it was made with. */
+static int64_t finished(struct regs *r, int err)
+{
+	return err == -KEEL_EAGAIN ? hcall_again(r, r->rax) : err;
+}
+
+static int64_t hc_console_write(struct vcpu *v, struct regs *r)
+{
+	const char *buf = part_buffer(v->part, r->rdi, r->rsi);
+
+	return buf ? console_write(v->part, buf, (unsigned int)r->rsi) : -KEEL_EFAULT;
+}
+
+static int64_t hc_console_read(struct vcpu *v, struct regs *r)
+{
+	char *buf = part_buffer(v->part, r->rdi, r->rsi);
+
+	return buf ? console_read(v->part, buf, (unsigned int)r->rsi) : -KEEL_EFAULT;
+}
+
+static int64_t hc_set_entry(struct vcpu *v, struct regs *r)
+{
+	if (r->rdi >= KEEL_ENTRY_NR || !is_canonical(r->rsi) || r->rsi >= KEEL_HOLE_BASE)
+		return -KEEL_EINVAL;
+	v->entry[r->rdi] = r->rsi;
+	if (r->rdi == KEEL_ENTRY_SYSCALL)
+		v->ro->syscall.rip = r->rsi;
+	if (r->rdi == KEEL_ENTRY_PF_USER) {
+		v->ro->pf.rip = r->rsi;
+		v->ro->pf_direct = r->rsi != 0;
+	}
+	return 0;
+}
+
+static int64_t hc_load_idt(struct vcpu *v, struct regs *r)
+{
+	if ((r->rdi & PAGE_MASK) || r->rsi > PAGE_MASK ||
+	    frames_owner(r->rdi >> PAGE_SHIFT) != v->part->owner)
+		return -KEEL_EFAULT;
+	v->idt_pa = r->rdi;
+	v->idt_limit = (uint32_t)r->rsi;
+	return 0;
+}
+
+static int64_t hc_ioapic_read(struct vcpu *v, struct regs *r)
+{
+	return v->part->man->devices ? irq_ioapic_read(v, r->rdi, r->rsi) : -KEEL_EPERM;
+}
+
+static int64_t hc_ioapic_write(struct vcpu *v, struct regs *r)
+{
+	return v->part->man->devices ? irq_ioapic_write(v, r->rdi, r->rsi, r->rdx) : -KEEL_EPERM;
+}
+
+/* Reads and writes. */
+static int64_t hc_pci(struct vcpu *v, struct regs *r)
+{
+	uint32_t address = (uint32_t)r->rdi;
+	unsigned int size = (unsigned int)r->rsi;
+	int64_t value = 0;
+
+	if (!v->part->man->devices)
+		return -KEEL_EPERM;
+	if (!pci_access_ok(r->rdi, r->rsi))
+		return -KEEL_EINVAL;
+	lock_take(&ports_lock);
+	if (r->rax == KEEL_HC_PCI_READ)
+		value = pci_read(address, size) & (int64_t)(~0UL >> (64 - 8 * size));
+	else
+		pci_write(v, address, size, (uint32_t)r->rdx);
+	lock_release(&ports_lock);
+	return value;
+}
+
+static int64_t hc_shutdown(struct vcpu *v, struct regs *r)
+{
+	struct partition *p = v->part;
+	bool machine = p->man->control;
+
+	if (r->rdi > KEEL_SHUTDOWN_EXIT)
+		return -KEEL_EINVAL;
+	p->status = (int32_t)(r->rsi & 127);
+	switch (r->rdi) {
+	case KEEL_SHUTDOWN_POWEROFF:
+		if (machine) {
+			log_printf("%s: power off, status %d\n", p->man->name, p->status);
+			hal_exit((uint8_t)p->status);
+		}
+		part_end(p, KEEL_PART_EXITED, "powered off, status %d", p->status);
+		return 0;
+	case KEEL_SHUTDOWN_REBOOT:
+		if (machine) {
+			log_printf("%s: reboot\n", p->man->name);
+			hal_reset();
+		}
+		part_end(p, KEEL_PART_EXITED, "asked for a reboot");
+		return 0;
+	case KEEL_SHUTDOWN_CRASH:
+		part_end(p, KEEL_PART_CRASHED, "reported a panic of its own");
+		return 0;
+	case KEEL_SHUTDOWN_EXIT:
+		part_end(p, KEEL_PART_EXITED, "status %d", p->status);
+		return 0;
+	}
+	return -KEEL_EINVAL;
+}
+
+static int64_t hc_cap_info(struct vcpu *v, struct regs *r)
+{
+	const struct cap *c = part_cap(v->part, r->rdi, KEEL_CAP_NONE);
+	struct keel_cap_info *info = part_buffer(v->part, r->rsi, sizeof(*info));
+	const char *name;
+
+	if (!c)
+		return -KEEL_EBADF;
+	if (!info)
+		return -KEEL_EFAULT;
+	name = c->type == KEEL_CAP_CHANNEL ? chans[c->index].man->name : parts[c->index].man->name;
+	memset(info, 0, sizeof(*info));
+	info->type = c->type;
+	info->rights = c->rights;
+	strlcpy(info->name, name, sizeof(info->name));
+	return 0;
+}
+
+static int64_t hc_chan_offer(struct vcpu *v, struct regs *r)
+{
+	return finished(r, chan_offer(v->part, r->rdi, r->rsi, r->rdx));
+}
+
+static int64_t hc_chan_state(struct vcpu *v, struct regs *r)
+{
+	return chan_set_state(v->part, r->rdi, r->rsi);
+}
+
+static int64_t hc_chan_info(struct vcpu *v, struct regs *r)
+{
+	struct keel_chan_info *info = part_buffer(v->part, r->rsi, sizeof(*info));
+
+	return info ? chan_info(v->part, r->rdi, info) : -KEEL_EFAULT;
+}
+
+/* The partition a handle names, if it carries `right`. */
+static struct partition *part_of(const struct vcpu *v, uint64_t handle, unsigned int right,
+				 int64_t *err)
+{
+	const struct cap *c = part_cap(v->part, handle, KEEL_CAP_PARTITION);
+
+	*err = !c ? -KEEL_EBADF : -KEEL_EPERM;
+	return c && (c->rights & right) ? &parts[c->index] : NULL;
+}
+
+static int64_t hc_part_info(struct vcpu *v, struct regs *r)
+{
+	struct keel_part_info *info = part_buffer(v->part, r->rsi, sizeof(*info));
+	int64_t err;
+	struct partition *p = part_of(v, r->rdi, KEEL_RIGHT_INFO, &err);
+
+	if (!p)
+		return err;
+	if (!info)
+		return -KEEL_EFAULT;
+	part_fill_info(p, info);
+	return 0;
+}
+
+static int64_t hc_part_stats(struct vcpu *v, struct regs *r)
+{
+	struct keel_part_stats *st = part_buffer(v->part, r->rsi, sizeof(*st));
+	int64_t err;
+	struct partition *p = part_of(v, r->rdi, KEEL_RIGHT_INFO, &err);
+
+	if (!p)
+		return err;
+	if (!st)
+		return -KEEL_EFAULT;
+	part_fill_stats(p, st);
+	return 0;
+}
+
+static int64_t hc_part_cons_read(struct vcpu *v, struct regs *r)
+{
+	char *buf = part_buffer(v->part, r->rsi, r->rdx);
+	int64_t err;
+	struct partition *p = part_of(v, r->rdi, KEEL_RIGHT_CONTROL, &err);
+
+	if (!p)
+		return err;
+	return buf ? console_peer_read(p, buf, (unsigned int)r->rdx) : -KEEL_EFAULT;
+}
+
+static int64_t hc_part_cons_write(struct vcpu *v, struct regs *r)
+{
+	const char *buf = part_buffer(v->part, r->rsi, r->rdx);
+	int64_t err;
+	struct partition *p = part_of(v, r->rdi, KEEL_RIGHT_CONTROL, &err);
+
+	if (!p)
+		return err;
+	return buf ? console_peer_write(p, buf, (unsigned int)r->rdx) : -KEEL_EFAULT;
+}
+
+static int64_t hc_part_ctl(struct vcpu *v, struct regs *r)
+{
+	int64_t err;
+	struct partition *p = part_of(v, r->rdi, KEEL_RIGHT_CONTROL, &err);
+
+	if (!p)
+		return err;
+	switch (r->rsi) {
+	case KEEL_CTL_DESTROY:
+		part_end(p, KEEL_PART_DESTROYED, "ended by %s", v->part->man->name);
+		return 0;
+	case KEEL_CTL_RESTART:
+		return p == v->part ? -KEEL_EINVAL : finished(r, part_restart(p));
+	case KEEL_CTL_ATTACH:
+	case KEEL_CTL_DETACH:
+		console_attach(p, r->rsi == KEEL_CTL_ATTACH);
+		return 0;
+	}
+	return -KEEL_EINVAL;
+}
+
+static int64_t hc_log_read(struct vcpu *v, struct regs *r)
+{
+	char *buf = part_buffer(v->part, r->rdi, r->rsi);
+	uint64_t pos = r->rdx;
+	size_t n;
+
+	if (!v->part->man->control)
+		return -KEEL_EPERM;
+	if (!buf)
+		return -KEEL_EFAULT;
+	n = log_read(buf, (size_t)r->rsi, &pos);
+	v->vp->ret1 = pos;
+	return (int64_t)n;
+}
+
+static int64_t hc_set_xcr0(struct vcpu *v, struct regs *r)
+{
+	return vcpu_set_xcr0(v, r->rdi);
+}
+
+int64_t hcall_seldom(struct vcpu *v, struct regs *r, uint64_t n)
+{
+	switch (n) {
+	case KEEL_HC_CONSOLE_WRITE: return hc_console_write(v, r);
+	case KEEL_HC_CONSOLE_READ: return hc_console_read(v, r);
+	case KEEL_HC_SET_ENTRY: return hc_set_entry(v, r);
+	case KEEL_HC_LOAD_IDT: return hc_load_idt(v, r);
+	case KEEL_HC_IOAPIC_READ: return hc_ioapic_read(v, r);
+	case KEEL_HC_IOAPIC_WRITE: return hc_ioapic_write(v, r);
+	case KEEL_HC_SHUTDOWN: return hc_shutdown(v, r);
+	case KEEL_HC_CAP_INFO: return hc_cap_info(v, r);
+	case KEEL_HC_CHAN_OFFER: return hc_chan_offer(v, r);
+	case KEEL_HC_CHAN_STATE: return hc_chan_state(v, r);
+	case KEEL_HC_CHAN_INFO: return hc_chan_info(v, r);
+	case KEEL_HC_PART_INFO: return hc_part_info(v, r);
+	case KEEL_HC_PART_STATS: return hc_part_stats(v, r);
+	case KEEL_HC_PART_CONS_READ: return hc_part_cons_read(v, r);
+	case KEEL_HC_PART_CONS_WRITE: return hc_part_cons_write(v, r);
+	case KEEL_HC_PART_CTL: return hc_part_ctl(v, r);
+	case KEEL_HC_LOG_READ: return hc_log_read(v, r);
+	case KEEL_HC_SET_XCR0: return hc_set_xcr0(v, r);
+	case KEEL_HC_PCI_READ:
+	case KEEL_HC_PCI_WRITE: return hc_pci(v, r);
+	case KEEL_HC_VCPU_START: return hc_vcpu_start(v, r);
+	case KEEL_HC_VCPU_STOP: part_vcpu_stop(v); return 0;
+	case KEEL_HC_VCPU_STATE: return hc_vcpu_state(v, r);
+	}
+	return -KEEL_ENOSYS;
+}
