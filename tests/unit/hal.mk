@@ -3,8 +3,8 @@
 acpi_test-srcs		:= hal/x86_64/acpi.c
 memmap_test-srcs	:= hal/x86_64/memmap.c
 printf_test-srcs	:= metakernel/lib/printf.c
-log_test-srcs		:= $(addprefix metakernel/lib/,log.c printf.c serial.c visible.c)
-console_test-srcs	:= $(addprefix metakernel/lib/,log.c printf.c visible.c)
+log_test-srcs		:= $(addprefix metakernel/lib/,log.c printf.c serial.c visible.c) tests/unit/locks.c
+console_test-srcs	:= $(addprefix metakernel/lib/,log.c printf.c visible.c) tests/unit/locks.c
 visible_test-srcs	:= metakernel/lib/visible.c
 
 unit_hal_cflags		:= -Ihal/include

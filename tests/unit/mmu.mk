@@ -13,6 +13,7 @@ mmu_test-cflags		:= $(unit_shim_cflags)
 mmu_flush_test-cflags	:= $(unit_shim_cflags)
 mmu_random_test-cflags	:= $(unit_shim_cflags)
 machine-cflags		:= $(unit_shim_cflags)
+locks-cflags		:= $(unit_shim_cflags)
 
 # These include the source they test, so that a few single instructions can be replaced.
 event_test-srcs		:= metakernel/mm/frames.c
@@ -20,6 +21,7 @@ event_test-cflags	:= $(unit_shim_cflags)
 vcpu_test-srcs		:= metakernel/mm/frames.c
 vcpu_test-cflags	:= $(unit_shim_cflags)
 pci_test-cflags		:= $(unit_shim_cflags)
+ports_test-srcs		:= tests/unit/locks.c
 ports_test-cflags	:= $(unit_shim_cflags)
 windows_test-cflags	:= $(unit_shim_cflags)
 
@@ -30,7 +32,7 @@ load_linux_test-srcs	:= $(addprefix metakernel/boot/,elf.c parse.c line.c) metak
 load_linux_test-cflags	:= $(unit_shim_cflags)
 line_test-srcs		:= metakernel/boot/line.c
 cpus_test-cflags	:= $(unit_shim_cflags)
-pieces_test-srcs	:= metakernel/mm/frames.c
+pieces_test-srcs	:= metakernel/mm/frames.c tests/unit/locks.c
 pieces_test-cflags	:= $(unit_shim_cflags)
 seldom_test-cflags	:= $(unit_shim_cflags)
 irq_test-cflags		:= $(unit_shim_cflags)
