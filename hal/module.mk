@@ -4,7 +4,7 @@ include metakernel/flags.mk
 
 hal-lds := hal/x86_64/keel.lds
 # What runs only before the first partition: small rather than fast, and given away then (keel.lds).
-hal-once-srcs := $(addprefix hal/x86_64/, acpi.c bootinfo.c cpu.c memmap.c pic.c rtc.c smp.c)
+hal-once-srcs := $(addprefix hal/x86_64/boot/, acpi.c bootinfo.c cpu.c memmap.c pic.c rtc.c smp.c)
 hal-c-srcs := $(hal-once-srcs) \
 	hal/x86_64/apic.c \
 	hal/x86_64/boot.c \
@@ -14,8 +14,8 @@ hal-c-srcs := $(hal-once-srcs) \
 	hal/x86_64/tsc.c \
 	hal/x86_64/uart.c
 hal-s-srcs := \
-	hal/x86_64/ap.S \
-	hal/x86_64/start.S
+	hal/x86_64/boot/ap.S \
+	hal/x86_64/boot/start.S
 # Entry code of the rings, tied to the metakernel's frame layout.
 hal-entry-srcs := $(wildcard hal/x86_64/entry.c hal/x86_64/tramp.S)
 hal-c-srcs += $(filter %.c,$(hal-entry-srcs))

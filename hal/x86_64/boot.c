@@ -21,7 +21,7 @@
 #include <hal/hooks.h>
 #include <hal/memmap.h>
 #include <hal/power.h>
-#include "bootinfo.h"
+#include "boot/bootinfo.h"
 
 #define PTE_P		bit64(0)
 #define PTE_RW		bit64(1)

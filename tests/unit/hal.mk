@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Unit tests of hal/ and metakernel/lib/: what is logic and not machine.
-acpi_test-srcs		:= hal/x86_64/acpi.c
-memmap_test-srcs	:= hal/x86_64/memmap.c
+acpi_test-srcs		:= hal/x86_64/boot/acpi.c
+memmap_test-srcs	:= hal/x86_64/boot/memmap.c
 printf_test-srcs	:= metakernel/lib/printf.c
 log_test-srcs		:= $(addprefix metakernel/lib/,log.c printf.c serial.c visible.c) tests/unit/locks.c
 console_test-srcs	:= $(addprefix metakernel/lib/,log.c printf.c visible.c) tests/unit/locks.c
@@ -10,9 +10,9 @@ visible_test-srcs	:= metakernel/lib/visible.c
 unit_hal_cflags		:= -Ihal/include
 # The C library's functions of these names stay what they are.
 unit_mk_printf		:= -Dvsnprintf=mk_vsnprintf -Dsnprintf=mk_snprintf
-hal/x86_64/acpi-cflags	:= $(unit_hal_cflags)
+hal/x86_64/boot/acpi-cflags	:= $(unit_hal_cflags)
 acpi_test-cflags	:= $(unit_hal_cflags)
-hal/x86_64/memmap-cflags	:= $(unit_hal_cflags)
+hal/x86_64/boot/memmap-cflags	:= $(unit_hal_cflags)
 memmap_test-cflags	:= $(unit_hal_cflags)
 metakernel/lib/printf-cflags	:= $(unit_mk_printf)
 metakernel/lib/log-cflags	:= $(unit_hal_cflags) $(unit_mk_printf)

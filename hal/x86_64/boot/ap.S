@@ -14,7 +14,7 @@
 
 #define AT(sym)		(sym - hal_ap_page)
 
-	.section .once_rodata, "a", @progbits
+	.section .rodata
 	.balign 16
 	.globl hal_ap_page, hal_ap_page_end, hal_ap_words
 	.code16
@@ -68,7 +68,7 @@ hal_ap_words:
 	.skip AP_WORDS_SIZE
 hal_ap_page_end:
 
-	.section .once_text, "ax", @progbits
+	.text
 hal_ap_high:
 	movq %rdi, %cr3
 	movq $MK_STACK_TOP, %rsp
