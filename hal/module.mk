@@ -7,6 +7,7 @@ hal-lds := hal/x86_64/keel.lds
 hal-once-srcs := $(addprefix hal/x86_64/boot/, acpi.c bootinfo.c cpu.c memmap.c pic.c rtc.c smp.c)
 hal-c-srcs := $(hal-once-srcs) \
 	hal/x86_64/apic.c \
+	hal/x86_64/barrier.c \
 	hal/x86_64/boot.c \
 	hal/x86_64/ioapic.c \
 	hal/x86_64/pci.c \

@@ -104,6 +104,7 @@ static void cpu_init(struct cpu *c)
 {
 	c->lock = (struct lock)LOCK_INIT(LOCK_RUNQ);
 	c->armed_tsc = UINT64_MAX;
+	c->seldom = hal_cpu()->barrier ? SELDOM_BARRIER : 0;
 }
 
 static struct cpu *cpu_of(const struct cpu_frames *f)
@@ -151,7 +152,7 @@ static const char *other_features(void)
 	OTHER(intel); OTHER(amd); OTHER(nx); OTHER(syscall); OTHER(cx16); OTHER(apic); OTHER(fsgsbase);
 	OTHER(xsave); OTHER(xsaveopt); OTHER(xcr0_mask); OTHER(xsave_size); OTHER(smep); OTHER(smap);
 	OTHER(x2apic); OTHER(tsc_deadline); OTHER(tsc_invariant); OTHER(rdtscp); OTHER(phys_bits);
-	OTHER(clflushopt); OTHER(pcid); OTHER(invpcid); OTHER(x87_pointers_stay);
+	OTHER(ibpb); OTHER(md_clear); OTHER(clflushopt); OTHER(pcid); OTHER(invpcid); OTHER(x87_pointers_stay);
 #undef OTHER
 	return NULL;
 }

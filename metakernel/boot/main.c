@@ -93,8 +93,13 @@ static struct partition *focus_partition(void)
 
 static void say_trust(void)
 {
+	const struct hal_cpu *c = hal_cpu();
+
 	/* No IOMMU driver yet, so the statement does not depend on what the machine has (rule 23). */
 	log_printf("devices: no IOMMU in use; a partition with devices is trusted (DMA, MSI)\n");
+	if (c->barrier)
+		log_printf("between partitions:%s%s%s\n", c->ibpb ? " IBPB" : "",
+			   c->ibpb && !c->ibpb_rsb ? ", return addresses" : "", c->md_clear ? c->ibpb ? ", VERW" : " VERW" : "");
 }
 
 static void look_at_chipset(void)

@@ -44,6 +44,7 @@ struct cpu {
 	uint64_t xcr0;		/* as loaded */
 	uint32_t tsc_aux;	/* as loaded */
 	uint64_t seldom;	/* as loaded */
+	const struct partition *last;	/* whose traces predictors and buffers have */
 	struct storm storm;
 };
 #define this_cpu	((struct cpu *)MK_CPU_VA)

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * seldom.c - breakpoints, and CR4.TSD: state of the CPU that only its users pay for.
+ * seldom.c - breakpoints, and CR4.TSD: state of the CPU that only its users pay for; and what a CPU that is known to
+ * leak between partitions needs between two of them.
  *
  * Breakpoints match linear addresses under any CR3. A vCPU's debug registers are therefore virtual, and the
  * CPU gets of them what ring 0 can never meet: data and code of the lower half, where the metakernel and
  * the trampoline have nothing (rule 13). They stay armed while the metakernel runs.
  *
  * Invariants: DR7 as loaded arms nothing in the upper half and has GD clear; while a vCPU runs,
- *             this_cpu->seldom is its word.
+ *             this_cpu->seldom is its word, but for SELDOM_BARRIER.
  */
 #include <hal/cpu.h>
 #include "part/part.h"
@@ -63,11 +64,21 @@ static void arm(struct vcpu *v)
 	seldom_load(v);
 }
 
+/* Rule 29: another partition finds no traces of the one before. */
+static void barrier(const struct vcpu *v)
+{
+	if (this_cpu->last != v->part)
+		hal_switch_barrier();
+	this_cpu->last = v->part;
+}
+
 void seldom_load(const struct vcpu *v)
 {
 	const uint64_t *address = v->breakpoints.address;
 	uint32_t dr7 = (uint32_t)v->seldom;
 
+	if (this_cpu->seldom & SELDOM_BARRIER)
+		barrier(v);
 	if ((v->seldom ^ this_cpu->seldom) & SELDOM_TSD)
 		hal_write_cr4(hal_read_cr4() ^ CR4_TSD);
 	if (dr7 | (uint32_t)this_cpu->seldom)
@@ -79,7 +90,7 @@ void seldom_load(const struct vcpu *v)
 		hal_write_dr3(address[3]);
 		hal_write_dr7(dr7);
 	}
-	this_cpu->seldom = v->seldom;
+	this_cpu->seldom = v->seldom | (this_cpu->seldom & SELDOM_BARRIER);
 }
 
 uint64_t seldom_read_dr(const struct vcpu *v, unsigned int n)

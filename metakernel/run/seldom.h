@@ -13,6 +13,7 @@
 
 /* The word: DR7 as the CPU gets it, 0 if nothing is armed; and: */
 #define SELDOM_TSD	(1UL << 32)	/* RDTSC is ring 0's */
+#define SELDOM_BARRIER	(1UL << 33)	/* only in a CPU's, and always: look at hal_switch_barrier() */
 
 struct breakpoints {
 	uint64_t address[4];	/* DR0..DR3 */

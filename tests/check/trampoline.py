@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Check the metakernel's machine code: what runs in ring 0 under a partition's page tables uses only
-constant addresses and its own entry stack, and no code of the metakernel branches indirectly.
+constant addresses and its own entry stack, and no code of the metakernel branches indirectly. Returns are
+predicted too: a partition may fill the CPU's return stack before it enters. None of that is used as long as each
+return is of a call since the entry, and calls are nested less deeply than the CPU remembers.
 
 usage: tests/check/trampoline.py [keel.elf]
 """
@@ -54,6 +56,42 @@ def wrong_in_trampoline(op, args):
     return None
 
 
+RETURN_STACK = 16	# the smallest of the CPUs there are
+NO_RETURN = re.compile(r"panic_(at|regs)")
+
+
+def branches(elf):
+    """Where each function calls and jumps to -> {name: {(name, 1 for a call)}}; a panic does not come back."""
+    text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", "-j", ".text", elf],
+                          capture_output=True, text=True, check=True).stdout
+    found, name = {}, None
+    for line in text.splitlines():
+        label = re.match(r"[0-9a-f]+ <(\S+)>:$", line)
+        if label:
+            name = label.group(1)
+            found[name] = set()
+            continue
+        to = re.search(r"\t(call|j\w+)\s+[0-9a-f]+ <([^+>]+)(\+0x\w+)?>", line)
+        if not to or NO_RETURN.match(to.group(2)):
+            continue
+        call = to.group(1) == "call"
+        if to.group(2) != name or (call and not to.group(3)):	# into its middle: what fills the return stack
+            found[name].add((to.group(2), int(call)))
+    return found
+
+
+def depths(graph):
+    """How deeply calls nest in each function; RETURN_STACK + 1 stands for more, and for recursion."""
+    depth, changed = dict.fromkeys(graph, 0), True
+    while changed:
+        changed = False
+        for name, targets in graph.items():
+            new = max((min(depth.get(to, 0) + call, RETURN_STACK + 1) for to, call in targets), default=0)
+            changed |= new != depth[name]
+            depth[name] = new
+    return depth
+
+
 def main():
     elf = sys.argv[1] if len(sys.argv) > 1 else DEFAULT
     bad = seen = 0
@@ -71,7 +109,12 @@ def main():
         if re.match(r"(jmp|call)", op) and args.startswith("*") or re.match(r"(jmp|call)q?$", op) and "*" in args:
             print(f"metakernel {at}: {op} {args}: indirect branch")
             bad += 1
-    print(f"{seen} instructions, {bad} wrong")
+    depth = depths(branches(elf))
+    for entry in ("mk_entry", "mk_trap"):
+        if not 5 < depth[entry] <= RETURN_STACK:
+            print(f"{entry}: calls nest {depth[entry]} deep: a return may be predicted by what a partition left")
+            bad += 1
+    print(f"{seen} instructions, {bad} wrong; calls nest {depth['mk_entry']} deep")
     sys.exit(1 if bad else 0)
 
 

@@ -171,7 +171,7 @@ def test_linux_lives_beside_a_fuzzer(machine):
     assert "HOSTILE fuzz ok" in text and f"HOSTILE done {NCHECKS} ok, 0 failed" in text
 
 
-@pytest.mark.parametrize("cpu", ["ryzen", "corei7_skylake_x"])
+@pytest.mark.parametrize("cpu", ["ryzen", "corei7_skylake_x", "tigerlake"])
 @pytest.mark.limit(1830)
 def test_attacks_are_refused_in_bochs(cpu):
     """The second opinion: Bochs differs from QEMU in just the corners these attacks are about."""
@@ -181,4 +181,7 @@ def test_attacks_are_refused_in_bochs(cpu):
     LOGS.mkdir(parents=True, exist_ok=True)
     done = subprocess.run([TOP / "scripts/bochs-run", "--iso", GUEST / "hostile-quick.iso", "--cpu", cpu, "--timeout", "1800",
                            "--log", log], stdout=subprocess.DEVNULL, cwd=TOP)
-    no_failure(done.returncode, log.read_text(errors="replace").replace("\r", ""))
+    text = log.read_text(errors="replace").replace("\r", "")
+    no_failure(done.returncode, text)
+    # The one of them that has these; WRMSR and VERW fault where they are not known.
+    assert ("between partitions: IBPB, return addresses, VERW" in text) == (cpu == "tigerlake")

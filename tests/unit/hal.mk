@@ -21,3 +21,4 @@ log_test-cflags		:= $(unit_hal_cflags)
 # These include the source they test.
 console_test-cflags	:= -Itests/unit/shim $(unit_hal_cflags) $(unit_mk_printf)
 uart_test-cflags	:= $(unit_hal_cflags)
+cpu_test-cflags		:= $(unit_hal_cflags)

@@ -36,6 +36,8 @@ static uint64_t seed = 1;
 
 void *unit_pa_to_va(paddr_t pa) { (void)pa; abort(); }
 paddr_t unit_va_to_pa(const void *va) { (void)va; abort(); }
+static unsigned int nbarriers;
+void hal_switch_barrier(void) { nbarriers++; }
 bool part_log_ok(struct partition *p) { (void)p; return true; }
 void log_printf(const char *fmt, ...) { (void)fmt; nlines++; }
 
@@ -194,6 +196,27 @@ static void who_uses_nothing_pays_nothing(void **state)
 	assert_int_equal(nwrites, 0);
 }
 
+/* Rule 29: between two partitions, however often their vCPUs change or come again, and not within one. */
+static void a_barrier_stands_between_partitions(void **state)
+{
+	static struct vcpu second;
+
+	(void)state;
+	second.part = &part[0];
+	cpu.seldom = SELDOM_BARRIER;
+	nbarriers = 0;
+	switch_to(vcpu_of(0));
+	assert_int_equal(nbarriers, 1);
+	switch_to(&second);
+	switch_to(vcpu_of(0));
+	assert_int_equal(nbarriers, 1);
+	seldom_set_tsd(vcpu_of(0), true);
+	switch_to(vcpu_of(1));
+	switch_to(&second);
+	assert_int_equal(nbarriers, 3);
+	assert_int_equal(nwrites, 2);		/* of CR4 */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,6 +225,7 @@ int main(void)
 		cmocka_unit_test_setup(a_watchpoint_follows_its_vcpu, start),
 		cmocka_unit_test_setup(dr6_shows_what_is_armed, start),
 		cmocka_unit_test_setup(tsd_follows_its_vcpu, start),
+		cmocka_unit_test_setup(a_barrier_stands_between_partitions, start),
 		cmocka_unit_test_setup(who_uses_nothing_pays_nothing, start),
 	};
 

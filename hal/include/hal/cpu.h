@@ -61,6 +61,7 @@
 #define MSR_SYSENTER_CS		0x174
 #define MSR_SYSENTER_ESP	0x175
 #define MSR_SYSENTER_EIP	0x176
+#define MSR_PRED_CMD		0x49	/* bit 0: IBPB */
 #define MSR_PAT			0x277
 #define MSR_TSC_DEADLINE	0x6e0	/* vol. 3A, 11.5.4.1 */
 #define MSR_X2APIC		0x800	/* + register offset / 16 (vol. 3A, 11.12.1.2) */
@@ -107,7 +108,10 @@ struct hal_cpu {
 	bool xsave, xsaveopt, la57, pku, mwait;
 	bool x87_pointers_stay;	/* FXRSTOR, XRSTOR: old FIP, FDP, FOP stay if no exception is pending */
 	bool mtrr, pat, mce, erms, clflushopt;
+	bool ibpb, ibpb_rsb, md_clear;	/* IBPB; which clears return addresses too; VERW clears buffers */
+	bool barrier;		/* hal_switch_barrier() has something to do */
 	uint8_t phys_bits;
+	uint8_t thread_bits;	/* of an APIC id: which thread of its core (hal_cpu_core) */
 	uint32_t family, model, stepping;
 	uint32_t apic_id;	/* initial id of the CPU that asked */
 	uint32_t max_leaf, max_ext_leaf;
@@ -131,6 +135,15 @@ void hal_cpu_read(struct hal_cpu *c);
 
 /* Name every missing required feature on the console and leave with HAL_EXIT_CPU, or return. */
 void hal_cpu_check(void);
+
+/* CPUs with the same number are threads of one core. */
+static inline uint32_t hal_cpu_core(uint32_t apic_id)
+{
+	return apic_id >> hal_cpu()->thread_bits;
+}
+
+/* Nothing that ran on this CPU before steers what is predicted after, nor is found in its buffers. */
+void hal_switch_barrier(void);
 
 struct hal_cpuid {
 	uint32_t eax, ebx, ecx, edx;

@@ -74,6 +74,8 @@ static void read_leaf_7(struct hal_cpu *c)
 	c->umip = has(r.ecx, 2);
 	c->pku = has(r.ecx, 3);
 	c->la57 = has(r.ecx, 16);
+	c->md_clear = has(r.edx, 10);
+	c->ibpb = has(r.edx, 26);
 }
 
 static void read_extended(struct hal_cpu *c)
@@ -87,11 +89,34 @@ static void read_extended(struct hal_cpu *c)
 	if (c->max_ext_leaf >= 0x80000007)
 		c->tsc_invariant = has(hal_cpuid(0x80000007, 0).edx, 8);
 	c->phys_bits = 36;
-	if (c->max_ext_leaf >= 0x80000008)
-		c->phys_bits = (uint8_t)(hal_cpuid(0x80000008, 0).eax & 0xff);
+	c->x87_pointers_stay = c->amd;
+	if (c->max_ext_leaf < 0x80000008)
+		return;
+	r = hal_cpuid(0x80000008, 0);
+	c->phys_bits = (uint8_t)(r.eax & 0xff);
+	if (!c->amd)
+		return;
 	/* AMD APM vol. 3, Fn8000_0008_EBX[2]: the pointers are always saved and restored */
-	c->x87_pointers_stay = c->amd &&
-		(c->max_ext_leaf < 0x80000008 || !has(hal_cpuid(0x80000008, 0).ebx, 2));
+	c->x87_pointers_stay = !has(r.ebx, 2);
+	c->ibpb |= has(r.ebx, 12);
+	c->ibpb_rsb = has(r.ebx, 30);
+}
+
+/* By the leaf of levels (its first is that of threads), on older AMD by that of compute units. */
+static uint8_t thread_bits(const struct hal_cpu *c)
+{
+	struct hal_cpuid r;
+	uint8_t bits = 0;
+
+	if (c->max_leaf >= 0xb) {
+		r = hal_cpuid(0xb, 0);
+		if ((r.ebx & 0xffff) && (r.ecx >> 8 & 0xff) == 1)
+			return r.eax & 31;
+	}
+	if (c->amd && c->max_ext_leaf >= 0x8000001e && has(hal_cpuid(0x80000001, 0).ecx, 22))
+		for (r = hal_cpuid(0x8000001e, 0); 1U << bits < (r.ebx >> 8 & 0xff) + 1; bits++)
+			;
+	return bits;
 }
 
 /* Standard-format XSAVE area for the components we allow (vol. 1, 13.4.3). */
@@ -126,6 +151,8 @@ void hal_cpu_read(struct hal_cpu *c)
 	read_leaf_7(c);
 	read_extended(c);
 	read_xsave(c);
+	c->thread_bits = thread_bits(c);
+	c->barrier = c->ibpb || c->md_clear;
 }
 
 void hal_cpu_init(void)
