@@ -4,8 +4,8 @@ import re
 from . import machine, table
 
 
-def peer_run(name, args):
-    text = machine.run(f"ipc-{name}", ["--bundle", machine.PEERS / f"{name}.bundle", "--icount"], min(args.timeout, 120))
+def peer_run(name, args, options=()):
+    text = machine.run(f"ipc-{name}", ["--bundle", machine.PEERS / f"{name}.bundle", "--icount", *options], min(args.timeout, 120))
     if "BENCH-END" not in text:
         machine.fail(f"ipc-{name}", f"the run `{name}` did not come to its end")
     ticks = machine.ticks_an_instruction(text)

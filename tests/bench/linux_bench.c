@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * linux_bench.c - what an operation of Linux costs, natively or on Keel. For each operation it prints
+ * linux_bench.c - what an operation of Linux costs, natively or on Keel. For each operation (bench_ops, in
+ * ops_linux.c, or ops_smp.c for those of several CPUs) it prints
  *
  *   BENCH NAME OPERATIONS TSC_TICKS_PER_OPERATION NANOSECONDS_PER_OPERATION
  *   ENTRIES NAME CAUSE=NUMBER ...	metakernel entries per operation, by cause (only on Keel)
@@ -86,33 +87,6 @@ void wait_for(pid_t pid)
 	must(waitpid(pid, NULL, 0) == pid, "waitpid");
 }
 
-static const struct {
-	const char *name;
-	void (*run)(unsigned int n);
-	unsigned int n;
-} ops[] = {
-	{ "getppid", op_getppid, 5000 },
-	{ "read_zero", op_read_zero, 5000 },
-	{ "stat", op_stat, 2000 },
-	{ "open_close", op_open_close, 2000 },
-	{ "file_4k", op_file_4k, 1000 },
-	{ "signal", op_signal, 2000 },
-	{ "page_fault", op_page_fault, 2000 },
-	{ "page_fault_4k", op_page_fault_4k, 2000 },
-	{ "cow_fault", op_cow_fault, 1000 },
-	{ "prot_fault", op_prot_fault, 2000 },
-	{ "mprotect", op_mprotect, 2000 },
-	{ "mmap_touch16", op_mmap_touch16, 500 },
-	{ "thread", op_thread, 300 },
-	{ "fork_exit", op_fork_exit, 100 },
-	{ "fork_exec", op_fork_exec, 100 },
-	{ "ctx_switch", op_ctx_switch, 2000 },
-	{ "pipe_rt", op_pipe_rt, 1000 },
-	{ "unix_rt", op_unix_rt, 1000 },
-	{ "tcp_rt", op_tcp_rt, 500 },
-	{ "nanosleep", op_nanosleep, 500 },
-};
-
 static void print_entries(const char *name, const struct sample *from, const struct sample *to, unsigned int n)
 {
 	static const char *const causes[KEEL_STAT_NR] = KEEL_STAT_NAMES;
@@ -156,24 +130,24 @@ int main(int argc, char **argv)
 
 	keel_fd = open("/dev/keel", O_RDWR);
 	known_loop();
-	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+	for (const struct bench_op *op = bench_ops; op->name; op++) {
 		struct sample from = { 0 }, to = { .tsc = UINT64_MAX };
-		double n = ops[i].n;
+		double n = op->n;
 
-		if (!asked_for(ops[i].name, argc, argv))
+		if (!asked_for(op->name, argc, argv))
 			continue;
 		fflush(stdout);
 		for (int series = 0; series < all; series++) {
-			ops[i].run(ops[i].n);
+			op->run(op->n);
 			if (series && ended.tsc - begun.tsc < to.tsc - from.tsc) {
 				from = begun;
 				to = ended;
 			}
 		}
-		printf("BENCH %s %u %.1f %.1f\n", ops[i].name, ops[i].n, (double)(to.tsc - from.tsc) / n,
+		printf("BENCH %s %u %.1f %.1f\n", op->name, op->n, (double)(to.tsc - from.tsc) / n,
 		       (double)(to.ns - from.ns) / n);
 		if (keel_fd >= 0)
-			print_entries(ops[i].name, &from, &to, ops[i].n);
+			print_entries(op->name, &from, &to, op->n);
 	}
 	return 0;
 }

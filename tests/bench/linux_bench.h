@@ -12,6 +12,14 @@
 #define PAGE	4096ul
 #define NOTHING	"/bench/nothing"
 
+struct bench_op {
+	const char *name;		/* NULL ends the table */
+	void (*run)(unsigned int n);
+	unsigned int n;
+};
+
+extern const struct bench_op bench_ops[];
+
 void must(int good, const char *what);
 void begin(void);
 void end(void);

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: MIT
 #
-# tests/bench/linux_bench.c and the operations become /bench/linux_bench in the tests' initramfs; scripts/bench runs it.
+# tests/bench/linux_bench.c and the operations become /bench/linux_bench and /bench/smp_bench in the tests' initramfs;
+# scripts/bench runs them.
 
 bench_out	:= $(O)/tests/rootfs/bench
 bench_cflags	:= -std=gnu11 -O2 -g0 $(WARN) $(REPRO) -D_GNU_SOURCE -Iipc/include -static -s
-bench_linux	:= $(addprefix tests/bench/,linux_bench.c ops_io.c ops_memory.c ops_process.c)
+bench_linux	:= $(addprefix tests/bench/,linux_bench.c ops_linux.c ops_io.c ops_memory.c ops_process.c)
+bench_smp	:= $(addprefix tests/bench/,linux_bench.c ops_smp.c)
 
-$(bench_out)/linux_bench: $(bench_linux) tests/bench/linux_bench.h ipc/include/keel/abi.h ipc/include/keel/ioctl.h $(O)/flags
+$(bench_out)/linux_bench: $(bench_linux)
+$(bench_out)/smp_bench: $(bench_smp)
+$(bench_out)/linux_bench $(bench_out)/smp_bench: tests/bench/linux_bench.h ipc/include/keel/abi.h ipc/include/keel/ioctl.h $(O)/flags
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(bench_cflags) -pthread -o $@ $(bench_linux)
+	$(Q)$(CC) $(bench_cflags) -pthread -o $@ $(filter %.c,$^)
 
 $(bench_out)/nothing: tests/bench/nothing.c $(O)/flags
 	$(call say,CC,$@)
@@ -21,7 +25,7 @@ $(bench_out)/boot_mark: tests/bench/boot_mark.c ipc/include/keel/abi.h ipc/inclu
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(bench_cflags) -o $@ $<
 
-TESTS_ROOTFS += $(bench_out)/linux_bench $(bench_out)/nothing $(bench_out)/boot_mark
+TESTS_ROOTFS += $(bench_out)/linux_bench $(bench_out)/smp_bench $(bench_out)/nothing $(bench_out)/boot_mark
 
 bench: $(O)/images/linux-test.bundle
 
@@ -55,7 +59,7 @@ bench_lua_dir	:= tests/bench/lua
 bench_lua_core	 = $(filter-out lua,$(rt_lua))
 bench_lua_inc	 = -I$(O)/unikernel/lua/src -I$(rt_dir)/include/lua
 bench_lua_out	:= $(bench_out)/lua
-bench_lua_files	:= $(addprefix $(bench_lua_out)/,$(notdir $(wildcard $(bench_lua_dir)/*.lua)) run)
+bench_lua_files	:= $(addprefix $(bench_lua_out)/,$(notdir $(wildcard $(bench_lua_dir)/*.lua)) run beside)
 
 $(bench_lua_out)/bench_lua: $(bench_lua_dir)/bench_lua.c $(bench_lua_dir)/nop_process.c $(O)/unikernel/sources $(O)/flags
 	$(call say,CC,$@)
@@ -80,10 +84,12 @@ $(bench_peer_out)/bench-lua.elf: $(bench_lua_objs) $(O)/unikernel/lua.debug
 	$(Q)$(CC) $(filter-out -nostdinc,$(rt_common)) $(rt_lto) -O2 $(rt_ldflags) -s -Wl,-T,$(rt_dir)/lua.lds -o $@ \
 		$(bench_lua_objs) $(rt_objs) $(filter-out %/lua.c.o,$(rt_lua_objs)) $(rt_musl_objs)
 
-$(bench_peer_out)/lua.bundle: $(bench_lua_dir)/lua.dts $(bench_peer_out)/bench-lua.elf $(wildcard $(bench_lua_dir)/*.lua) \
+bench_lua_bundles := $(addprefix $(bench_peer_out)/,lua.bundle lua2.bundle)
+
+$(bench_lua_bundles): $(bench_peer_out)/%.bundle: $(bench_lua_dir)/%.dts $(bench_peer_out)/bench-lua.elf $(wildcard $(bench_lua_dir)/*.lua) \
 		$(O)/images/vmlinux $(O)/images/initramfs-test.cpio.gz scripts/mkbundle scripts/mkcpio
 	$(call say,BUNDLE,$@)
 	$(Q)scripts/mkbundle -I $(bench_peer_out) -I $(bench_lua_dir) -I $(O)/images -o $@ $< \
 		initramfs.cpio.gz=$(O)/images/initramfs-test.cpio.gz
 
-bench: $(bench_peer_out)/lua.bundle
+bench: $(bench_lua_bundles)

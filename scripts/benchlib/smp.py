@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""
+smp.json: two CPUs, on Keel and the same Linux natively with two, tests/bench/ops_smp.c. Instructions are those of
+both CPUs together: with -icount QEMU runs the CPUs in turn on one clock, and who waits for the other CPU says
+PAUSE, which hands over; so they say what an operation costs, not how much of it happens at the same time. That
+is in the _wall rows, without -icount, where each CPU is a thread of QEMU: they mean little on a host of less than
+two idle cores. `shootdown` is what a thread on the other CPU adds to taking a right from a page, on both sides.
+lua_beside_linux: a number computed by each of two peers, or natively of two processes, while Linux runs
+job_beside_lua.
+"""
+import re
+import statistics
+from . import machine, table
+from .linux import instructions, nanoseconds
+
+CPUS = ["--cpus", "2"]
+WALL = ("faults", "faults_4k", "pipe_cross", "job")
+
+
+def boot(side, icount, args, number=0):
+    name = f"smp-{side}-{'icount' if icount else f'wall{number}'}"
+    operations = "" if icount else f' keel.args="{" ".join(WALL)}"'
+    return machine.run(name, [*(machine.KEEL if side == "keel" else machine.NATIVE), *CPUS, "--append",
+                              f"quiet norandmaps keel.run=/bench/smp_bench{operations}", *(["--icount"] if icount else [])],
+                       args.timeout)
+
+
+def beside_lua(side, args, number):
+    """Two that compute in Lua, and Linux with its job -> {operation: cost}"""
+    name = f"smp-lua-{side}-wall{number}"
+    options = ["--bundle", machine.PEERS / "lua2.bundle"] if side == "keel" else \
+        [*machine.NATIVE, "--append", 'quiet norandmaps keel.run=/bench/lua/beside']
+    text = machine.run(name, [*options, *CPUS], args.timeout)
+    busy = text.partition("BENCH-LOOP")[2]		# not while Linux boots
+    lua = [float(ticks) for ticks in re.findall(r"BENCH lua_beside_linux \d+ ([\d.]+)", busy)]
+    job = nanoseconds(text).get("job")
+    if not lua or not job:
+        machine.fail(name, f"the run `{name}` did not come to its end")
+    return {"lua_beside_linux": statistics.median(lua), "job_beside_lua": job}
+
+
+def with_shootdown(costs):
+    """Of two mprotect() one takes a right away."""
+    return costs | {"shootdown": 2 * (costs["mprotect_shared"] - costs["mprotect_alone"])}
+
+
+def measure(args):
+    text = boot("keel", True, args)
+    rows = table.both(with_shootdown(instructions(text)), with_shootdown(instructions(boot("native", True, args))))
+    if not args.no_wall:
+        rows += table.wall_rows(machine.rounds(args, lambda side, n: nanoseconds(boot(side, False, args, n))))
+        rows += table.wall_rows(machine.rounds(args, lambda side, n: beside_lua(side, args, n)), "ticks")
+    table.write("smp", rows)
+    table.show("smp", rows, machine.entries(text))
