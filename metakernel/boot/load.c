@@ -127,9 +127,12 @@ void load_all(const struct boot_info *bi, const void *bundle, size_t len)
 		load_refuse("the bundle has no system.dtb");
 	if (manifest_parse(dtb.data, dtb.size, &manifest, &e))
 		refuse(&e);
-	for (i = 0; i < manifest.nparts; i++)
-		if (!manifest_place(&manifest.parts[i], ncpus))
-			log_printf("/partitions/%s: vcpus: only %u CPUs are there\n", manifest.parts[i].name, ncpus);
+	for (i = 0; i < manifest.nparts; i++) {
+		const char *why = manifest_place(&manifest.parts[i], ncpus);
+
+		if (why)
+			log_printf("/partitions/%s: %s: there are %u\n", manifest.parts[i].name, why, ncpus);
+	}
 	manifest_size_pools(&manifest, frames_count(FRAMES_FREE) * PAGE_SIZE);
 	if (manifest_fits(&manifest, frames_count(FRAMES_FREE) * PAGE_SIZE, &e))
 		refuse(&e);

@@ -42,6 +42,7 @@ static const struct rule part_rules[] = {
 	{ "shadow-pages", P_U32, PART(shadow_pages), MANIFEST_MIN_SHADOW, MANIFEST_MAX_SHADOW,
 	  K_ALL, K_ALL },
 	{ "vcpus", P_U32, PART(vcpus), 1, MANIFEST_MAX_VCPUS, K_ALL, 0 },
+	{ "cpus", P_CPUS, PART(cpus), 0, MANIFEST_MAX_VCPUS - 1, K_ALL, 0 },
 	{ "control", P_FLAG, PART(control), 0, 0, K_ALL, 0 },
 	{ "devices", P_FLAG, PART(devices), 0, 0, K_LINUX | K_TEST, K_LINUX },
 	{ "console", P_NAME, PART(console), 1, MANIFEST_CONSOLE_LEN, K_ALL, 0 },
@@ -351,13 +352,23 @@ static bool take(uint64_t *left, uint64_t bytes)
 	return true;
 }
 
-bool manifest_place(struct manifest_part *p, unsigned int ncpus)
+const char *manifest_place(struct manifest_part *p, unsigned int ncpus)
 {
-	bool fits = !p->devices || p->vcpus <= ncpus;
+	uint64_t there = ~0UL >> (64 - ncpus), set;
+	const char *why = NULL;
+	unsigned int most = 0;
 
-	if (!p->vcpus || !fits)
-		p->vcpus = ncpus;
-	return fits;
+	if (p->cpus & ~there) {
+		why = "cpus: some of them are not there";
+		p->cpus &= there;
+	}
+	for (set = p->cpus ? p->cpus : there; set; set &= set - 1)
+		most++;
+	if (p->devices && p->vcpus > most)
+		why = "vcpus: more than CPUs";
+	if (!p->vcpus || (p->devices && p->vcpus > most))
+		p->vcpus = most;
+	return why;
 }
 
 void manifest_size_pools(struct manifest *m, uint64_t ram_bytes)

@@ -166,6 +166,23 @@ static int read_u32(const struct reader *r, const struct rule *rule, const char 
 	return check_range(r, rule, *out);
 }
 
+static int read_cpus(const struct reader *r, const struct rule *rule, const char *val, size_t len, uint64_t *out)
+{
+	if (!len || len % sizeof(uint32_t))
+		return reader_refuse_number(r, rule->prop, "not a list of 32-bit numbers; bytes: ", len);
+	for (size_t at = 0; at < len; at += sizeof(uint32_t)) {
+		uint32_t cpu = parse_be32(val + at);
+		int err = check_range(r, rule, cpu);
+
+		if (err)
+			return err;
+		if (*out >> cpu & 1)
+			return reader_refuse_number(r, rule->prop, "twice the same CPU: ", cpu);
+		*out |= 1UL << cpu;
+	}
+	return 0;
+}
+
 static int read_bytes(const struct reader *r, const struct rule *rule, const char *val, size_t len,
 		      uint64_t *out)
 {
@@ -217,6 +234,8 @@ int manifest_read_value(const struct reader *r, const struct rule *rule, const c
 		return read_files(r, rule, val, len, record);
 	case P_U32:
 		return read_u32(r, rule, val, len, out);
+	case P_CPUS:
+		return read_cpus(r, rule, val, len, out);
 	case P_BYTES:
 		return read_bytes(r, rule, val, len, out);
 	case P_FLAG:

@@ -71,9 +71,20 @@ __once static void caps_init(struct partition *p)
 }
 
 /*
- * vCPU n of who holds the devices is CPU n's for good, or messages of devices would not find it. Peers begin at the
- * other end, where fewer are.
+ * The n-th of the manifest's list, in turn. Without a list vCPU n of who holds the devices is CPU n's for good, or
+ * messages of devices would not find it; others begin at the other end, where fewer are.
  */
+__once static unsigned int place(const struct manifest_part *man, unsigned int n)
+{
+	uint64_t set = man->cpus;
+
+	if (!set)
+		return man->devices ? n : ncpus - 1 - n % ncpus;
+	for (n %= bits_set(set); n; n--)
+		set &= set - 1;
+	return bit_lowest(set);
+}
+
 __once static int vcpus_create(struct partition *p)
 {
 	unsigned int n = p->man->vcpus ? p->man->vcpus : ncpus, i;
@@ -86,10 +97,9 @@ __once static int vcpus_create(struct partition *p)
 	p->vcpu = memset(pa_to_va(pa), 0, bytes);
 	for (i = 0; i < n; i++) {
 		struct vcpu *v = &p->vcpu[i];
-		unsigned int cpu = p->man->devices ? i : ncpus - 1 - i % ncpus;
 
-		v->pinned = p->man->devices || ncpus == 1;
-		if (vcpu_init(v, p, i, cpu))
+		v->pinned = p->man->devices || p->man->cpus || ncpus == 1;
+		if (vcpu_init(v, p, i, place(p->man, i)))
 			return -KEEL_ENOMEM;
 		sched_add(v);
 	}

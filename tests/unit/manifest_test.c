@@ -268,6 +268,10 @@ static const struct refusal {
 	{ "shadow_pages_too_few", "<64>", "<63>", LUA, "shadow-pages", "too small; least is 64" },
 	{ "shadow_pages_too_many", "<65536>", "<65537>", PROBE, "shadow-pages", "too large" },
 	{ "vcpus_too_many", "vcpus = <1>", "vcpus = <65>", LINUX, "vcpus", "too large; most is 64" },
+	{ "cpus_too_high", "vcpus = <1>", "cpus = <0 64>", LINUX, "cpus", "too large; most is 63" },
+	{ "cpus_twice", "vcpus = <1>", "cpus = <1 2 1>", LINUX, "cpus", "twice the same CPU: 1" },
+	{ "cpus_empty", "vcpus = <1>", "cpus", LINUX, "cpus", "list of 32-bit numbers" },
+	{ "cpus_text", "vcpus = <1>", "cpus = \"all\"", LINUX, "cpus", "too large" },
 	{ "vcpus_none", "vcpus = <1>", "vcpus = <0>", LINUX, "vcpus", "too small" },
 	{ "modules_too_many", "\"demo.lua\"", "\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\"", LUA,
 	  "modules", "too many" },
@@ -460,9 +464,47 @@ static void vcpus_are_placed_on_the_cpus_there_are(void **state)
 	for (size_t i = 0; i < NELEM(cases); i++) {
 		struct manifest_part p = { .kind = cases[i].kind, .devices = cases[i].devices, .vcpus = cases[i].wants };
 
-		assert_int_equal(manifest_place(&p, cases[i].ncpus), cases[i].fits);
+		assert_int_equal(!manifest_place(&p, cases[i].ncpus), cases[i].fits);
 		assert_int_equal(p.vcpus, cases[i].gets);
 	}
+}
+
+/* `cpus` says where: CPUs that are not there are named and left out; with devices one vCPU a CPU at most. */
+static void cpus_are_those_that_there_are(void **state)
+{
+	static const struct {
+		bool devices; uint32_t wants; uint64_t cpus; unsigned int ncpus; uint32_t gets; uint64_t on; const char *why;
+	} cases[] = {
+		{ true, 0, 0x5, 4, 2, 0x5, NULL }, { true, 2, 0x5, 4, 2, 0x5, NULL },
+		{ true, 3, 0x5, 4, 2, 0x5, "vcpus: more than CPUs" }, { false, 3, 0x5, 4, 3, 0x5, NULL },
+		{ true, 0, 0x5, 2, 1, 0x1, "cpus: some of them are not there" },
+		{ false, 1, 0x8, 2, 1, 0, "cpus: some of them are not there" },
+		{ false, 2, 1UL << 63, 64, 2, 1UL << 63, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NELEM(cases); i++) {
+		struct manifest_part p = { .devices = cases[i].devices, .vcpus = cases[i].wants, .cpus = cases[i].cpus };
+		const char *why = manifest_place(&p, cases[i].ncpus);
+
+		assert_true(!why == !cases[i].why && (!why || !strcmp(why, cases[i].why)));
+		assert_int_equal(p.vcpus, cases[i].gets);
+		assert_int_equal(p.cpus, cases[i].on);
+	}
+}
+
+static void a_list_of_cpus_is_read(void **state)
+{
+	char *text = dts_replace(dts_good, "vcpus = <1>;", "cpus = <3 0 63>;");
+	size_t len;
+	void *fdt = dts_compile(text, "", &len);
+
+	(void)state;
+	assert_int_equal(manifest_parse(fdt, len, &m, &e), 0);
+	assert_int_equal(m.parts[0].cpus, 1UL << 63 | 9);
+	assert_int_equal(m.parts[1].cpus, 0);
+	free(fdt);
+	free(text);
 }
 
 /* Who says nothing has one, but Linux has as many as the machine (manifest_place()). */
@@ -501,6 +543,8 @@ int main(void)
 		cmocka_unit_test(pools_are_sized_by_memory),
 		cmocka_unit_test(pools_are_shared_by_vcpus),
 		cmocka_unit_test(vcpus_are_placed_on_the_cpus_there_are),
+		cmocka_unit_test(cpus_are_those_that_there_are),
+		cmocka_unit_test(a_list_of_cpus_is_read),
 		cmocka_unit_test(vcpus_may_be_missing),
 	};
 	static struct CMUnitTest all[NELEM(fixed) + NELEM(refusals)];

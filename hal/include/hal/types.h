@@ -55,6 +55,15 @@ static inline uint64_t max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }
 static inline unsigned int bit_lowest(uint64_t x) { return (unsigned int)__builtin_ctzll(x); }
 static inline unsigned int bit_highest(uint64_t x) { return 63u - (unsigned int)__builtin_clzll(x); }
 
+static inline unsigned int bits_set(uint64_t x)
+{
+	unsigned int n = 0;
+
+	for (; x; x &= x - 1)
+		n++;
+	return n;
+}
+
 /* 48-bit canonical form (LA57 is never on). */
 static inline bool is_canonical(uint64_t va)
 {
