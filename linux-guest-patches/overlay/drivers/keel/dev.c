@@ -11,9 +11,10 @@
  * A server that waits has just answered, and the next call often comes within microseconds. So
  * the CPU is halted once right in the waiting call, as the idle task would do it, and only when
  * something else than the doorbell ended that (the tick, at the latest) does the task sleep. Two
- * task switches and leaving and entering idle cost several times the call itself.
+ * task switches and leaving and entering idle cost several times the call itself. The doorbell may
+ * come to another CPU: that one sends an interrupt to where a task lingers.
  *
- * Locks:   keel_dev_lock guards everything but `eventfd`, `rung` and `wait`; keel_event_lock guards
+ * Locks:   keel_dev_lock guards everything but `eventfd`, `rung`, `lingers` and `wait`; keel_event_lock guards
  *          the first, and is taken by the event interrupt. A descriptor's channel is set once.
  * Trusts:  the metakernel. Handles and sizes from user space are checked there, and here only
  *          where they index our own tables.
@@ -35,9 +36,11 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/stat.h>
 #include <linux/slab.h>
+#include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
 #include <linux/wait.h>
+#include <trace/events/ipi.h>
 #include <keel/ioctl.h>
 #include "keel.h"
 
@@ -47,6 +50,7 @@ struct keel_channel {
 	struct file		*server;	/* descriptor that serves it now */
 	struct eventfd_ctx	*eventfd;	/* under keel_event_lock */
 	bool			rung;		/* since the last wait */
+	int			lingers;	/* CPU where a task lingers for it, + 1; or 0 */
 	wait_queue_head_t	wait;
 };
 
@@ -83,6 +87,7 @@ static void keel_dev_notify(u64 events)
 {
 	unsigned long bits = events;
 	unsigned int i;
+	int cpu;
 
 	for_each_set_bit(i, &bits, KEEL_MAX_HANDLES) {
 		struct keel_channel *chan = &keel_channels[i];
@@ -90,6 +95,10 @@ static void keel_dev_notify(u64 events)
 		WRITE_ONCE(chan->rung, true);
 		if (wq_has_sleeper(&chan->wait))
 			wake_up(&chan->wait);
+		/* After wq_has_sleeper()'s barrier; pairs with keel_chan_linger() */
+		cpu = READ_ONCE(chan->lingers) - 1;
+		if (cpu >= 0 && cpu != smp_processor_id())
+			smp_send_reschedule(cpu);
 		if (READ_ONCE(chan->eventfd))
 			keel_signal_eventfd(chan);
 	}
@@ -334,11 +343,13 @@ static bool keel_chan_take(struct keel_channel *chan)
 static void keel_chan_linger(struct keel_channel *chan)
 {
 	local_irq_disable();
+	smp_store_mb(chan->lingers, smp_processor_id() + 1);	/* before `rung` is read */
 	if (READ_ONCE(chan->rung) || need_resched() || !single_task_running() ||
 	    signal_pending(current))
 		local_irq_enable();
 	else
 		safe_halt();	/* turns interrupts on */
+	WRITE_ONCE(chan->lingers, 0);
 }
 
 static long keel_chan_wait(struct file *file, bool kick, unsigned long timeout_ms)

@@ -11,6 +11,7 @@
 #include <linux/delay.h>
 #include <linux/init.h>
 #include <linux/reboot.h>
+#include <linux/printk.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
 #include <asm/page.h>
@@ -20,36 +21,64 @@
 #define KEEL_HVC_COOKIE		0x4b65656c	/* "Keel" */
 #define KEEL_HVC_UNSENT		2		/* in what hvc_poll() returns: HVC_POLL_WRITE */
 #define KEEL_HVC_LAST_MS	3000
+#define KEEL_HVC_PANIC_TRIES	1000000
 
 static char keel_hvc_out[PAGE_SIZE] __page_aligned_bss;
 static char keel_hvc_in[PAGE_SIZE] __page_aligned_bss;
 static DEFINE_RAW_SPINLOCK(keel_hvc_lock);
 static struct hvc_struct *keel_hvc;
 
+/* In a panic the lock's holder may have been stopped for good: go on without it after a while. */
+static bool keel_hvc_enter(unsigned long *flags)
+{
+	unsigned int tries;
+
+	local_irq_save(*flags);
+	if (!oops_in_progress) {
+		raw_spin_lock(&keel_hvc_lock);
+		return true;
+	}
+	for (tries = 0; tries < KEEL_HVC_PANIC_TRIES; tries++) {
+		if (raw_spin_trylock(&keel_hvc_lock))
+			return true;
+		cpu_relax();
+	}
+	return false;
+}
+
+static void keel_hvc_leave(bool locked, unsigned long flags)
+{
+	if (locked)
+		raw_spin_unlock(&keel_hvc_lock);
+	local_irq_restore(flags);
+}
+
 static ssize_t keel_hvc_put_chars(u32 vtermno, const u8 *buf, size_t count)
 {
 	unsigned long flags;
+	bool locked;
 	ssize_t n;
 
 	count = min_t(size_t, count, PAGE_SIZE);
-	raw_spin_lock_irqsave(&keel_hvc_lock, flags);
+	locked = keel_hvc_enter(&flags);
 	memcpy(keel_hvc_out, buf, count);
 	n = keel_console_put(__pa_symbol(keel_hvc_out), count);
-	raw_spin_unlock_irqrestore(&keel_hvc_lock, flags);
+	keel_hvc_leave(locked, flags);
 	return n;
 }
 
 static ssize_t keel_hvc_get_chars(u32 vtermno, u8 *buf, size_t count)
 {
 	unsigned long flags;
+	bool locked;
 	ssize_t n;
 
 	count = min_t(size_t, count, PAGE_SIZE);
-	raw_spin_lock_irqsave(&keel_hvc_lock, flags);
+	locked = keel_hvc_enter(&flags);
 	n = keel_hypercall2(KEEL_HC_CONSOLE_READ, __pa_symbol(keel_hvc_in), count);
 	if (n > 0)
 		memcpy(buf, keel_hvc_in, min_t(size_t, n, count));
-	raw_spin_unlock_irqrestore(&keel_hvc_lock, flags);
+	keel_hvc_leave(locked, flags);
 	return n;
 }
 

@@ -3,7 +3,7 @@
  * apic.c - interrupt controllers, seen from ring 1.
  *
  * The metakernel owns the local APIC and ends each interrupt there before Linux sees it. What is
- * left for Linux: a register file that native setup code may write to, IPIs by hypercall, and an
+ * left for Linux: a register file per CPU that native setup code may write to, IPIs by hypercall, and an
  * EOI that only level-triggered interrupts need (their IO-APIC line stays masked until then). The
  * IO-APIC keeps its native driver; register accesses are hypercalls. The legacy PIC is not there,
  * but its 16 interrupt numbers are.
@@ -22,7 +22,7 @@
 #define KEEL_APIC_VERSION	0x14	/* integrated, LVT entries 0 to 0, no ESR to speak of */
 #define KEEL_APIC_REGS		(0x400 / 0x10)
 
-static u32 keel_apic_regs[KEEL_APIC_REGS] = {	/* as after reset */
+static DEFINE_PER_CPU(u32 [KEEL_APIC_REGS], keel_apic_regs) = {	/* as after reset */
 	[APIC_SPIV / 0x10]	= 0xff,
 	[APIC_DFR / 0x10]	= APIC_DFR_FLAT,
 	[APIC_LVTT / 0x10]	= APIC_LVT_MASKED,
@@ -40,7 +40,7 @@ static u32 keel_apic_read(u32 reg)
 
 	switch (reg) {
 	case APIC_ID:
-		return (u32)keel_vcpu->apic_id << 24;
+		return keel_vcpu->apic_id;
 	case APIC_LVR:
 		return KEEL_APIC_VERSION;
 	case APIC_ESR:
@@ -51,15 +51,18 @@ static u32 keel_apic_read(u32 reg)
 	/* Who asks has a level-triggered interrupt and wants to hear that it was one */
 	if (reg >= APIC_TMR && reg < APIC_IRR)
 		return ~0U;
-	if (reg >= APIC_ISR && reg < APIC_ESR)	/* ISR, IRR: nothing lasts */
+	/* A CPU that goes off hands on what waits (fixup_irqs()): it may be any, and to raise all is harmless */
+	if (reg >= APIC_IRR && reg < APIC_ESR)
+		return !cpu_online(smp_processor_id()) && READ_ONCE(keel_vcpu->pending) ? ~0U : 0;
+	if (reg >= APIC_ISR && reg < APIC_TMR)
 		return 0;
-	return READ_ONCE(keel_apic_regs[reg / 0x10]);
+	return this_cpu_read(keel_apic_regs[reg / 0x10]);
 }
 
 static void keel_apic_write(u32 reg, u32 value)
 {
 	if (reg < 0x400)
-		WRITE_ONCE(keel_apic_regs[reg / 0x10], value);
+		this_cpu_write(keel_apic_regs[reg / 0x10], value);
 }
 
 static void keel_apic_eoi(void)
@@ -81,26 +84,25 @@ static void keel_apic_icr_write(u32 low, u32 id)
 
 static void keel_send_IPI(int cpu, int vector)
 {
-	if (vector != NMI_VECTOR)
-		keel_hypercall2(KEEL_HC_IPI, per_cpu(x86_cpu_to_apicid, cpu), vector);
+	keel_hypercall2(KEEL_HC_IPI, per_cpu(x86_cpu_to_apicid, cpu), vector);
+}
+
+static void keel_send_IPI_set(u64 set, int vector)
+{
+	if (set)
+		keel_hypercall2(KEEL_HC_IPI_SET, vector, set);
 }
 
 static void keel_send_IPI_mask(const struct cpumask *mask, int vector)
 {
-	unsigned int cpu;
-
-	for_each_cpu_and(cpu, mask, cpu_online_mask)
-		keel_send_IPI(cpu, vector);
+	keel_send_IPI_set(keel_vcpu_set(mask) & keel_vcpu_set(cpu_online_mask), vector);
 }
 
 static void keel_send_IPI_mask_allbutself(const struct cpumask *mask, int vector)
 {
-	unsigned int self = smp_processor_id();
-	unsigned int cpu;
+	u64 others = keel_vcpu_set(cpu_online_mask) & ~keel_vcpu_bit(smp_processor_id());
 
-	for_each_cpu_and(cpu, mask, cpu_online_mask)
-		if (cpu != self)
-			keel_send_IPI(cpu, vector);
+	keel_send_IPI_set(keel_vcpu_set(mask) & others, vector);
 }
 
 static void keel_send_IPI_allbutself(int vector)
@@ -110,7 +112,7 @@ static void keel_send_IPI_allbutself(int vector)
 
 static void keel_send_IPI_all(int vector)
 {
-	keel_send_IPI_mask(cpu_online_mask, vector);
+	keel_send_IPI_set(keel_vcpu_set(cpu_online_mask), vector);
 }
 
 static void keel_send_IPI_self(int vector)
@@ -120,7 +122,7 @@ static void keel_send_IPI_self(int vector)
 
 static u32 keel_get_apic_id(u32 x)
 {
-	return x >> 24;
+	return x;	/* not shifted: the register is 32 bits wide, as an x2APIC's */
 }
 
 static int keel_apic_probe(void)

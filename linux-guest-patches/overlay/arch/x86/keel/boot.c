@@ -9,7 +9,6 @@
 #define pr_fmt(fmt) "keel: " fmt
 
 #include <linux/console.h>
-#include <linux/cpumask.h>
 #include <linux/ioport.h>
 #include <linux/panic.h>
 #include <linux/panic_notifier.h>
@@ -60,8 +59,8 @@ long keel_console_put(phys_addr_t pa, size_t len)
 	u64 now = rdtsc();
 
 	if (taken > 0)
-		moved = now;
-	else if (!taken && len && now - moved < (u64)KEEL_CONSOLE_PATIENCE_MS * keel_vcpu->tsc_khz)
+		WRITE_ONCE(moved, now);
+	else if (!taken && len && now - READ_ONCE(moved) < (u64)KEEL_CONSOLE_PATIENCE_MS * keel_vcpu->tsc_khz)
 		return -EAGAIN;
 	return taken;
 }
@@ -165,6 +164,12 @@ static void __init keel_legacy_features(void)
 	x86_platform.legacy.i8042 = X86_LEGACY_I8042_PLATFORM_ABSENT;
 }
 
+/* No chipset behind it: an NMI is an IPI */
+static unsigned char keel_get_nmi_reason(void)
+{
+	return 0;
+}
+
 /* The metakernel's own serial port: keep the 8250 driver from probing it. */
 static struct resource keel_com1 = {
 	.name	= "Keel console",
@@ -181,8 +186,7 @@ static void __init keel_init_platform(void)
 	atomic_notifier_chain_register(&panic_notifier_list, &keel_panic_block);
 	pm_power_off = keel_power_off;
 	add_preferred_console("hvc", 0, NULL);
-	/* The MADT is the machine's; this partition has one vCPU so far */
-	set_nr_cpu_ids(1);
+	keel_smp_limit();
 	boot_hpet_disable = true;
 }
 
@@ -213,6 +217,8 @@ static void __init keel_set_entries(void)
 	keel_set_entry(KEEL_ENTRY_FIX_SKIP, keel_fix_skip);
 	keel_set_entry(KEEL_ENTRY_FIX_IRET, keel_fix_iret);
 	keel_set_entry(KEEL_ENTRY_BAD_IRET, keel_bad_iret);
+	keel_set_entry(KEEL_ENTRY_TEXT_BEGIN, keel_text_begin);
+	keel_set_entry(KEEL_ENTRY_TEXT_END, keel_text_end);
 }
 
 static void __init keel_init_hooks(void)
@@ -224,6 +230,7 @@ static void __init keel_init_hooks(void)
 	x86_platform.set_legacy_features = keel_legacy_features;
 	x86_platform.realmode_reserve = x86_init_noop;
 	x86_platform.realmode_init = x86_init_noop;
+	x86_platform.get_nmi_reason = keel_get_nmi_reason;
 
 	machine_ops.power_off = keel_power_off;
 	machine_ops.restart = keel_restart;
@@ -252,6 +259,7 @@ asmlinkage __visible void __init __noreturn keel_start_kernel(unsigned long boot
 	keel_cpu_init_ops();
 	keel_mmu_init_ops();
 	keel_apic_init_ops();
+	keel_smp_init_ops();
 	keel_time_init_ops();
 	keel_init_hooks();
 

@@ -7,6 +7,7 @@
  */
 #include <linux/bug.h>
 #include <linux/percpu.h>
+#include <linux/string.h>
 #include <asm/apicdef.h>
 #include <asm/cpufeature.h>
 #include <asm/desc.h>
@@ -189,6 +190,12 @@ static void keel_write_gdt_entry(struct desc_struct *gdt, int entry, const void 
 }
 
 static DEFINE_PER_CPU(u64 [GDT_ENTRY_TLS_ENTRIES], keel_tls);
+
+/* The vCPU starts with an empty GDT, also when this CPU has been on before. */
+void keel_cpu_start(void)
+{
+	memset(this_cpu_ptr(keel_tls), 0, sizeof(keel_tls));
+}
 
 static void keel_load_tls(struct thread_struct *t, unsigned int cpu)
 {

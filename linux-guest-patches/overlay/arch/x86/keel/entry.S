@@ -57,6 +57,13 @@
 
 .pushsection .entry.text, "ax"
 
+/*
+ * From here to keel_text_end no NMI is delivered: it would overwrite the event in the vCPU page, or find
+ * the user's GS base or no stack. Elsewhere an NMI may come at any instruction, also in the handler of
+ * another one: exc_nmi() expects that.
+ */
+SYM_INNER_LABEL(keel_text_begin, SYM_L_GLOBAL)
+
 /* SYSCALL from ring 3. RCX, R11 as the CPU left them. */
 SYM_CODE_START(keel_entry_syscall)
 	UNWIND_HINT_ENTRY
@@ -206,6 +213,7 @@ SYM_CODE_START(keel_bad_iret)
 	ANNOTATE_RETPOLINE_SAFE
 	jmp	*VP(EV_HANDLER)
 SYM_CODE_END(keel_bad_iret)
+SYM_INNER_LABEL(keel_text_end, SYM_L_GLOBAL)
 .popsection
 
 /* ---- pv_ops that may not touch any register but RAX -------------------------------------------- */

@@ -10,6 +10,7 @@
 #include <linux/init.h>
 #include <linux/linkage.h>
 #include <asm/asm.h>
+#include <asm/asm-offsets.h>
 #include <asm/page_types.h>
 #include <asm/percpu.h>
 #include <asm/unwind_hints.h>
@@ -28,6 +29,24 @@ SYM_CODE_START(keel_start)
 	ud2
 SYM_CODE_END(keel_start)
 	__FINIT
+
+/*
+ * Another CPU, started by keel_kick_ap(): RDI = its number, CR3 = init_top_pgt, else as above. The IDT
+ * is the starter's. Its idle task's stack is where common_cpu_up() and the scheduler left it.
+ */
+	.text
+SYM_CODE_START(keel_start_ap)
+	UNWIND_HINT_END_OF_STACK
+	cld
+	movq	__per_cpu_offset(, %rdi, 8), %rdx
+	wrgsbase %rdx
+	movq	%rdx, KEEL_VCPU_VA + KEEL_VP_KERNEL_GS
+	movq	PER_CPU_VAR(pcpu_hot + X86_current_task), %rax
+	movq	TASK_threadsp(%rax), %rsp
+	xorl	%ebp, %ebp	/* end of the chain of frames */
+	call	keel_start_secondary
+	ud2
+SYM_CODE_END(keel_start_ap)
 
 	/* struct keel_elf_start */
 	ELFNOTE(Keel, KEEL_ELF_NOTE_START,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * time.c - clock event by hypercall, TSC frequency and wall clock from the vCPU page.
+ * time.c - clock event by hypercall; TSC frequency, wall clock and steal time from the vCPU page.
  *
  * The timer, doorbells and console input share one vector, X86_PLATFORM_IPI_VECTOR; which of them
  * it was is in vcpu_page.events.
@@ -9,9 +9,11 @@
 #include <linux/interrupt.h>
 #include <linux/math64.h>
 #include <linux/percpu.h>
+#include <linux/static_call.h>
 #include <linux/time64.h>
 #include <asm/hw_irq.h>
 #include <asm/irq_vectors.h>
+#include <asm/paravirt.h>
 #include <asm/tsc.h>
 #include <asm/x86_init.h>
 #include "keel.h"
@@ -75,6 +77,47 @@ static void keel_get_wallclock(struct timespec64 *now)
 
 	*now = ns_to_timespec64(ns);
 }
+
+/* ---- Steal time ------------------------------------------------------------------------------------ */
+
+struct keel_steal {
+	u64 ticks;	/* of the vCPU page that are in `ns` */
+	u64 ns;
+};
+
+static DEFINE_PER_CPU(struct keel_steal, keel_steal);
+
+/* Of another CPU, whose vCPU page cannot be seen: what it last knew itself. */
+static u64 keel_steal_clock(int cpu)
+{
+	struct keel_steal *steal = per_cpu_ptr(&keel_steal, cpu);
+	u64 ticks;
+
+	if (cpu == raw_smp_processor_id()) {
+		ticks = READ_ONCE(keel_vcpu->steal_tsc);
+		if (ticks < steal->ticks)	/* the CPU was off and on */
+			steal->ticks = 0;
+		if (ticks != steal->ticks) {
+			WRITE_ONCE(steal->ns, steal->ns + mul_u64_u64_div_u64(ticks - steal->ticks,
+						NSEC_PER_MSEC, keel_vcpu->tsc_khz));
+			steal->ticks = ticks;
+		}
+	}
+	return READ_ONCE(steal->ns);
+}
+
+/* The scheduler's own use of it costs at each switch: only where CPUs differ in it. */
+static int __init keel_steal_init(void)
+{
+	if (!keel_guest())
+		return 0;
+	static_call_update(pv_steal_clock, keel_steal_clock);
+	static_key_slow_inc(&paravirt_steal_enabled);
+	if (keel_multi())
+		static_key_slow_inc(&paravirt_steal_rq_enabled);
+	return 0;
+}
+arch_initcall(keel_steal_init);
 
 void __init keel_time_init_ops(void)
 {

@@ -8,6 +8,7 @@
 #ifndef _ASM_X86_KEEL_H
 #define _ASM_X86_KEEL_H
 
+#include <linux/thread_info.h>
 #include <linux/types.h>
 #include <linux/errno.h>
 #include <asm/cpufeature.h>
@@ -28,6 +29,20 @@ static __always_inline long keel_hypercall(unsigned long nr, unsigned long a1, u
 	asm volatile("int %[vector]"
 		     : "+a" (nr)
 		     : [vector] "i" (KEEL_HC_VECTOR), "D" (a1), "S" (a2), "d" (a3)
+		     : "memory", "cc");
+	return (long)nr;
+}
+
+/* The same with up to five arguments */
+static __always_inline long keel_hypercall5(unsigned long nr, unsigned long a1, unsigned long a2,
+					    unsigned long a3, unsigned long a4, unsigned long a5)
+{
+	register unsigned long r10 asm("r10") = a4;
+	register unsigned long r8 asm("r8") = a5;
+
+	asm volatile("int %[vector]"
+		     : "+a" (nr)
+		     : [vector] "i" (KEEL_HC_VECTOR), "D" (a1), "S" (a2), "d" (a3), "r" (r10), "r" (r8)
 		     : "memory", "cc");
 	return (long)nr;
 }
@@ -82,6 +97,8 @@ extern unsigned int keel_exit_status;
 #define KEEL_FAULT_DONE	(~0UL)
 unsigned long __keel_user_fault(unsigned long error_code, unsigned long address);
 void __keel_flush_tlb_range(unsigned long start, unsigned long end, bool reload);
+void __keel_flush_kernel_range(unsigned long start, unsigned long end);
+bool __keel_no_vcpu(u32 apic_id);
 
 /* The translation for this fault has been loaded already. A wrong value costs one hypercall. */
 DECLARE_PER_CPU(bool, keel_filled);
@@ -128,9 +145,25 @@ static __always_inline bool keel_flush_tlb_range(unsigned long start, unsigned l
 	return true;
 }
 
+/* Flush kernel addresses on all online CPUs; all of them if `end` is TLB_FLUSH_ALL. */
+static __always_inline bool keel_flush_kernel_range(unsigned long start, unsigned long end)
+{
+	if (!keel_guest())
+		return false;
+	__keel_flush_kernel_range(start, end);
+	return true;
+}
+
+/* A CPU that the MADT names, but that this partition has no vCPU for. */
+static inline bool keel_no_vcpu(u32 apic_id)
+{
+	return keel_guest() && __keel_no_vcpu(apic_id);
+}
+
 #else /* !CONFIG_KEEL_GUEST */
 
 static inline bool keel_guest(void) { return false; }
+static inline bool keel_no_vcpu(u32 apic_id) { return false; }
 static inline u32 keel_pci_read(unsigned int bus, unsigned int devfn, unsigned int reg, unsigned int bytes)
 {
 	return ~0;
@@ -156,5 +189,13 @@ static inline bool keel_flush_tlb_range(unsigned long start, unsigned long end, 
 	return false;
 }
 
+static inline bool keel_flush_kernel_range(unsigned long start, unsigned long end)
+{
+	return false;
+}
+
 #endif /* CONFIG_KEEL_GUEST */
+
+void start_secondary(void *unused);	/* kernel/smpboot.c */
+
 #endif /* _ASM_X86_KEEL_H */
