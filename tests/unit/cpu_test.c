@@ -10,7 +10,7 @@
 
 static struct hal_cpuid made_up(uint32_t leaf, uint32_t sub);
 #define hal_cpuid(leaf, sub)	made_up(leaf, sub)
-#include "hal/x86_64/cpu.c"
+#include "hal/x86_64/boot/cpu.c"
 
 enum { EAX, EBX, ECX, EDX };
 
