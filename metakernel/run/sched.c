@@ -249,8 +249,10 @@ void sched_block(struct vcpu *v)
 
 	if (v->state == VCPU_RUNNING) {
 		__atomic_store_n(&v->state, VCPU_BLOCKED, __ATOMIC_SEQ_CST);
-		if (event_waiting(v))
+		if (event_waiting(v)) {
 			v->state = VCPU_RUNNING;
+			v->wake_tsc = 0;	/* or the timer would be set for it when it is long over */
+		}
 	}
 	lock_release(&c->lock);
 	if (v->state == VCPU_RUNNING)
