@@ -406,17 +406,17 @@ static bool goes_on(struct cpu *c, const struct vcpu *cur)
 	return true;
 }
 
+/* Queued before it is saved: while it is loaded nobody else takes it, and one that ends meanwhile is not gone. */
 static void preempt(struct cpu *c, struct vcpu *cur)
 {
-	uint64_t now = vcpu_save(cur);
-
 	lock_take(&c->lock);
 	if (cur->state == VCPU_RUNNING) {	/* it may just have ended */
 		cur->state = VCPU_READY;
-		cur->ready_since = now;
+		cur->ready_since = hal_rdtsc();
 		runq_push(&c->runq, &cur->node);
 	}
 	lock_release(&c->lock);
+	vcpu_save(cur);
 }
 
 void sched_leave(void)

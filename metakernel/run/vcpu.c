@@ -234,10 +234,8 @@ static void xstate_load(struct vcpu *v)
 
 /* ---- Switching ---------------------------------------------------------------------------------- */
 
-uint64_t vcpu_save(struct vcpu *v)
+void vcpu_save(struct vcpu *v)
 {
-	uint64_t now;
-
 	v->fs_base = hal_rdfsbase();
 	v->gs_base = hal_rdgsbase();
 	v->ds = hal_read_ds();
@@ -245,11 +243,9 @@ uint64_t vcpu_save(struct vcpu *v)
 	v->fs = hal_read_fs();
 	v->gs = hal_read_gs();
 	xstate_save(v);
-	now = hal_rdtsc();
-	v->run_tsc += now - v->run_since;
+	v->run_tsc += hal_rdtsc() - v->run_since;
 	this_cpu->current = NULL;
 	__atomic_store_n(&v->loaded, false, __ATOMIC_RELEASE);	/* pairs with whoever loads it next */
-	return now;
 }
 
 static uint16_t selector_or_null(const struct vcpu *v, uint16_t sel)
