@@ -179,13 +179,18 @@ void sched_tick(void)
 
 /* ---- Queues --------------------------------------------------------------------------------------- */
 
-/* A CPU with nothing to do may take what waits elsewhere. */
+/* A CPU with nothing to do may take what waits elsewhere; the next to wait calls another. */
 static void call_idle(void)
 {
-	uint64_t idle = __atomic_load_n(&idle_cpus, __ATOMIC_RELAXED);
+	uint64_t idle = __atomic_load_n(&idle_cpus, __ATOMIC_RELAXED), one;
 
-	if (idle)
-		cpu_work(cpus[bit_lowest(idle)], WORK_RESCHED);
+	for (; idle; idle &= ~one) {
+		one = idle & -idle;
+		if (__atomic_fetch_and(&idle_cpus, ~one, __ATOMIC_SEQ_CST) & one) {
+			cpu_work(cpus[bit_lowest(one)], WORK_RESCHED);
+			return;
+		}
+	}
 }
 
 /* The queue of a vCPU's CPU, locked; a mover may be taken to another CPU meanwhile. */
@@ -365,9 +370,9 @@ static struct vcpu *idle(struct cpu *c)
 
 	ending_idle();
 	c->idle = true;
-	__atomic_fetch_or(&idle_cpus, bit, __ATOMIC_SEQ_CST);
 	for (;;) {
 		/* Before looking: a bit set later comes with an interrupt. */
+		__atomic_fetch_or(&idle_cpus, bit, __ATOMIC_SEQ_CST);
 		if (__atomic_exchange_n(&c->work, 0, __ATOMIC_SEQ_CST) & WORK_TIMER)
 			timer_rearm();
 		v = take(c);
@@ -433,6 +438,8 @@ void sched_leave(void)
 		vcpu_save(cur);
 	}
 	next = take(c);
+	if (cur && !cur->pinned && cur->state == VCPU_READY)
+		call_idle();	/* it waits here, and from now on may be taken */
 	if (!next)
 		next = idle(c);
 	ready = __atomic_load_n(&c->runq.ready, __ATOMIC_RELAXED);
