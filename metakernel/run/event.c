@@ -172,8 +172,8 @@ void event_vector(struct vcpu *v, unsigned int vector)
 
 void event_raise(struct vcpu *v, unsigned int bit)
 {
-	/* atomic: ring 1 clears with xchg; release pairs with that xchg */
-	__atomic_fetch_or(&v->vp->events, 1UL << bit, __ATOMIC_RELEASE);
+	/* atomic: ring 1 clears with xchg; and before the look at the state (sched_wake) */
+	__atomic_fetch_or(&v->vp->events, 1UL << bit, __ATOMIC_SEQ_CST);
 	if (v->entry[KEEL_ENTRY_EVENT_KERNEL])
 		event_vector(v, KEEL_EVENT_VECTOR);
 	else
