@@ -358,6 +358,65 @@ static void only_level_triggered_ones_need_an_eoi(void **state)
 	assert_int_equal(event_eoi(v), 0);
 }
 
+/* Virtual IF does not hold it back; in code that Linux named it does not come, but is looked for again. */
+static void an_nmi_comes_where_linux_can_take_it(void **state)
+{
+	struct regs before = regs;
+
+	(void)state;
+	v->entry[KEEL_ENTRY_TEXT_BEGIN] = before.rip - 8;
+	v->entry[KEEL_ENTRY_TEXT_END] = before.rip + 1;
+	event_vector(v, VEC_NMI);
+	event_deliver(v, &regs);
+	assert_memory_equal(&regs, &before, sizeof(regs));
+	assert_int_equal(nlooks, 1);
+	v->entry[KEEL_ENTRY_TEXT_END]--;		/* just behind it */
+	event_vector(v, 0xf7);
+	event_deliver(v, &regs);			/* before a higher vector, which waits for IF */
+	assert_int_equal(regs.rip, ENTRY(KEEL_ENTRY_EVENT_KERNEL));
+	assert_int_equal(vp->event.vector, VEC_NMI);
+	assert_int_equal(vp->event.frame.rflags & RFLAGS_IF, 0);
+	assert_int_equal(vp->pending, 1);
+	assert_int_equal(vp->level_isr, 0);
+	assert_int_equal(v->stats[KEEL_STAT_NMI], 1);
+	assert_int_equal(nlooks, 1);
+	/* with virtual IF, and from ring 3, everywhere */
+	for (unsigned int user = 0; user < 2; user++) {
+		event_vector(v, VEC_NMI);
+		regs = before;
+		v->entry[KEEL_ENTRY_TEXT_END] = before.rip + 1;
+		vp->flags = 0x200;
+		if (user)
+			in_user();
+		event_deliver(v, &regs);
+		assert_int_equal(vp->event.vector, VEC_NMI);
+	}
+	assert_int_equal(nlooks, 1);
+}
+
+/* While an NMI has to wait, an interrupt that need not does not wait for it; and alone it is no other vector. */
+static void an_nmi_that_waits_is_kept(void **state)
+{
+	struct regs before = regs;
+
+	(void)state;
+	v->entry[KEEL_ENTRY_TEXT_END] = 0;	/* nobody said where it may come: nowhere with IF off */
+	event_vector(v, VEC_NMI);
+	event_deliver(v, &regs);
+	event_deliver(v, &regs);
+	assert_memory_equal(&regs, &before, sizeof(regs));
+	assert_true(event_waiting(v));
+	vp->flags = 0x200;
+	event_vector(v, 0x40);
+	event_deliver(v, &regs);
+	assert_int_equal(vp->event.vector, VEC_NMI);
+	regs = before;
+	vp->flags = 0x200;
+	event_deliver(v, &regs);
+	assert_int_equal(vp->event.vector, 0x40);
+	assert_false(event_waiting(v));
+}
+
 /*
  * The model: lines that may be raised while they are not held, each with a vector of its own, edge vectors
  * that come at any time, and a guest that nests handlers and ends them newest first, as Linux does. What must
@@ -506,6 +565,8 @@ int main(void)
 		T(a_stub_that_faults_has_no_stack_left),
 		T(raised_bits_come_with_the_event_vector),
 		T(only_level_triggered_ones_need_an_eoi),
+		T(an_nmi_comes_where_linux_can_take_it),
+		T(an_nmi_that_waits_is_kept),
 		T(every_line_is_unmasked_whatever_the_order),
 		T(iret_takes_the_frame_or_says_whose_fault_it_is),
 	};

@@ -37,3 +37,6 @@ pieces_test-cflags	:= $(unit_shim_cflags)
 seldom_test-cflags	:= $(unit_shim_cflags)
 irq_test-cflags		:= $(unit_shim_cflags)
 busmaster_test-cflags	:= $(unit_shim_cflags)
+sched_test-srcs		:= metakernel/run/runq.c tests/unit/locks.c
+sched_test-cflags	:= $(unit_shim_cflags)
+sched_test-libs		:= -pthread

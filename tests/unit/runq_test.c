@@ -113,6 +113,25 @@ static void list_insert(size_t at, struct runq_node *n)
 	list[at] = n;
 }
 
+/* One after the other, as if each were gone: what one pops from the queue, which stays as it is. */
+static void match_order(void)
+{
+	struct runq_node *n = runq_peek(&q);
+	struct runq_node *left[NNODES];
+	size_t nleft = nlist;
+
+	memcpy(left, list, sizeof(list));
+	for (; n; n = runq_next(&q, n)) {
+		size_t best = list_best();
+
+		assert_true(nlist && n == list[best]);
+		list_remove(best);
+	}
+	assert_int_equal(nlist, 0);
+	memcpy(list, left, sizeof(list));
+	nlist = nleft;
+}
+
 static void random_operations_match_a_list(void **state)
 {
 	uint64_t seed = 0x72756e71;
@@ -146,6 +165,8 @@ static void random_operations_match_a_list(void **state)
 			list_remove(best);
 		}
 		assert_ptr_equal(runq_peek(&q), nlist ? list[list_best()] : NULL);
+		if (!(i % 50))
+			match_order();
 	}
 }
 
