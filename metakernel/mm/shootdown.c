@@ -48,7 +48,7 @@ void shoot_note(struct vcpu *v, const struct shoot *what)
 	} else if (!s->n || s->list[0].what != SHOOT_ALL) {
 		s->list[s->n++] = *what;
 	}
-	s->noted = true;
+	__atomic_store_n(&s->noted, true, __ATOMIC_RELAXED);
 	lock_release(&s->lock);
 }
 
@@ -92,7 +92,7 @@ void shoot_obey(struct vcpu *v)
 	for (i = 0; i < n; i++)
 		list[i] = s->list[i];
 	s->n = 0;
-	s->noted = false;
+	__atomic_store_n(&s->noted, false, __ATOMIC_RELAXED);
 	lock_release(&s->lock);
 	for (i = 0; i < n; i++)
 		mmu_forget(v, &list[i]);
