@@ -40,3 +40,10 @@ busmaster_test-cflags	:= $(unit_shim_cflags)
 sched_test-srcs		:= metakernel/run/runq.c tests/unit/locks.c
 sched_test-cflags	:= $(unit_shim_cflags)
 sched_test-libs		:= -pthread
+mmu_forget_test-srcs	:= $(mmu_test-srcs)
+mmu_forget_test-cflags	:= $(unit_shim_cflags)
+
+# With the thread sanitizer instead, hence of one source.
+unit_threads		:= -fno-sanitize=address,undefined -fsanitize=thread
+shootdown_test-cflags	:= $(unit_shim_cflags) $(unit_threads)
+shootdown_test-libs	:= $(unit_threads) -pthread
