@@ -269,7 +269,7 @@ static void another_kind_is_left_out(void **state)
 
 static void another_time_is_corrected(void **state)
 {
-	static const int64_t off[] = { 1000000000, -1000000000, 1LL << 50, -(1LL << 61) };
+	static const int64_t off[] = { 1LL << 40, -(1LL << 40), 1LL << 50, -(1LL << 61) };
 
 	(void)state;
 	setup(NELEM(off) + 1);
@@ -279,8 +279,8 @@ static void another_time_is_corrected(void **state)
 	assert_int_equal(ncpus, NELEM(off) + 1);
 	for (unsigned int i = 0; i < NELEM(off); i++)
 		assert_true(distance(machine[i + 1].tsc) <= tsc_known);
-	assert_non_null(strstr(said, "CPU with APIC id 1: time-stamp counter corrected by -250"));
-	assert_non_null(strstr(said, "CPU with APIC id 2: time-stamp counter corrected by "));
+	assert_non_null(strstr(said, "CPU with APIC id 1: time-stamp counter corrected by -"));
+	assert_non_null(strstr(said, "CPU with APIC id 2: time-stamp counter corrected by 2"));
 	/* Where there is no doubt, nothing is touched. */
 	setup(2);
 	start(64);
