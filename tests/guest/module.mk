@@ -29,3 +29,14 @@ $(O)/tests/rootfs/devices/device_writes: tests/guest/devices/device_writes.c $(O
 TESTS_ROOTFS += $(O)/tests/rootfs/devices/device_writes
 
 include tests/guest/hostile/module.mk
+
+# For Bochs, which boots from a disc: Linux counts its CPUs and powers off.
+$(O)/tests/guest/nproc.iso: images/grub.cfg $(O)/images/keel.elf $(O)/images/linux.bundle
+	$(call say,ISO,$@)
+	$(Q)rm -rf $@.dir && mkdir -p $@.dir/boot/grub
+	$(Q)sed 's|\(multiboot2 .*\)--|\1-- quiet keel.run=/bin/nproc|' images/grub.cfg > $@.dir/boot/grub/grub.cfg
+	$(Q)cp $(O)/images/keel.elf $@.dir/boot/keel.elf && cp $(O)/images/linux.bundle $@.dir/boot/keel.bundle
+	$(Q)grub-mkrescue -o $@ $@.dir -- -volid KEEL >$@.log 2>&1 || { cat $@.log; exit 1; }
+	$(Q)rm -r $@.dir
+
+tests-build: $(O)/tests/guest/nproc.iso

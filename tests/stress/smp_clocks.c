@@ -5,13 +5,16 @@
  * order all fire there, once, not early, in the order of their times. Failure: a clock that goes
  * back, a timer missing, doubled, early or out of order, or a hang.
  */
+#include <limits.h>
+#include <linux/futex.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 
 #include "smp.h"
 
-#define HANDOVERS	20000u
+#define TURNS		300u
+#define READINGS	20000u
 #define TIMERS		40u
 #define ROUNDS		20
 
@@ -52,18 +55,36 @@ static int64_t by_kernel(void)
 static int64_t (*const clocks[])(void) = { tsc, by_vdso, by_vdso_raw, by_kernel };
 static int64_t (*clock_now)(void);
 static int64_t last;
+static uint32_t turn;
 
-/* All at once: whatever anybody has read before I begin is not later than what I read then. */
+/* Whatever anybody has read before I begin is not later than what I read then. */
+static void read_one(void)
+{
+	int64_t seen = __atomic_load_n(&last, __ATOMIC_ACQUIRE), now = clock_now();
+
+	CHECK(now >= seen);
+	while (seen < now && !__atomic_compare_exchange_n(&last, &seen, now, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		;
+}
+
+/* In turns, so that each reading follows one of the CPU before; then all at once. */
 static void *read_clock(void *arg)
 {
-	for (unsigned int i = 0; i < HANDOVERS; i++) {
-		int64_t seen = __atomic_load_n(&last, __ATOMIC_ACQUIRE), now = clock_now();
+	uint32_t me = (uint32_t)(uintptr_t)arg, n = (uint32_t)smp_cpus;
 
-		CHECK(now >= seen);
-		while (seen < now && !__atomic_compare_exchange_n(&last, &seen, now, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-			;
+	for (uint32_t i = 0; i < TURNS; i++) {
+		uint32_t mine = i * n + me, now;
+
+		/* asleep, not spinning: a machine may have more CPUs than its host */
+		while ((now = __atomic_load_n(&turn, __ATOMIC_ACQUIRE)) != mine)
+			syscall(SYS_futex, &turn, FUTEX_WAIT_PRIVATE, now, NULL, NULL, 0);
+		read_one();
+		__atomic_store_n(&turn, mine + 1, __ATOMIC_RELEASE);
+		syscall(SYS_futex, &turn, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 	}
-	return arg;
+	for (unsigned int i = 0; i < READINGS; i++)
+		read_one();
+	return NULL;
 }
 
 /* ---- Timers ----------------------------------------------------------------------------------------- */
@@ -137,6 +158,7 @@ int main(void)
 	for (size_t i = 0; i < sizeof(clocks) / sizeof(clocks[0]); i++) {
 		clock_now = clocks[i];
 		last = 0;
+		turn = 0;
 		smp_on_each_cpu(read_clock);
 	}
 	smp_on_each_cpu(take_alarms);

@@ -4,12 +4,13 @@ interrupts move between them, all under load (tests/stress/smp_*.c) and natively
 shows and what its failure looks like is said there; in the full run they take minutes instead of seconds.
 """
 import re
+import shutil
 import socketserver
 import subprocess
 import threading
 
 import pytest
-from conftest import BUILD, FULL
+from conftest import BUILD, FULL, LOGS, TOP
 from systems import KINDS, log_text
 
 pytestmark = [pytest.mark.group("smp"), pytest.mark.own_cpus]
@@ -39,16 +40,34 @@ def run_program(machine, kind, cpus, program, *options, words="", seconds=60, qe
     return text
 
 
+def check_count(text, cpus):
+    """What /bin/nproc has said."""
+    counted = re.search(r"^(\d+)\nKEEL-RUN EXIT 0$", text, re.M).group(1)
+    if counted == "1":
+        pytest.skip("Linux has one CPU")
+    assert counted == str(cpus)
+
+
 @pytest.mark.limit(300)
 @pytest.mark.parametrize("cpus", [8, 64], ids=["boots-with-8-cpus", "boots-with-64-cpus"])
 def test_boots(machine, cpus):
     """To a program, which counts the CPUs."""
     linux = machine(*KINDS["keel"], "--cpus", str(cpus), "--mem", "1G", append="keel.run=/bin/nproc", timeout=280)
-    status = linux.wait_exit()
-    counted = re.search(r"^(\d+)\nKEEL-RUN EXIT 0$", log_text(linux), re.M).group(1)
-    if counted == "1":
-        pytest.skip("Linux has one CPU")
-    assert counted == str(cpus) and status == 0
+    assert linux.wait_exit() == 0
+    check_count(log_text(linux), cpus)
+
+
+@pytest.mark.limit(1200)
+def test_boots_in_bochs_with_2_cpus():
+    """The second emulator: to a program and off."""
+    if not shutil.which("bochs"):
+        pytest.skip("bochs is not installed")
+    log = LOGS / "smp-bochs.log"
+    done = subprocess.run([TOP / "scripts/bochs-run", "--iso", BUILD / "tests/guest/nproc.iso", "--cpus", "2",
+                           "--timeout", "1100", "--log", log], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    text = log.read_text(errors="replace").replace("\r", "")
+    assert done.returncode == 0, text[-2000:]
+    check_count(text, 2)
 
 
 @pytest.mark.limit(1000)
