@@ -7,6 +7,7 @@
  * by name and the machine stops with status 120 before any partition runs.
  */
 #include <hal/boot.h>
+#include <hal/cpu.h>
 #include <hal/power.h>
 #include <stdarg.h>
 #include "boot/bundle.h"
@@ -115,6 +116,28 @@ static void create_peer(struct partition *p, const void *bundle, size_t len)
 			    man->name, man->mem_bytes >> 10);
 }
 
+/*
+ * Threads of a core see much of each other's doing (rule 29): of two partitions only one may be on a core at a time. So of
+ * each core one thread is used, unless the manifest says otherwise or there is one partition only.
+ */
+static uint64_t spare_threads(void)
+{
+	uint64_t spare = 0;
+	unsigned int i, j;
+
+	if (manifest.share_cores || manifest.nparts == 1)
+		return 0;
+	for (i = 1; i < ncpus; i++) {
+		for (j = 0; j < i && hal_cpu_core(cpus[j]->apic_id) != hal_cpu_core(cpus[i]->apic_id); j++)
+			;
+		if (j == i)
+			continue;
+		spare |= bit64(i);
+		log_printf("CPU %u is a thread of CPU %u's core: not used (share-cores in the manifest would)\n", i, j);
+	}
+	return spare;
+}
+
 void load_all(const struct boot_info *bi, const void *bundle, size_t len)
 {
 	struct bundle_file dtb;
@@ -127,8 +150,9 @@ void load_all(const struct boot_info *bi, const void *bundle, size_t len)
 		load_refuse("the bundle has no system.dtb");
 	if (manifest_parse(dtb.data, dtb.size, &manifest, &e))
 		refuse(&e);
+	spare_cpus = spare_threads();
 	for (i = 0; i < manifest.nparts; i++) {
-		const char *why = manifest_place(&manifest.parts[i], ncpus);
+		const char *why = manifest_place(&manifest.parts[i], ~spare_cpus & ~0UL >> (64 - ncpus));
 
 		if (why)
 			log_printf("/partitions/%s: %s: there are %u\n", manifest.parts[i].name, why, ncpus);

@@ -58,6 +58,7 @@ static const struct rule chan_rules[] = {
 static const struct rule root_rules[] = {
 	{ "compatible", P_COMPATIBLE, 0, 0, 0, 1, 1 },
 	{ "on-control-lost", P_LOST, offsetof(struct manifest, control_lost), 0, 0, 1, 0 },
+	{ "share-cores", P_FLAG, offsetof(struct manifest, share_cores), 0, 0, 1, 0 },
 };
 
 #define NRULES(r)	(sizeof(r) / sizeof((r)[0]))
@@ -352,9 +353,9 @@ static bool take(uint64_t *left, uint64_t bytes)
 	return true;
 }
 
-const char *manifest_place(struct manifest_part *p, unsigned int ncpus)
+const char *manifest_place(struct manifest_part *p, uint64_t there)
 {
-	uint64_t there = ~0UL >> (64 - ncpus), set;
+	uint64_t set;
 	const char *why = NULL;
 	unsigned int most = 0;
 

@@ -18,10 +18,10 @@
 int manifest_parse(const void *fdt, size_t len, struct manifest *m, struct parse_error *e);
 
 /*
- * How many vCPUs a partition has on a machine of so many CPUs, and where: what it says, else one on each; with
+ * How many vCPUs a partition has on a machine with these CPUs, and where: what it says, else one on each; with
  * devices at most that. NULL, or what of it cannot be: then it has what can.
  */
-const char *manifest_place(struct manifest_part *p, unsigned int ncpus);
+const char *manifest_place(struct manifest_part *p, uint64_t there);
 
 /*
  * shadow-pages is the most a vCPU gets. One of a partition with memory-rest gets its share of what a machine of

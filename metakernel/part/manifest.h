@@ -10,6 +10,7 @@
  *   };
  *
  * Root        on-control-lost  "continue" (default), "poweroff" or "restart"
+ *             share-cores      (empty) partitions may share a core's threads       optional
  * Partition   kind           "linux", "unikernel" or "test"                    required
  *             image          file of the bundle                                required
  *             initrd         file of the bundle                                linux, optional
@@ -100,6 +101,7 @@ struct manifest {
 	struct manifest_chan chans[MANIFEST_MAX_CHANS];
 	unsigned int nchans;
 	uint32_t control_lost;	/* enum manifest_lost */
+	bool share_cores;
 };
 
 #endif

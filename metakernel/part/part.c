@@ -76,11 +76,12 @@ __once static void caps_init(struct partition *p)
  */
 __once static unsigned int place(const struct manifest_part *man, unsigned int n)
 {
-	uint64_t set = man->cpus;
+	uint64_t set = man->cpus ? man->cpus : ~spare_cpus & ~0UL >> (64 - ncpus);
 
-	if (!set)
-		return man->devices ? n : ncpus - 1 - n % ncpus;
-	for (n %= bits_set(set); n; n--)
+	n %= bits_set(set);
+	if (!man->cpus && !man->devices)
+		n = bits_set(set) - 1 - n;
+	while (n--)
 		set &= set - 1;
 	return bit_lowest(set);
 }

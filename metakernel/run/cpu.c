@@ -18,6 +18,7 @@
 
 struct cpu *cpus[MAX_CPUS];
 unsigned int ncpus;
+uint64_t spare_cpus;
 static bool cpus_go, stopping;
 
 /*

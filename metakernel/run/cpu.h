@@ -51,6 +51,7 @@ struct cpu {
 
 extern struct cpu *cpus[MAX_CPUS];	/* in the order in which they came up; the boot CPU first */
 extern unsigned int ncpus;
+extern uint64_t spare_cpus;	/* a bit each: nothing runs there */
 
 extern uint64_t boot_wall_ns, boot_wall_tsc;	/* Unix time at a TSC value */
 

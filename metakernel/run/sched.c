@@ -356,7 +356,7 @@ static struct vcpu *take_any(const struct cpu *c)
 	struct vcpu *v = NULL;
 	unsigned int i;
 
-	for (i = 0; movers && i < ncpus && !v; i++)
+	for (i = 0; movers && !(spare_cpus >> c->index & 1) && i < ncpus && !v; i++)
 		if (i != c->index)
 			v = take_from(cpus[i], c->index);
 	return v;
@@ -365,7 +365,7 @@ static struct vcpu *take_any(const struct cpu *c)
 /* Nothing to run: wait with interrupts on until something became ready. */
 static struct vcpu *idle(struct cpu *c)
 {
-	uint64_t bit = bit64(c->index);
+	uint64_t bit = bit64(c->index) & ~spare_cpus;
 	struct vcpu *v;
 
 	ending_idle();

@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		PROMISE(c->window && c->window <= MANIFEST_MAX_WINDOW && !(c->window % MANIFEST_PAGE));
 	}
 	for (unsigned int i = 0; i < m.nparts; i++)
-		manifest_place(&m.parts[i], 1 + (unsigned int)size % MANIFEST_MAX_VCPUS);
+		manifest_place(&m.parts[i], UINT64_MAX >> (unsigned int)size % MANIFEST_MAX_VCPUS);
 	manifest_size_pools(&m, 1ull << 30);
 	manifest_fits(&m, 1ull << 30, &e);
 	return 0;

@@ -29,7 +29,7 @@ static void place(struct manifest *m, uint64_t ram)
 	struct parse_error e;
 
 	for (unsigned int i = 0; i < m->nparts; i++) {
-		manifest_place(&m->parts[i], 1 + (unsigned int)ram % MANIFEST_MAX_VCPUS);
+		manifest_place(&m->parts[i], UINT64_MAX >> (unsigned int)ram % MANIFEST_MAX_VCPUS);
 		assert_in_range(m->parts[i].vcpus, 1, MANIFEST_MAX_VCPUS);
 	}
 	manifest_size_pools(m, ram);
