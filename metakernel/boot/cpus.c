@@ -6,7 +6,7 @@
  *   INIT to all, 10 ms
  *   its tables, stack, cpu page
  *   SIPI                                    ap.S -> keel_cpu_start(): the same CPU? control registers,
- *   wait (1 s)                  <- STEP_UP  descriptor tables, local APIC
+ *   wait (5 s)                  <- STEP_UP  descriptor tables, local APIC
  *   compare time-stamp counters <->         answer
  *   STEP_STAY                   ->          cpus_wait(): in code that stays
  *   wait for cpu->waiting

@@ -14,7 +14,7 @@
 #include "lib/panic.h"
 #include "lib/serial.h"
 
-#define RELEASE_MS	1000
+#define RELEASE_MS	5000
 
 struct cpu *cpus[MAX_CPUS];
 unsigned int ncpus;
@@ -36,17 +36,19 @@ void cpus_wait(void)
 
 void cpus_release(void)
 {
-	uint64_t t0 = hal_rdtsc();
 	unsigned int i;
 
 	__atomic_store_n(&cpus_go, true, __ATOMIC_RELEASE);
-	for (i = 1; i < ncpus; i++)
+	for (i = 1; i < ncpus; i++) {
+		uint64_t t0 = hal_rdtsc();
+
 		while (__atomic_load_n(&cpus[i]->waiting, __ATOMIC_ACQUIRE)) {
 			hal_apic_nmi(cpus[i]->apic_id);
 			hal_delay_us(20);
 			if (hal_rdtsc() - t0 > RELEASE_MS * hal_tsc_khz())
 				panic("CPU %u does not wake", i);
 		}
+	}
 }
 
 void keel_cpu_main(void)
