@@ -46,7 +46,6 @@
 #define ICR_STARTUP	0x600
 #define ICR_PENDING	0x1000
 #define ICR_ASSERT	0x4000
-#define ICR_OTHERS	0xc0000		/* shorthand: all but this CPU */
 #define BASE_ENABLE	bit64(11)
 #define BASE_X2APIC	bit64(10)
 
@@ -133,16 +132,6 @@ void hal_apic_ipi(uint32_t apic_id, uint8_t vector)
 void hal_apic_nmi(uint32_t apic_id)
 {
 	send(apic_id, ICR_ASSERT | ICR_NMI);
-}
-
-void hal_apic_nmi_others(void)
-{
-	send(0, ICR_OTHERS | ICR_ASSERT | ICR_NMI);
-}
-
-void hal_apic_stop_others(void)
-{
-	send(0, ICR_OTHERS | ICR_ASSERT | ICR_INIT);
 }
 
 /* The "self" shorthand allows no NMI (table 11-3), our own id does. */

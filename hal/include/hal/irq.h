@@ -35,10 +35,6 @@ void hal_apic_ipi(uint32_t apic_id, uint8_t vector);
 void hal_apic_nmi(uint32_t apic_id);
 void hal_apic_nmi_self(void);
 
-/* All CPUs but this one, also those that were left out: an NMI, or (for a panic) INIT, from which none comes back. */
-void hal_apic_nmi_others(void);
-void hal_apic_stop_others(void);
-
 void hal_apic_ipi_self(uint8_t vector);
 
 /* INIT and start-up for another CPU; page is the real-mode start page (pa >> 12, below 1 MiB). */
