@@ -39,7 +39,9 @@ irq_test-cflags		:= $(unit_shim_cflags)
 busmaster_test-cflags	:= $(unit_shim_cflags)
 sched_test-srcs		:= metakernel/run/runq.c tests/unit/locks.c
 sched_test-cflags	:= $(unit_shim_cflags)
-sched_test-libs		:= -pthread
+sched_threads_test-srcs	:= $(sched_test-srcs)
+sched_threads_test-cflags := $(unit_shim_cflags)
+sched_threads_test-libs	:= -pthread
 mmu_forget_test-srcs	:= $(mmu_test-srcs)
 mmu_forget_test-cflags	:= $(unit_shim_cflags)
 
