@@ -17,6 +17,7 @@
 #define WORK_RESCHED	1U	/* its queue */
 #define WORK_NOTE	2U	/* what its vCPU must forget */
 #define WORK_TIMER	4U	/* deadlines of its vCPUs */
+#define WORK_EVENT	8U	/* what waits for the vCPU that runs there, which every way out looks at */
 
 /* How often each device vector came, since when; and until when some are held back (irq.c). */
 struct storm {

@@ -167,7 +167,7 @@ bool event_waiting(const struct vcpu *v)
 void event_vector(struct vcpu *v, unsigned int vector)
 {
 	put(v->irr, vector);
-	sched_wake(v);
+	sched_interrupt(v);
 }
 
 void event_raise(struct vcpu *v, unsigned int bit)

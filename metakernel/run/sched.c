@@ -248,6 +248,16 @@ void sched_wake(struct vcpu *v)
 		make_ready(v, VCPU_BLOCKED);
 }
 
+void sched_interrupt(struct vcpu *v)
+{
+	enum vcpu_state state = __atomic_load_n(&v->state, __ATOMIC_RELAXED);
+
+	if (state == VCPU_BLOCKED)
+		make_ready(v, VCPU_BLOCKED);
+	else if (state == VCPU_RUNNING && v->cpu != this_cpu->index)
+		cpu_work(cpus[v->cpu], WORK_EVENT);
+}
+
 void sched_block(struct vcpu *v)
 {
 	struct cpu *c = lock_home(v);

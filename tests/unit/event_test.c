@@ -56,6 +56,11 @@ void sched_wake(struct vcpu *w)
 	nwakes++;
 }
 
+void sched_interrupt(struct vcpu *w)
+{
+	sched_wake(w);
+}
+
 void sched_look_again(void)
 {
 	nlooks++;

@@ -116,7 +116,7 @@ void event_raise(struct vcpu *v, unsigned int bit)
 	assert_int_equal(bit, KEEL_EV_TIMER);
 	nraised[v->id]++;
 	__atomic_store_n(&waits[v->id], true, __ATOMIC_SEQ_CST);
-	sched_wake(v);
+	sched_interrupt(v);
 }
 
 void vcpu_load(struct vcpu *v)

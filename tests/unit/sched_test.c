@@ -65,6 +65,25 @@ static void an_event_before_the_look_keeps_it_running(void **state)
 	assert_true(!armed[0] || armed[0] > tsc);
 }
 
+/* It would else come with the other CPU's next tick. One that no CPU has needs no call. */
+static void an_event_for_one_that_runs_elsewhere_calls_its_cpu(void **state)
+{
+	struct vcpu *v = add(0, 1, true, 5), *waits_there = add(1, 1, true, 4);
+
+	(void)state;
+	begin(v);
+	begin(waits_there);
+	assert_int_equal(leaves(1), 0);
+	on(0);
+	nipis[1] = 0;
+	sched_interrupt(waits_there);
+	sched_wake(v);			/* who polls its events needs no interrupt */
+	assert_int_equal(nipis[1], 0);
+	sched_interrupt(v);
+	assert_int_equal(nipis[1], 1);
+	assert_int_equal(leaves(1), 0);
+}
+
 static void an_event_after_the_look_wakes_it(void **state)
 {
 	struct vcpu *v = add(0, 0, true, 5);
@@ -361,6 +380,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup(f, start)
 	const struct CMUnitTest tests[] = {
 		T(an_event_before_the_look_keeps_it_running),
+		T(an_event_for_one_that_runs_elsewhere_calls_its_cpu),
 		T(an_event_after_the_look_wakes_it),
 		T(a_wake_up_meets_one_that_is_leaving_or_asleep),
 		T(one_that_ends_is_let_go_from_wherever_it_is),
