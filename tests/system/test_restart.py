@@ -65,3 +65,15 @@ def test_nobody_is_in_the_way(machine, tmp_path):
     assert "not again" not in log_text(linux)
     linux.send("exit 3\r")
     assert linux.wait_exit() == 3
+
+
+def test_devices_lose_the_bus_first(machine, tmp_path):
+    """Who held the devices comes back only when they cannot write to its memory any more."""
+    holder = partition("big", "peer.elf", MIB, cmdline="spin", more="devices;").replace('"unikernel"', '"test"')
+    restarter = partition("again", "peer.elf", MIB, cmdline="again", more="control;")
+    made = make_bundle(tmp_path, system(holder + restarter, linux=""), {"peer.elf": PEER})
+    keel = machine("--bundle", made, "--mem", "128M")
+    for _ in range(4):
+        keel.expect("big: destroyed: restarted")
+    events = re.findall(r"big: (destroyed: restarted|bus mastering of \d+ functions is off)", log_text(keel))
+    assert [event.split()[0] for event in events[:7]] == ["destroyed:", "bus"] * 3 + ["destroyed:"]
