@@ -52,6 +52,7 @@ def test_attacks_are_refused(machine, cpu):
     status, text = run(machine, "hostile-checks", "--cpu", cpu)
     no_failure(status, text)
     assert f"HOSTILE done {NCHECKS} ok, 0 failed" in text
+    assert text.count("checks: breakpoint at 0xffffffffffe01000 not armed:") == 1
 
 
 @pytest.mark.parametrize("boot", ATTACKS)
