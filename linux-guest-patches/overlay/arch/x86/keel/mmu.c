@@ -17,6 +17,7 @@
 #include "keel.h"
 
 #define KEEL_FLUSH_MAX_PAGES	512
+#define KEEL_FILL_TRIES		100
 
 static noinstr unsigned long keel_read_cr3(void)
 {
@@ -256,25 +257,32 @@ void __keel_flush_kernel_range(unsigned long start, unsigned long end)
 
 DEFINE_PER_CPU(bool, keel_filled);
 
-/* -> KEEL_FAULT_DONE, or the error code that the page tables give for it. */
+/*
+ * -> KEEL_FAULT_DONE, or the error code that the page tables give for it. FILL walks them later than we do, when
+ * another CPU may have changed them (or clears an entry to set it anew). Only what it refuses again and again although our
+ * tables allow it is not this partition's, whatever they say (/dev/mem).
+ */
 unsigned long __keel_user_fault(unsigned long error_code, unsigned long address)
 {
 	unsigned long entry, need = _PAGE_USER;
+	unsigned int tries;
 
 	this_cpu_write(keel_filled, false);
 	if (unlikely(!current->mm))
 		return error_code & ~(unsigned long)X86_PF_PROT;
-	entry = keel_user_leaf(current->mm, address);
-	if (!entry)
-		return error_code & ~(unsigned long)X86_PF_PROT;
 	if (error_code & X86_PF_WRITE)
 		need |= _PAGE_RW;
-	if ((entry & need) != need || (error_code & (X86_PF_RSVD | X86_PF_PK)) ||
-	    ((error_code & X86_PF_INSTR) && (entry & _PAGE_NX)))
-		return error_code | X86_PF_PROT;
-	/* Refused: the page is not this partition's, whatever our tables say (/dev/mem) */
-	if (keel_hypercall2(KEEL_HC_FILL, address, error_code))
-		force_sig_fault(SIGBUS, BUS_ADRERR, (void __user *)address);
+	for (tries = 0; tries < KEEL_FILL_TRIES; tries++) {
+		entry = keel_user_leaf(current->mm, address);
+		if (!entry)
+			return error_code & ~(unsigned long)X86_PF_PROT;
+		if ((entry & need) != need || (error_code & (X86_PF_RSVD | X86_PF_PK)) ||
+		    ((error_code & X86_PF_INSTR) && (entry & _PAGE_NX)))
+			return error_code | X86_PF_PROT;
+		if (!keel_hypercall2(KEEL_HC_FILL, address, error_code))
+			return KEEL_FAULT_DONE;
+	}
+	force_sig_fault(SIGBUS, BUS_ADRERR, (void __user *)address);
 	return KEEL_FAULT_DONE;
 }
 
