@@ -71,8 +71,8 @@ static void an_event_for_one_that_runs_elsewhere_calls_its_cpu(void **state)
 	struct vcpu *v = add(0, 1, true, 5), *waits_there = add(1, 1, true, 4);
 
 	(void)state;
-	begin(v);
-	begin(waits_there);
+	sched_begin(v);
+	sched_begin(waits_there);
 	assert_int_equal(leaves(1), 0);
 	on(0);
 	nipis[1] = 0;
