@@ -206,16 +206,6 @@ void part_end(struct partition *p, uint32_t state, const char *fmt, ...)
 	va_end(ap);
 }
 
-void part_raise(struct partition *p, unsigned int bit)
-{
-	struct vcpu *v = p->vcpu;
-
-	while (!vcpu_on(v))
-		if (++v == p->vcpu + p->nvcpus)
-			return;
-	event_raise(v, bit);
-}
-
 /* ---- vCPUs ------------------------------------------------------------------------------------------ */
 
 struct vcpu *part_vcpu(const struct partition *p, uint64_t apic_id)

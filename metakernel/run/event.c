@@ -180,6 +180,16 @@ void event_raise(struct vcpu *v, unsigned int bit)
 		sched_wake(v);
 }
 
+void part_raise(struct partition *p, unsigned int bit)
+{
+	struct vcpu *v = p->vcpu;
+
+	while (!vcpu_on(v))
+		if (++v == p->vcpu + p->nvcpus)
+			return;
+	event_raise(v, bit);
+}
+
 void event_hold(struct vcpu *v, unsigned int vector)
 {
 	put(v->held, vector);

@@ -43,22 +43,6 @@ void runq_push_front(struct runq *q, struct runq_node *n)
 	insert(q, n, true);
 }
 
-void runq_remove(struct runq *q, struct runq_node *n)
-{
-	unsigned int p = n->priority % RUNQ_PRIORITIES;
-
-	if (n->next == n) {
-		q->head[p] = NULL;
-		q->ready &= ~(1u << p);
-	} else {
-		n->next->prev = n->prev;
-		n->prev->next = n->next;
-		if (q->head[p] == n)
-			q->head[p] = n->next;
-	}
-	n->next = n->prev = NULL;
-}
-
 struct runq_node *runq_next(const struct runq *q, const struct runq_node *n)
 {
 	unsigned int p = n->priority % RUNQ_PRIORITIES;
@@ -67,13 +51,4 @@ struct runq_node *runq_next(const struct runq *q, const struct runq_node *n)
 	if (n->next != q->head[p])
 		return n->next;
 	return lower ? q->head[31 - __builtin_clz(lower)] : NULL;
-}
-
-struct runq_node *runq_pop(struct runq *q)
-{
-	struct runq_node *n = runq_peek(q);
-
-	if (n)
-		runq_remove(q, n);
-	return n;
 }

@@ -36,7 +36,21 @@ void runq_push(struct runq *q, struct runq_node *n);
 void runq_push_front(struct runq *q, struct runq_node *n);
 
 /* Take a node out. It is in this queue. */
-void runq_remove(struct runq *q, struct runq_node *n);
+static inline void runq_remove(struct runq *q, struct runq_node *n)
+{
+	unsigned int p = n->priority % RUNQ_PRIORITIES;
+
+	if (n->next == n) {
+		q->head[p] = NULL;
+		q->ready &= ~(1u << p);
+	} else {
+		n->next->prev = n->prev;
+		n->prev->next = n->next;
+		if (q->head[p] == n)
+			q->head[p] = n->next;
+	}
+	n->next = n->prev = NULL;
+}
 
 /* The first of the highest priority, or NULL. */
 static inline struct runq_node *runq_peek(const struct runq *q)
@@ -47,8 +61,16 @@ static inline struct runq_node *runq_peek(const struct runq *q)
 /* The one that would run if `n` were not there; NULL behind the last. */
 struct runq_node *runq_next(const struct runq *q, const struct runq_node *n);
 
+
 /* As runq_peek(), and take it out. */
-struct runq_node *runq_pop(struct runq *q);
+static inline struct runq_node *runq_pop(struct runq *q)
+{
+	struct runq_node *n = runq_peek(q);
+
+	if (n)
+		runq_remove(q, n);
+	return n;
+}
 
 static inline bool runq_queued(const struct runq_node *n)
 {

@@ -326,7 +326,7 @@ static struct vcpu *taken(struct vcpu *v)
 }
 
 /* The first of a queue becomes this CPU's; NULL: there is none. */
-static inline __attribute__((always_inline)) struct vcpu *take(struct cpu *c)
+static struct vcpu *take(struct cpu *c)
 {
 	struct vcpu *v;
 
@@ -421,46 +421,64 @@ static bool goes_on(struct cpu *c, const struct vcpu *cur)
 	return true;
 }
 
-/* Queued before it is saved: while it is loaded nobody else takes it, and one that ends meanwhile is not gone. */
-static void preempt(struct cpu *c, struct vcpu *cur)
+/* A vCPU's turn on this CPU begins. */
+static inline void turn(struct cpu *c, const struct vcpu *v, uint64_t now)
 {
+	uint32_t ready = __atomic_load_n(&c->runq.ready, __ATOMIC_RELAXED);
+
+	c->slice_over = false;
+	c->slice_tsc = ready >> v->node.priority & 1 ? now + slice_ticks : 0;
+	timer_want(c->slice_tsc);
+}
+
+/*
+ * Who has to give way is queued before it is saved: while it is loaded nobody else takes it, and one that ends
+ * meanwhile is not gone.
+ */
+static inline __attribute__((always_inline)) struct vcpu *give_way(struct cpu *c, struct vcpu *cur, uint64_t now)
+{
+	struct vcpu *next;
+
 	lock_take(&c->lock);
-	if (cur->state == VCPU_RUNNING) {	/* it may just have ended */
+	if (cur && cur->state == VCPU_RUNNING) {	/* it may just have ended */
 		cur->state = VCPU_READY;
-		cur->ready_since = hal_rdtsc();
+		cur->ready_since = now;
 		runq_push(&c->runq, &cur->node);
 	}
+	next = (struct vcpu *)runq_pop(&c->runq);
+	if (next)
+		taken(next);
 	lock_release(&c->lock);
-	vcpu_save(cur);
+	return next;
 }
 
 void sched_leave(void)
 {
 	struct cpu *c = this_cpu;
 	struct vcpu *cur = c->current, *next;
-	uint32_t ready;
+	uint64_t now;
 
-	if (cur && cur->state == VCPU_RUNNING) {
-		if (goes_on(c, cur))
-			return;
-		preempt(c, cur);
-	} else if (cur) {
-		vcpu_save(cur);
+	if (cur && cur->state == VCPU_RUNNING && goes_on(c, cur))
+		return;
+	now = hal_rdtsc();
+	next = give_way(c, cur, now);
+	if (cur && next != cur) {
+		vcpu_save(cur, now);
+		if (!cur->pinned && cur->state == VCPU_READY)
+			call_idle();	/* it waits here, and from now on may be taken */
 	}
-	next = take(c);
-	if (cur && !cur->pinned && cur->state == VCPU_READY)
-		call_idle();	/* it waits here, and from now on may be taken */
-	if (!next)
+	if (!next) {
 		next = idle(c);
-	ready = __atomic_load_n(&c->runq.ready, __ATOMIC_RELAXED);
-	c->slice_over = false;
-	c->slice_tsc = ready >> next->node.priority & 1 ? hal_rdtsc() + slice_ticks : 0;
-	timer_want(c->slice_tsc);
+		now = hal_rdtsc();
+	}
+	turn(c, next, now);
+	if (next == c->current)
+		return;			/* it was woken, or is the only one, before it was let go */
 	if (!next->pinned) {
 		timer_want(next->timer_tsc);
 		timer_want(next->wake_tsc);
 	}
-	vcpu_load(next);
+	vcpu_load(next, now);
 }
 
 /* What others, or this entry, have left for the way out. */

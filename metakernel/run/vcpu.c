@@ -192,28 +192,13 @@ static void load_xcr0(uint64_t value)
 	hal_xsetbv(0, value);
 }
 
-int vcpu_set_xcr0(struct vcpu *v, uint64_t value)
-{
-	uint64_t mask = hal_cpu()->xcr0_mask;
-
-	/* SDM vol. 1, 13.3: x87 always; AVX needs SSE, AVX-512 needs AVX; some go only together. */
-	if (!hal_cpu()->xsave || !(value & XCR0_X87) || (value & ~mask) ||
-	    ((value & XCR0_AVX) && !(value & XCR0_SSE)) ||
-	    ((value & XCR0_MPX) && (value & XCR0_MPX) != XCR0_MPX) ||
-	    ((value & XCR0_AVX512) && ((value & XCR0_AVX512) != XCR0_AVX512 || !(value & XCR0_AVX))))
-		return -KEEL_EINVAL;
-	v->xcr0 = value;
-	load_xcr0(value);
-	return 0;
-}
-
+/* What its XCR0 has not enabled it cannot have changed since it was loaded. */
 static void xstate_save(struct vcpu *v)
 {
 	if (!hal_cpu()->xsave) {
 		hal_fxsave(v->xstate);
 		return;
 	}
-	load_xcr0(hal_cpu()->xcr0_mask);
 	hal_xsave(v->xstate, UINT64_MAX);
 }
 
@@ -226,15 +211,39 @@ static void xstate_load(struct vcpu *v)
 		hal_fxrstor(v->xstate);
 		return;
 	}
-	/* With every component enabled, those not in the area become initial: nothing leaks. */
-	load_xcr0(hal_cpu()->xcr0_mask);
+	/*
+	 * With every component enabled, those not in the area become initial: nothing leaks. Between two with the same
+	 * XCR0 all others stay as they are, out of reach of both (vcpu_set_xcr0).
+	 */
+	if (this_cpu->xcr0 != v->xcr0)
+		load_xcr0(hal_cpu()->xcr0_mask);
 	hal_xrstor(v->xstate, UINT64_MAX);
 	load_xcr0(v->xcr0);
 }
 
+int vcpu_set_xcr0(struct vcpu *v, uint64_t value)
+{
+	uint64_t mask = hal_cpu()->xcr0_mask;
+
+	/* SDM vol. 1, 13.3: x87 always; AVX needs SSE, AVX-512 needs AVX; some go only together. */
+	if (!hal_cpu()->xsave || !(value & XCR0_X87) || (value & ~mask) ||
+	    ((value & XCR0_AVX) && !(value & XCR0_SSE)) ||
+	    ((value & XCR0_MPX) && (value & XCR0_MPX) != XCR0_MPX) ||
+	    ((value & XCR0_AVX512) && ((value & XCR0_AVX512) != XCR0_AVX512 || !(value & XCR0_AVX))))
+		return -KEEL_EINVAL;
+	if (value == v->xcr0)
+		return 0;
+	/* What comes into reach is its own, not what another left there. */
+	xstate_save(v);
+	v->xcr0 = value;
+	load_xcr0(hal_cpu()->xcr0_mask);
+	xstate_load(v);
+	return 0;
+}
+
 /* ---- Switching ---------------------------------------------------------------------------------- */
 
-void vcpu_save(struct vcpu *v)
+void vcpu_save(struct vcpu *v, uint64_t now)
 {
 	v->fs_base = hal_rdfsbase();
 	v->gs_base = hal_rdgsbase();
@@ -243,7 +252,7 @@ void vcpu_save(struct vcpu *v)
 	v->fs = hal_read_fs();
 	v->gs = hal_read_gs();
 	xstate_save(v);
-	v->run_tsc += hal_rdtsc() - v->run_since;
+	v->run_tsc += now - v->run_since;
 	this_cpu->current = NULL;
 	__atomic_store_n(&v->loaded, false, __ATOMIC_RELEASE);	/* pairs with whoever loads it next */
 }
@@ -275,11 +284,11 @@ static void load_selectors(const struct vcpu *v)
 	hal_write_gs(selector_or_null(v, v->gs));
 }
 
-void vcpu_load(struct vcpu *v)
+void vcpu_load(struct vcpu *v, uint64_t now)
 {
-	unsigned int now = (unsigned int)hal_read_ds() | hal_read_es() | hal_read_fs() | hal_read_gs();
+	unsigned int selectors = (unsigned int)hal_read_ds() | hal_read_es() | hal_read_fs() | hal_read_gs();
 
-	if (now | v->selectors)	/* most often all are null */
+	if (selectors | v->selectors)	/* most often all are null */
 		load_selectors(v);
 	hal_wrfsbase(v->fs_base);
 	hal_wrgsbase(v->gs_base);
@@ -287,7 +296,7 @@ void vcpu_load(struct vcpu *v)
 	xstate_load(v);
 	if (v->seldom | this_cpu->seldom)
 		seldom_load(v);
-	v->run_since = hal_rdtsc();
+	v->run_since = now;
 	if (v->ready_since) {
 		v->vp->steal_tsc += v->run_since - v->ready_since;
 		v->ready_since = 0;

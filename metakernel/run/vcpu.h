@@ -94,8 +94,8 @@ static inline bool from_user(const struct regs *r)
 int vcpu_init(struct vcpu *v, struct partition *p, unsigned int id, unsigned int cpu);
 void vcpu_reset(struct vcpu *v, paddr_t cr3);	/* state at the start of a partition */
 void vcpu_inherit(struct vcpu *v, const struct vcpu *from);	/* entry points and IDT, of the same partition */
-void vcpu_load(struct vcpu *v);		/* make it current: registers, FPU, segments */
-void vcpu_save(struct vcpu *v);
+void vcpu_load(struct vcpu *v, uint64_t now);		/* make it current: registers, FPU, segments */
+void vcpu_save(struct vcpu *v, uint64_t now);	/* now: TSC */
 /* Could IRETQ go to ring 3 by this frame without a fault? */
 bool vcpu_user_frame_ok(const struct vcpu *v, const struct keel_frame *f);
 /* Make the frame one that IRETQ in ring 0 takes. False: its RIP is not canonical, deliver #GP instead. */

@@ -119,15 +119,17 @@ void event_raise(struct vcpu *v, unsigned int bit)
 	sched_interrupt(v);
 }
 
-void vcpu_load(struct vcpu *v)
+void vcpu_load(struct vcpu *v, uint64_t now)
 {
+	(void)now;
 	if (__atomic_add_fetch(&has[v->id], 1, __ATOMIC_SEQ_CST) != 1 || !v->loaded || v->cpu != here->index)
 		abort();	/* in a thread, too */
 	here->current = v;
 }
 
-void vcpu_save(struct vcpu *v)
+void vcpu_save(struct vcpu *v, uint64_t now)
 {
+	(void)now;
 	if (here->current != v || __atomic_sub_fetch(&has[v->id], 1, __ATOMIC_SEQ_CST))
 		abort();
 	here->current = NULL;
