@@ -181,8 +181,9 @@ __once static void load_segments(void)
 __once void entry_init_cpu(uint64_t *hole_pt, struct vcpu_ro *ro, paddr_t cpu_pa, paddr_t ist_pa)
 {
 	gdt_init(ro->gdt);
-	tss_init(&ro->tss, MK_STACK_TOP, MK_IST_VA + 0x400, MK_IST_VA + 0x800,
-		 MK_IST_VA + 0xc00, MK_IST_VA + 0x1000);
+	/* The three others end in a panic, which needs room and does not come back: it may have the NMI's too. */
+	tss_init(&ro->tss, MK_STACK_TOP, MK_IST_VA + 0x400, MK_IST_VA + 0x1000, MK_IST_VA + 0x1000,
+		 MK_IST_VA + 0x1000);
 
 	map_tramp(hole_pt);
 	hole_pt[slot(KEEL_IDT_VA)] = va_to_pa(mk_idt) | PTE_P | PTE_NX;

@@ -28,7 +28,7 @@
 #define MK_CPU_VA	0xffffffffffe50000	/* struct cpu of this CPU, one page */
 #define MK_STACK_VA	0xffffffffffe60000	/* metakernel stack, 16 KiB, guard page below */
 #define MK_STACK_TOP	(MK_STACK_VA + 0x4000)
-#define MK_IST_VA	0xffffffffffe70000	/* #DF, #MC, NMI, #DB stacks inside the metakernel, 1 KiB each */
+#define MK_IST_VA	0xffffffffffe70000	/* stacks inside the metakernel: NMI, and one for #DF, #MC, #DB */
 
 /* Selectors of the metakernel (GDT indices 16.., behind everything Linux uses). */
 #define MK_CS		0x80
