@@ -28,8 +28,6 @@ static const u16 keel_cleared_caps[] __initconst = {
 	X86_FEATURE_SMAP, X86_FEATURE_UMIP, X86_FEATURE_XSAVES, X86_FEATURE_LKGS, X86_FEATURE_FRED,
 	X86_FEATURE_IBT, X86_FEATURE_SHSTK, X86_FEATURE_PKU, X86_FEATURE_OSPKE, X86_FEATURE_LAM,
 	X86_FEATURE_LA57, X86_FEATURE_INVPCID,
-	/* Masks of breakpoint addresses, in MSRs that are not there */
-	X86_FEATURE_BPEXT,
 	/* Wait instructions: virtual IF cannot wake them */
 	X86_FEATURE_MWAIT, X86_FEATURE_MWAITX, X86_FEATURE_WAITPKG,
 	/* Speculation control is the metakernel's */
