@@ -15,9 +15,9 @@ import pytest
 from conftest import CPUS, FULL, LOGS, TOP, Machine
 from systems import KINDS
 
-NEED_DISK = ["disk_keeps_files", "swap_keeps_content", "smp_irqs"]
+NEED_MORE = ["disk_keeps_files", "swap_keeps_content", "smp_irqs", "smp_nmi"]		# a disk, an address
 STRESS = [f"/stress/{p.stem}" for p in sorted((TOP / "tests/stress").glob("*.c"))
-          if p.stem not in NEED_DISK and (CPUS > 1 or not p.stem.startswith("smp_"))]
+          if p.stem not in NEED_MORE and (CPUS > 1 or not p.stem.startswith("smp_"))]
 # One program that says how Linux natively answers each fault: compared with also where others do not run natively.
 FAULTS = "/stress/faults_as_native"
 SELFTESTS = ["/selftests/" + name for name in """sigreturn syscall_arg_fault syscall_nt sysret_rip sysret_ss_attrs
