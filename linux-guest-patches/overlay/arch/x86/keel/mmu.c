@@ -218,16 +218,17 @@ static bool keel_flush_self_by_set(const struct flush_tlb_info *info)
 
 static void keel_flush_tlb_multi(const struct cpumask *cpumask, const struct flush_tlb_info *info)
 {
-	unsigned int self = smp_processor_id();
-	bool with_self;
+	bool here;
 
 	if (!info->mm) {	/* what several mms have gathered: each CPU looks at its own */
 		native_flush_tlb_multi(cpumask, info);
 		return;
 	}
-	with_self = cpumask_test_cpu(self, cpumask) && keel_flush_self_by_set(info);
-	if (!keel_flush_others(cpumask, info, with_self) && cpumask_test_cpu(self, cpumask))
-		native_flush_tlb_multi(cpumask_of(self), info);
+	/* Lazily is not enough to flush, but for freed tables, as for other CPUs */
+	here = this_cpu_read(cpu_tlbstate.loaded_mm) == info->mm &&
+	       (info->freed_tables || !this_cpu_read(cpu_tlbstate_shared.is_lazy));
+	if (!keel_flush_others(cpumask, info, here && keel_flush_self_by_set(info)) && here)
+		keel_flush_tlb_self(info);
 }
 
 /* Kernel addresses on all online CPUs, in all PCIDs. */

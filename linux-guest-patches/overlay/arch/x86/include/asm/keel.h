@@ -99,6 +99,8 @@ unsigned long __keel_user_fault(unsigned long error_code, unsigned long address)
 void __keel_flush_tlb_range(unsigned long start, unsigned long end, bool reload);
 void __keel_flush_kernel_range(unsigned long start, unsigned long end);
 bool __keel_no_vcpu(u32 apic_id);
+struct flush_tlb_info;
+void keel_flush_tlb_self(const struct flush_tlb_info *info);	/* mm/tlb.c */
 
 /* The translation for this fault has been loaded already. A wrong value costs one hypercall. */
 DECLARE_PER_CPU(bool, keel_filled);
