@@ -4,6 +4,7 @@ import re
 
 import pytest
 from conftest import BUILD, IMAGES
+from systems import make_bundle, partition, system
 
 pytestmark = pytest.mark.group("smp")
 CPU = "/sys/devices/system/cpu"
@@ -49,3 +50,14 @@ def test_panic_on_one_cpu_ends_all(machine):
     linux.expect(r"\[keel\] linux: crashed")
     assert "Kernel panic" not in linux.before
     assert linux.wait_exit() not in (0, 124)
+
+
+def test_shared_cpu_shows_steal_time(machine, tmp_path):
+    """A peer computes on CPU 1 and Linux does, too: there Linux counts stolen time, and on CPU 0 hardly any."""
+    busy = partition("busy", cmdline="lua /boot/busy.lua", modules="busy.lua", more="cpus = <1>;")
+    linux = machine("--cpus", "2", "--bundle",
+                    make_bundle(tmp_path, system(busy), {"busy.lua": "while true do end"}))
+    linux.wait_prompt()
+    linux.shell("for c in 1 2; do taskset $c sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done' & done; wait")
+    stolen = [int(line.split()[8]) for line in linux.shell("cat /proc/stat").splitlines() if re.match(r"cpu\d", line)]
+    assert stolen[1] > 0 and stolen[0] * 4 < stolen[1], stolen
