@@ -88,7 +88,8 @@ static void line_apply(unsigned int index, unsigned int entry)
 
 	if (l->reserved)
 		return;
-	hal_ioapic_write(index, (uint8_t)IOAPIC_RTE(entry), RTE_MASKED);
+	/* still level-triggered meanwhile: QEMU does not look at an edge-triggered line again that rises while masked */
+	hal_ioapic_write(index, (uint8_t)IOAPIC_RTE(entry), RTE_MASKED | (l->low & RTE_LEVEL));
 	hal_ioapic_write(index, (uint8_t)(IOAPIC_RTE(entry) + 1), l->high);
 	hal_ioapic_write(index, (uint8_t)IOAPIC_RTE(entry), checked_low(l));
 }
@@ -146,10 +147,14 @@ int irq_ioapic_write(struct vcpu *v, uint64_t index, uint64_t reg, uint64_t valu
 	if (!l)
 		return -KEEL_EINVAL;
 	lock_take(&lines_lock);
-	if (reg & 1)
+	if (reg & 1) {
 		l->high = (uint32_t)value & 0xff000000;
-	else
+	} else {
+		/* The old vector may wait on its CPU; its EOI will not find the entry, edge-triggered mode ends the request. */
+		if ((l->low ^ value) & RTE_VECTOR && !l->reserved && hal_ioapic_read((unsigned int)index, (uint8_t)reg) & RTE_IRR)
+			hal_ioapic_write((unsigned int)index, (uint8_t)reg, RTE_MASKED);
 		l->low = (uint32_t)value & RTE_WRITABLE;
+	}
 	if (!(l->low & RTE_LEVEL) || (l->held && !destination_ok(l->held_by)))
 		l->held = 0;	/* nobody will end it */
 	l->stormy = false;
