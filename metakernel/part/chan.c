@@ -192,7 +192,9 @@ int chan_set_state(struct partition *p, uint64_t handle, uint64_t up)
 	if (up > 1)
 		return -KEEL_EINVAL;
 	lock_take(&chan_lock);
-	if (!up || (c->state & KEEL_CHAN_WINDOW))
+	if (!p->alive)
+		err = -KEEL_EPIPE;	/* by another vCPU, just now: chan_part_died() has the last word */
+	else if (!up || (c->state & KEEL_CHAN_WINDOW))
 		set_state(c, side, up);
 	else
 		err = -KEEL_EAGAIN;

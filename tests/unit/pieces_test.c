@@ -159,6 +159,7 @@ static int start(void **state)
 		parts[i].index = i;
 		parts[i].owner = (uint16_t)(FRAMES_PARTITION + i);
 		parts[i].man = &manifest.parts[i];
+		parts[i].alive = true;
 		parts[i].caps[1].type = KEEL_CAP_CHANNEL;
 		parts[i].caps[1].rights = i ? KEEL_RIGHT_USE : KEEL_RIGHT_SERVE;
 		parts[i].nvcpus = NVCPUS;
@@ -302,6 +303,22 @@ static void a_server_that_ends_halfway_gets_its_frames_back(void **state)
 	assert_true(chan_attached(chan->owner, client));
 }
 
+/* One of its vCPUs is in the call while another one's fault ends the partition. */
+static void who_has_ended_does_not_come_up(void **state)
+{
+	struct keel_chan_info info;
+
+	(void)state;
+	while (offer() == -KEEL_EAGAIN)
+		;
+	assert_int_equal(chan_set_state(server, 1, 1), 0);
+	server->alive = false;
+	chan_part_died(server);
+	assert_int_equal(chan_set_state(server, 1, 1), -KEEL_EPIPE);
+	assert_int_equal(chan_info(client, 1, &info), 0);
+	assert_false(info.state & KEEL_CHAN_SERVER_UP);
+}
+
 static void a_refused_offer_changes_nothing(void **state)
 {
 	(void)state;
@@ -398,6 +415,7 @@ int main(void)
 		T(nothing_is_zeroed_before_every_vcpu_has_obeyed),
 		T(half_a_window_is_nobodys),
 		T(a_server_that_ends_halfway_gets_its_frames_back),
+		T(who_has_ended_does_not_come_up),
 		T(a_refused_offer_changes_nothing),
 		T(a_peer_is_loaded_in_pieces),
 		T(an_abandoned_load_begins_anew),
