@@ -35,6 +35,7 @@ struct cpu {
 	bool waiting;		/* for cpus_release() */
 	struct lock lock;	/* LOCK_RUNQ */
 	struct runq runq;
+	struct vcpu *next;	/* ready, and to run before all that are queued: saves its way through the queue */
 	struct vcpu *vcpus;	/* those that run only here, by vcpu.sibling */
 	unsigned int nvcpus;	/* how many */
 	uint64_t mk_cr3;

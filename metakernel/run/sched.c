@@ -206,24 +206,60 @@ static inline __attribute__((always_inline)) struct cpu *lock_home(const struct 
 	}
 }
 
-/* Into the queue, if it is in that state; and see to it that its CPU looks. */
-static void make_ready(struct vcpu *v, enum vcpu_state from)
+/* Into the queue, if it is in that state. */
+static inline bool enqueue(struct cpu *c, struct vcpu *v, enum vcpu_state from)
+{
+	if (v->state != from)
+		return false;
+	v->state = VCPU_READY;
+	v->wake_tsc = 0;
+	runq_push(&c->runq, &v->node);
+	return true;
+}
+
+static __attribute__((noinline)) void make_ready_elsewhere(struct vcpu *v, enum vcpu_state from)
 {
 	struct cpu *c = lock_home(v);
-	const struct vcpu *cur = c->current;
-	bool queued = v->state == from;
+	bool queued = enqueue(c, v, from);
 
-	if (queued) {
+	lock_release(&c->lock);
+	if (queued)
+		cpu_work(c, WORK_RESCHED);
+	if (queued && !v->pinned)
+		call_idle();
+}
+
+/* Does it take the CPU from who runs there, before all that wait? Then it need not be queued. */
+static inline bool goes_first(const struct cpu *c, const struct vcpu *v, const struct vcpu *cur)
+{
+	return v->pinned && !c->next && v->node.priority > cur->node.priority &&
+	       !(c->runq.ready >> v->node.priority);
+}
+
+/* And see to it that its CPU looks. A mover that is here may be taken away meanwhile. */
+static void make_ready(struct vcpu *v, enum vcpu_state from)
+{
+	struct cpu *c = this_cpu;
+	const struct vcpu *cur = c->current;
+	bool mine, queued;
+
+	lock_take(&c->lock);
+	mine = v->cpu == c->index;
+	if (mine && v->state == from && cur && goes_first(c, v, cur)) {
 		v->state = VCPU_READY;
 		v->wake_tsc = 0;
-		runq_push(&c->runq, &v->node);
+		c->next = v;
+		lock_release(&c->lock);
+		cpu_work_here(WORK_RESCHED);
+		return;
 	}
+	queued = mine && enqueue(c, v, from);
 	lock_release(&c->lock);
+	if (!mine)
+		make_ready_elsewhere(v, from);
 	if (!queued)
 		return;
-	if (c->index != this_cpu->index) {
-		cpu_work(c, WORK_RESCHED);
-	} else if (!cur || v->node.priority > cur->node.priority) {
+	if (!cur || v->node.priority > cur->node.priority) {
 		cpu_work_here(WORK_RESCHED);
 	} else if (v->node.priority == cur->node.priority && !c->slice_tsc) {
 		c->slice_tsc = hal_rdtsc() + slice_ticks;
@@ -260,8 +296,9 @@ void sched_interrupt(struct vcpu *v)
 
 void sched_block(struct vcpu *v)
 {
-	struct cpu *c = lock_home(v);
+	struct cpu *c = this_cpu;	/* while it runs it is nobody else's */
 
+	lock_take(&c->lock);
 	if (v->state == VCPU_RUNNING) {
 		__atomic_store_n(&v->state, VCPU_BLOCKED, __ATOMIC_SEQ_CST);
 		if (event_waiting(v)) {
@@ -292,6 +329,8 @@ void sched_remove(struct vcpu *v)
 
 	if (runq_queued(&v->node))
 		runq_remove(&c->runq, &v->node);
+	if (c->next == v)
+		c->next = NULL;
 	v->state = VCPU_OFF;
 	v->timer_tsc = v->wake_tsc = 0;
 	lock_release(&c->lock);
@@ -407,6 +446,8 @@ static bool goes_on(struct cpu *c, const struct vcpu *cur)
 	uint32_t ready = __atomic_load_n(&c->runq.ready, __ATOMIC_RELAXED);
 	unsigned int top;
 
+	if (c->next)
+		return false;
 	if (!ready)
 		return true;
 	top = 31U - (unsigned int)__builtin_clz(ready);
@@ -440,12 +481,19 @@ static inline __attribute__((always_inline)) struct vcpu *give_way(struct cpu *c
 	struct vcpu *next;
 
 	lock_take(&c->lock);
+	if (c->next && (c->runq.ready >> c->next->node.priority) > 1) {	/* another woke since, above it */
+		runq_push_front(&c->runq, &c->next->node);
+		c->next = NULL;
+	}
 	if (cur && cur->state == VCPU_RUNNING) {	/* it may just have ended */
 		cur->state = VCPU_READY;
 		cur->ready_since = now;
 		runq_push(&c->runq, &cur->node);
 	}
-	next = (struct vcpu *)runq_pop(&c->runq);
+	next = c->next;
+	c->next = NULL;
+	if (!next)
+		next = (struct vcpu *)runq_pop(&c->runq);
 	if (next)
 		taken(next);
 	lock_release(&c->lock);
