@@ -4,7 +4,7 @@ import re
 
 import pytest
 from conftest import BUILD, IMAGES
-from systems import make_bundle, partition, system
+from systems import LINUX, copy_disk, make_bundle, partition, system
 
 pytestmark = pytest.mark.group("smp")
 CPU = "/sys/devices/system/cpu"
@@ -61,3 +61,18 @@ def test_shared_cpu_shows_steal_time(machine, tmp_path):
     linux.shell("for c in 1 2; do taskset $c sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done' & done; wait")
     stolen = [int(line.split()[8]) for line in linux.shell("cat /proc/stat").splitlines() if re.match(r"cpu\d", line)]
     assert stolen[1] > 0 and stolen[0] * 4 < stolen[1], stolen
+
+
+@pytest.mark.parametrize("words, ids", [pytest.param(w, i, id=f"linux_on_{n}") for n, w, i in (
+    ("second_cpu", "cpus = <1>;", [1]), ("first_and_third", "cpus = <2 0>;", [0, 2]), ("one_vcpu", "vcpus = <1>;", [0]))])
+def test_linux_on(machine, tmp_path, words, ids):
+    """Linux has the CPUs of the MADT that the manifest gives it, and its disk's interrupts reach them there."""
+    bundle = make_bundle(tmp_path, system(linux=LINUX.replace("devices;", f"devices; {words}")))
+    linux = machine("--cpus", "3", "--bundle", bundle, "--disk", str(copy_disk(tmp_path)), append="loglevel=1")
+    linux.wait_prompt()
+    assert [int(line.split()[-1]) for line in linux.shell("grep ^apicid /proc/cpuinfo").splitlines()] == ids
+    for cpu in range(len(ids)):
+        linux.shell(f"echo 3 > /proc/sys/vm/drop_caches; taskset {1 << cpu:x} md5sum /mnt/words.txt")
+        assert linux.status == 0
+    counts = [line.split() for line in linux.shell("grep virtio.*-req /proc/interrupts").splitlines()]
+    assert all(sum(int(line[1 + cpu]) for line in counts) > 0 for cpu in range(len(ids))), counts
