@@ -96,8 +96,8 @@ static void check_frame(const struct vcpu *v, vaddr_t va, uint64_t e, paddr_t pa
 		const struct chan *c = &chans[owner & (MAX_CHANS - 1)];
 
 		REQUIRE(c->side[0] == p || c->side[1] == p, v, va, e);
-		/* the same memory type for both sides (rule 21) */
-		REQUIRE(!(e & (PTE_PWT | PTE_PCD)), v, va, e);
+		/* the same memory type for both sides (rule 21), once it is known that the frame was offered */
+		REQUIRE(!(e & (PTE_PWT | PTE_PCD)) || shoot_noted(&v->shootdown), v, va, e);
 		return;
 	}
 	REQUIRE(owner == FRAMES_NONE && p->man->devices && leaf_mmio_rights(pa), v, va, e);
@@ -318,6 +318,36 @@ void check_entry(const struct vcpu *v, const struct regs *r)
 	mmu_check(v);
 }
 
+/* ---- Who has what ------------------------------------------------------------------------------------ */
+
+static unsigned int omitted;
+
+bool check_omits(unsigned int what)
+{
+	return omitted & what;
+}
+
+void check_obeyed(const struct partition *p, uint64_t set, uint64_t ticket)
+{
+	for (; set && !check_omits(CHECK_OMIT_LOOK); set &= set - 1) {
+		const struct vcpu *v = &p->vcpu[bit_lowest(set)];
+
+		if (__atomic_load_n(&cpus[v->cpu]->current, __ATOMIC_SEQ_CST) == v && shoot_noted(&v->shootdown) &&
+		    v->shootdown.since < ticket)
+			panic("%s: vCPU %u runs on CPU %u with what it should have forgotten by ticket %lu", p->man->name, v->id,
+			      v->cpu, ticket);
+	}
+}
+
+void check_holder(const struct shadow_pool *s)
+{
+	const struct vcpu *v = (const struct vcpu *)((const char *)s - offsetof(struct vcpu, pool));
+
+	if (__atomic_load_n(&v->loaded, __ATOMIC_SEQ_CST) && v->cpu != this_cpu->index)
+		panic("%s: CPU %u changes tables of vCPU %u, which CPU %u has", v->part->man->name, this_cpu->index, v->id,
+		      v->cpu);
+}
+
 /* ---- Faults of our own making, for the tests -------------------------------------------------------- */
 
 static uint64_t overflow_stack(uint64_t depth)
@@ -326,6 +356,19 @@ static uint64_t overflow_stack(uint64_t depth)
 
 	frame[0] = (char)depth;
 	return depth ? overflow_stack(depth - 1) + (uint64_t)frame[0] : 0;
+}
+
+/* Something of another vCPU's into the tables of this one: its stack page, its table. */
+static void plant_other(struct vcpu *v, uint64_t what)
+{
+	const struct vcpu *other = &v->part->vcpu[(v->id + 1) % v->part->nvcpus];
+	uint64_t *t;
+
+	mmu_flush_all(v);
+	t = table_alloc(&v->pool, TABLE_LEAVES);
+	entry_set(&v->pool, t, 0, va_to_pa(other->stack) | LEAF_BITS);
+	entry_set(&v->pool, v->kl2, 0, va_to_pa(what ? other->kl2 : t) | UPPER);
+	mmu_check(v);
 }
 
 /* Put something into the tables that must not be there: the next check has to find it. */
@@ -415,6 +458,12 @@ int64_t check_hcall(struct vcpu *v, struct regs *r)
 		return 0;
 	case 17:	/* an emulated CPU does not reach what a storm is */
 		irq_storm_limit = (unsigned int)r->rsi;
+		return 0;
+	case 18:
+		omitted = (unsigned int)r->rsi;
+		return 0;
+	case 19: case 20:
+		plant_other(v, r->rdi - 19);
 		return 0;
 	case 11: case 12: case 13:
 		plant(v, r->rdi - 11);

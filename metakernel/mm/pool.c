@@ -8,6 +8,7 @@
  * Bounds:     table_drop() is a handful of stores; table_alloc() reads and clears one page, and sweeps
  *             one (512 entries).
  */
+#include "mm/check.h"
 #include "mm/pool.h"
 #include "lib/string.h"
 
@@ -34,6 +35,7 @@ void table_drop(struct shadow_pool *s, uint64_t *table)
 {
 	uint32_t i = page_index(s, table);
 
+	check_holder(s);
 	s->last.tag = NO_TAG;
 	s->nused--;
 	list_add(s, s->meta[i].level == TABLE_LEAVES ? &s->free_head : &s->dropped_head, i);
@@ -66,6 +68,7 @@ uint64_t *table_alloc(struct shadow_pool *s, unsigned int level)
 {
 	uint32_t i;
 
+	check_holder(s);
 	pool_sweep(s, 1);
 	i = s->free_head;
 	if (i == NO_PAGE)

@@ -17,6 +17,7 @@
  * Locks:   LOCK_NOTE of each vCPU, never two.
  * Bounds:  as many flushes at most as a note has lines.
  */
+#include "mm/check.h"
 #include "mm/flush.h"
 #include "mm/pool.h"
 #include "mm/shootdown.h"
@@ -42,6 +43,8 @@ void shoot_note(struct vcpu *v, const struct shoot *what)
 	struct shootdown *s = &v->shootdown;
 
 	lock_take(&s->lock);
+	if (!s->noted)
+		s->since = __atomic_load_n(&v->part->tickets, __ATOMIC_RELAXED);
 	if (s->n == SHOOT_RANGES || what->what == SHOOT_ALL) {
 		s->list[0] = (struct shoot) { .what = SHOOT_ALL };
 		s->n = 1;
@@ -60,7 +63,7 @@ uint64_t shoot_ring(struct partition *p, uint64_t set)
 	for_each_in(set, i) {
 		const struct vcpu *v = &p->vcpu[i];
 
-		if (__atomic_load_n(&v->loaded, __ATOMIC_SEQ_CST))
+		if (__atomic_load_n(&v->loaded, __ATOMIC_SEQ_CST) && !check_omits(CHECK_OMIT_RING))
 			cpu_work(cpus[v->cpu], WORK_NOTE);
 	}
 	return ticket;
@@ -68,15 +71,17 @@ uint64_t shoot_ring(struct partition *p, uint64_t set)
 
 bool shoot_obeyed(const struct partition *p, uint64_t set, uint64_t ticket)
 {
+	uint64_t all = set;
 	unsigned int i;
 
 	for_each_in(set, i) {
 		const struct vcpu *v = &p->vcpu[i];
 
-		if (__atomic_load_n(&v->loaded, __ATOMIC_SEQ_CST) &&
+		if (!check_omits(CHECK_OMIT_WAIT) && __atomic_load_n(&v->loaded, __ATOMIC_SEQ_CST) &&
 		    __atomic_load_n(&v->shootdown.obeyed, __ATOMIC_ACQUIRE) < ticket)
 			return false;
 	}
+	check_obeyed(p, all, ticket);
 	return true;
 }
 

@@ -31,6 +31,7 @@ struct shootdown {
 	bool noted;
 	unsigned int n;
 	struct shoot list[SHOOT_RANGES];
+	uint64_t since;		/* how many tickets had been drawn when the oldest note was left */
 	uint64_t obeyed;	/* the ticket up to which all has been */
 };
 

@@ -302,9 +302,9 @@ void vcpu_load(struct vcpu *v, uint64_t now)
 		v->ready_since = 0;
 	}
 	v->ro->mk_cr3 = this_cpu->mk_cr3;
-	this_cpu->current = v;
 	if (shoot_noted(&v->shootdown))
 		shoot_obey(v);
+	this_cpu->current = v;
 }
 
 bool vcpu_user_frame_ok(const struct vcpu *v, const struct keel_frame *f)

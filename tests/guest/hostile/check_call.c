@@ -17,7 +17,7 @@ static void pages(void)
 /* Physical addresses that are no buffer of this partition. */
 const char *check_calls_refuse(void)
 {
-	const uint64_t mem = start_info->mem_pa, end = mem + start_info->mem_bytes;
+	const uint64_t mem = whole_pa, end = mem + whole_bytes;
 	const uint64_t bad[] = {
 		mem - 4096, mem - 1, end, end + 4096, 0x100000, 0x101000, 0xfee00000, 0xfec00000, 0xfffffffffffff000,
 		~0UL, 0x8000000000000000, 0x0000800000000000, 1UL << 52, (1UL << 63) | mem, 0xffffffff80100000,
@@ -59,7 +59,7 @@ const char *check_calls_refuse(void)
 	EXPECT(hcall(KEEL_HC_VCPU_START, 0, 0, 0) < 0, "VCPU_START");
 	EXPECT(hcall(KEEL_HC_IPI, vcpu_page->apic_id, 15, 0) < 0, "IPI of vector 15");
 	EXPECT(hcall(KEEL_HC_IPI, vcpu_page->apic_id, 256, 0) < 0, "IPI of vector 256");
-	EXPECT(hcall(KEEL_HC_IPI, vcpu_page->apic_id + 1, 0x40, 0) < 0, "IPI to another CPU");
+	EXPECT(hcall(KEEL_HC_IPI, vcpu_page->nvcpus, 0x40, 0) < 0, "IPI to another CPU");
 	return sanity();
 }
 

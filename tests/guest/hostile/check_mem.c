@@ -40,7 +40,7 @@ const char *check_foreign_frames(void)
 		0xfea00000, 0xa0000, 0xb8000, 0xc0000, 0xf0000, 0, 0x1000, 0x100000000, 0x8000000000,
 		0xfffffff000, 0x3ffffffff000, 0xffffffffff000,
 	};
-	const uint64_t flags = PTE_P | PTE_W | PTE_U | PTE_A | PTE_D, mem = start_info->mem_pa;
+	const uint64_t flags = PTE_P | PTE_W | PTE_U | PTE_A | PTE_D, mem = whole_pa;
 	const char *why;
 	unsigned int i;
 	uint64_t pa;
@@ -59,7 +59,7 @@ const char *check_foreign_frames(void)
 	for (pa = 0; pa < 600 * MIB; pa += 61 * PAGE)
 		if ((why = try_frame(pa, flags)))
 			return why;
-	for (pa = mem - 64 * PAGE; pa < mem + start_info->mem_bytes + 64 * PAGE; pa += PAGE)
+	for (pa = mem - 64 * PAGE; pa < mem + whole_bytes + 64 * PAGE; pa += PAGE)
 		if (!own_pa(pa) && (why = try_frame(pa, flags)))
 			return why;
 	map(WINDOW_VA, 0, 0);
@@ -78,7 +78,7 @@ static const char *try_large(uint64_t va, uint64_t base, uint64_t bytes, uint64_
 		EXPECT(can_read(va + off) == own, "%lx in a leaf of %lx: own %u", base + off, bytes, own);
 		seen += own;
 	}
-	for (off = start_info->mem_pa - 4 * PAGE; off < start_info->mem_pa + start_info->mem_bytes + 4 * PAGE;
+	for (off = whole_pa - 4 * PAGE; off < whole_pa + whole_bytes + 4 * PAGE;
 	     off += PAGE)
 		if (off >= base && off < base + bytes)
 			EXPECT(can_write(va + off - base) == own_pa(off), "write %lx in a leaf of %lx", off, bytes);
@@ -94,15 +94,15 @@ const char *check_huge_leaves(void)
 	top()[1] = pa_of(pdpt) | TABLE;
 	pdpt[1] = pa_of(pd) | TABLE;
 	va = FAR_VA + GIB;
-	for (base = (start_info->mem_pa & ~(LARGE - 1)) - LARGE;
-	     base < start_info->mem_pa + start_info->mem_bytes + LARGE; base += LARGE) {
+	for (base = (whole_pa & ~(LARGE - 1)) - LARGE;
+	     base < whole_pa + whole_bytes + LARGE; base += LARGE) {
 		pd[0] = base | PTE_P | PTE_W | PTE_A | PTE_PS;
 		flush();
 		why = try_large(va, base, LARGE, PAGE);
 		if (why)
 			return why;
 	}
-	base = start_info->mem_pa & ~(GIB - 1);
+	base = whole_pa & ~(GIB - 1);
 	pdpt[0] = base | PTE_P | PTE_W | PTE_A | PTE_PS;
 	pdpt[2] = PTE_P | PTE_W | PTE_A | PTE_PS | 3 * GIB;	/* the LAPIC's */
 	flush();
@@ -171,12 +171,13 @@ const char *check_hole_not_dropped(void)
 static int find_channel(uint32_t right)
 {
 	struct keel_cap_info *info = page_alloc(1);
+	unsigned int others = me;	/* each vCPU has its own */
 	int h;
 
 	for (h = 0; h < KEEL_MAX_HANDLES; h++) {
 		if (hcall(KEEL_HC_CAP_INFO, (uint64_t)h, pa_of(info), 0))
 			return -1;
-		if (info->type == KEEL_CAP_CHANNEL && (info->rights & right))
+		if (info->type == KEEL_CAP_CHANNEL && (info->rights & right) && !others--)
 			return h;
 	}
 	return -1;
@@ -235,14 +236,14 @@ const char *check_table_in_window(void)
 
 const char *check_table_foreign(void)
 {
-	const uint64_t mem = start_info->mem_pa;
+	const uint64_t mem = whole_pa;
 	uint64_t *pdpt = page_alloc(1), *pd = page_alloc(1), pa;
 	unsigned int i;
 
 	pdpt[0] = pa_of(pd) | TABLE;
 	for (i = 0; i < 2000; i++) {
 		pa = i < 512 ? MIB + i * PAGE : i < 544 ? mem - (i - 511) * PAGE :
-		     i < 576 ? mem + start_info->mem_bytes + (i - 544) * PAGE : random64() % (600 * MIB) & PTE_ADDR;
+		     i < 576 ? mem + whole_bytes + (i - 544) * PAGE : random64() % (600 * MIB) & PTE_ADDR;
 		if (own_pa(pa))
 			continue;
 		top()[2] = pa | TABLE;

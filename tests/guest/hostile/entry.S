@@ -17,6 +17,27 @@ _start:
 	call	hostile_main
 	ud2
 
+/* Where vCPUs other than the first begin: rdi = start info, behind which the stack is. */
+	.globl	clone_start
+clone_start:
+	leaq	4096 + 16384(%rdi), %rsp
+	cld
+	xorl	%ebp, %ebp
+	call	hostile_main
+	ud2
+
+/* For a vCPU without a stack: rdi = three words. Count, wait until the second is not 0, stop. */
+	.globl	bounce
+bounce:
+	movq	%rsp, 16(%rdi)
+	lock incq (%rdi)
+1:	pause
+	cmpq	$0, 8(%rdi)
+	je	1b
+	movl	$KEEL_HC_VCPU_STOP, %eax
+	int	$KEEL_HC_VECTOR
+	ud2
+
 	.macro	PUSH_CALLEE_SAVED
 	pushq	%rbx
 	pushq	%rbp
@@ -53,9 +74,12 @@ attempt:
 	jmp	1f
 recover:
 	cld
+	cmpq	$0, recover_rsp
+	je	stray
 	movq	recover_rsp, %rsp
 	movl	$1, %eax
-1:	popq	%r15
+1:	movq	$0, recover_rsp
+	popq	%r15
 	popq	%r14
 	popq	%r13
 	popq	%r12
@@ -103,6 +127,54 @@ ev_kernel:
 	jmp	1f
 	.balign	128
 1:	SAVE_REGS HOW_KERNEL
+	jmp	recover
+/*
+ * The same for who wants interrupts: counted in irq_c(), then back to where they came. Up to ev_irq_end the frame is
+ * in the vCPU page alone.
+ */
+	.balign	128
+	.globl	ev_irq, ev_irq_end
+ev_irq:
+	pushq	KEEL_VCPU_VA + KEEL_VP_EVENT + 40
+	pushq	KEEL_VCPU_VA + KEEL_VP_EVENT + 32
+	pushq	KEEL_VCPU_VA + KEEL_VP_EVENT + 24
+	pushq	KEEL_VCPU_VA + KEEL_VP_EVENT + 16
+	pushq	KEEL_VCPU_VA + KEEL_VP_EVENT + 8
+	pushq	KEEL_VCPU_VA + KEEL_VP_EVENT + 56
+ev_irq_end:
+	cmpb	$2, (%rsp)
+	je	1f
+	cmpb	$0x20, (%rsp)
+	jb	2f
+1:	pushq	%rax
+	pushq	%rcx
+	pushq	%rdx
+	pushq	%rsi
+	pushq	%rdi
+	pushq	%r8
+	pushq	%r9
+	pushq	%r10
+	pushq	%r11
+	pushq	%rbx
+	movzbl	80(%rsp), %edi
+	movq	104(%rsp), %rsi
+	movq	%rsp, %rbx
+	andq	$-16, %rsp
+	call	irq_c
+	movq	%rbx, %rsp
+	popq	%rbx
+	popq	%r11
+	popq	%r10
+	popq	%r9
+	popq	%r8
+	popq	%rdi
+	popq	%rsi
+	popq	%rdx
+	popq	%rcx
+	popq	%rax
+	addq	$8, %rsp
+	iretq
+2:	SAVE_REGS HOW_KERNEL
 	jmp	recover
 	.globl	ev_user
 ev_user:

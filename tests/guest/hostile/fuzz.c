@@ -14,7 +14,7 @@ static uint8_t *scratch;
 
 static uint64_t any_address(void)
 {
-	const uint64_t mem = start_info->mem_pa;
+	const uint64_t mem = whole_pa;
 
 	switch (random64() % 12) {
 	case 0: return random64();
@@ -24,7 +24,7 @@ static uint64_t any_address(void)
 	case 4: return KEEL_HOLE_BASE + (random64() & 0x1fffff);
 	case 5: return 0x0000800000000000 - (random64() & 0xffff);
 	case 6: return mem - PAGE * (random64() % 64);
-	case 7: return mem + start_info->mem_bytes + PAGE * (random64() % 64);
+	case 7: return mem + whole_bytes + PAGE * (random64() % 64);
 	case 8: return 0x100000 + (random64() & 0x1ff000);
 	case 9: return 0xfec00000 + (random64() & 0x13ff000);
 	case 10: return WINDOW_VA + (random64() & 0x3fffff);
@@ -128,6 +128,28 @@ static void args_of_own(uint64_t n, struct args *x)
 		if (random64() & 1)
 			x->b = random64() & 1 ? 0x00cff3000000ffff : 0x00cff1000000ffff;
 		break;
+	case KEEL_HC_VCPU_START:	/* an address that could be would begin there, without a stack */
+		x->a = random64() & 1 ? random64() % (clones + 2) : any_value();
+		x->b = random64() & 1 ? KEEL_HOLE_BASE + (x->b & 0x1fffff) : 1UL << 47 | x->b >> 17;
+		break;
+	case KEEL_HC_IPI:	/* not the NMI-like event: in a hypercall's way back there may be no frame for it */
+		x->a = random64() % (clones + 1);
+		x->b = 0x20 + random64() % 0xe8;
+		break;
+	case KEEL_HC_IPI_SET:
+		x->a = random64() & 3 ? 0x20 + random64() % 0xe0 : random64() % 0x20 + (x->a & ~0xffUL);
+		x->a += x->a == 2;
+		x->b = random64() & 1 ? any_value() : random64() % (1U << clones);
+		break;
+	case KEEL_HC_VCPU_STATE:
+	case KEEL_HC_YIELD:
+		x->a = random64() & 1 ? random64() % (clones + 1) : any_value();
+		break;
+	case KEEL_HC_FLUSH_SET:
+		x->a = random64() & 1 ? any_value() : random64() % (1U << clones);
+		x->b = random64() % 4;
+		x->c = random64() & 1 ? start_info->cr3_pa : any_address();
+		break;
 	case KEEL_HC_TIMER:
 		x->a = random64() & 1 ? rdtsc() + random64() % 1000000 : any_value();
 		break;
@@ -216,7 +238,7 @@ void fuzz(const char *arg)
 	if (*arg == ',')
 		arg++;
 	count = number(&arg);
-	random_state = seed * 0x9e3779b97f4a7c15 + 1;
+	random_state = (seed + 16 * me) * 0x9e3779b97f4a7c15 + 1;
 	kernel_init();
 	sanity_init();
 	pte_of(WINDOW_VA, true);

@@ -34,6 +34,7 @@
 #define USER_DATA_VA	0x40010000UL	/* 4 pages */
 #define USER_STACK	(USER_DATA_VA + 0x3f00)
 #define WINDOW_VA	0x50000000UL	/* for checks to map what they like, 512 KiB */
+#define SHARED_VA	0x60000000UL	/* of all vCPUs of the partition (clone.c) */
 #define HC_DEBUG	0x4b45454cUL	/* debug builds only; metakernel/mm/check.h */
 
 enum { VEC_DE = 0, VEC_DB = 1, VEC_BP = 3, VEC_OF = 4, VEC_UD = 6, VEC_TS = 10, VEC_NP = 11, VEC_SS = 12,
@@ -60,6 +61,7 @@ int attempt(attempt_fn fn, uint64_t a, uint64_t b, uint64_t c);
 void go_user(const struct user_regs *u);
 void hc_iret(uint64_t number, uint64_t a, uint64_t b);
 extern char user_text[], user_text_end[], payload[], payload_end[];
+extern char ev_irq[], ev_irq_end[], clone_start[], bounce[], image_end[];
 extern char ev_kernel[], ev_user[], ev_syscall[], ev_pf_user[], ev_bad_iret[], ev_kernel_stack[];
 extern char u_syscall[], u_flags[], u_read[], u_int15[], u_spin[], u_icebp[], u_int3[], u_ud2[],
 	    u_popf_syscall[], u_popf_int15[], u_movss_syscall[], u_movss_int3[], u_movss_icebp[],
@@ -94,9 +96,11 @@ void nap_us(uint64_t us);		/* BLOCK: others run meanwhile */
 
 /* Memory: a bump allocator, never freed. */
 void *page_alloc(uint64_t n);
+void pages_again(void);			/* from the start info's free_va on */
 uint64_t pa_of(const void *p);
 void *at_pa(uint64_t pa);
-bool own_pa(uint64_t pa);
+bool own_pa(uint64_t pa);		/* the partition's, of whichever vCPU */
+extern uint64_t whole_pa, whole_bytes;	/* all of the partition's memory */
 uint64_t *pte_of(uint64_t va, bool make);	/* entry of the lowest level, in own tables */
 void map(uint64_t va, uint64_t pa, uint64_t flags);
 void flush(void);
@@ -130,7 +134,33 @@ long port_out32(uint64_t port, uint64_t value, uint64_t c);
 bool can_read(uint64_t va);
 bool can_write(uint64_t va);	/* writes back what it read */
 bool can_run(uint64_t va);
+void stray(void) __attribute__((noreturn));
 uint32_t vector(void);		/* of the event that happened */
+
+/* ---- clone.c: each vCPU runs this program with memory of its own ---- */
+#define LINE_WORDS	8
+#define CLONES		64
+#define SHARED_PAGES	8
+
+struct shared {
+	uint32_t clones, finished, good, bad;
+	uint32_t arrived, rounds;	/* of meet() */
+	uint32_t failed;		/* some vCPU has given up: do not wait for it */
+	uint64_t line[CLONES][LINE_WORDS];	/* a cache line each, for checks */
+};
+#define shared ((volatile struct shared *)SHARED_VA)
+extern unsigned int clones, me;		/* how many, and which this is; me: vcpu_id */
+void clones_start(void);		/* on vCPU 0: the others begin in hostile_main(), too */
+void meet(void);			/* returns when all have called it */
+void relax(void);			/* in a loop that waits for another vCPU */
+uint64_t shared_pa(void);
+
+/* Interrupts, for checks: counted, then irq_hook() is called; afterwards the interrupted code goes on. */
+extern volatile uint64_t irq_count[256];
+extern void (*irq_hook)(unsigned int vector);
+void irqs_init(void);
+void irqs_on(void);
+void irqs_off(void);
 
 /* Still in order? NULL, or what is not: control registers, descriptor tables, entries, flags. */
 const char *sanity(void);
@@ -198,6 +228,17 @@ const char *check_storm(void);
 const char *check_external_vectors(void);	/* debug builds */
 const char *check_nmi(void);
 
+const char *check_start_stop(void);	/* several vCPUs */
+const char *check_start_errors(void);
+const char *check_ipis(void);
+const char *check_ping_pong(void);
+const char *check_flush_set(void);
+const char *check_flush_each_other(void);
+const char *check_offers(void);
+const char *check_omitted(void);
+
+void smp_die(void) __attribute__((noreturn));
+void restarts(const char *arg) __attribute__((noreturn));
 void attack(const char *name) __attribute__((noreturn));
 void fuzz(const char *arg) __attribute__((noreturn));
 void fuzz_devices(const char *arg) __attribute__((noreturn));

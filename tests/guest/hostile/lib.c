@@ -10,6 +10,7 @@ uint64_t recover_rsp;
 volatile uint32_t payload_ran;
 const struct keel_start_info *start_info;
 uint64_t random_state = 0x9e3779b97f4a7c15;
+uint64_t whole_pa, whole_bytes;
 static uint64_t next_free;
 static uint8_t out_page[PAGE] __attribute__((aligned(4096)));
 static char detail_text[160];
@@ -235,6 +236,11 @@ void *page_alloc(uint64_t n)
 	return (void *)va;
 }
 
+void pages_again(void)
+{
+	next_free = 0;
+}
+
 uint64_t pa_of(const void *p)
 {
 	return (uint64_t)p - KEEL_PEER_VA + start_info->mem_pa;
@@ -242,7 +248,7 @@ uint64_t pa_of(const void *p)
 
 bool own_pa(uint64_t pa)
 {
-	return pa >= start_info->mem_pa && pa - start_info->mem_pa < start_info->mem_bytes;
+	return pa >= whole_pa && pa - whole_pa < whole_bytes;
 }
 
 void *at_pa(uint64_t pa)
@@ -387,6 +393,18 @@ bool can_run(uint64_t va)
 {
 	return !attempt(do_call, va, 0, 0) ||
 	       !((vector() == VEC_PF || vector() == VEC_GP) && vcpu_page->event.frame.rip == va);
+}
+
+/* An event that nothing waits for. */
+void stray(void)
+{
+	const struct keel_frame *f = &vcpu_page->event.frame;
+
+	say("HOSTILE stray FAIL vector %u error %lx at %lx, address %lx, RSP %lx, how %u\n", vector(), vcpu_page->event.error,
+	    f->rip, vcpu_page->cr2, f->rsp, happened.how);
+	hcall(KEEL_HC_SHUTDOWN, KEEL_SHUTDOWN_EXIT, 1, 0);
+	for (;;)
+		;
 }
 
 uint32_t vector(void)

@@ -12,6 +12,12 @@
  *   wait              for ever, for what never comes
  *   outlive           the server of its first channel, by a second
  *   stop              exit at once
+ *   smp [NAME]        the checks between vCPUs; with the word long, more rounds
+ *   omitted           a shoot-down that forgets something (debug builds); it must be noticed
+ *   die               make hypercalls on all vCPUs until the last one faults
+ *   restarts=COUNT    restart the others so often (needs the control right), then end them
+ *
+ * With the word clones each vCPU of the partition does it, with a slice of the memory (clone.c).
  */
 #include "hostile.h"
 
@@ -83,8 +89,28 @@ static const struct {
 	{ "sleep", check_sleep },
 };
 
+static const struct {
+	const char *name;
+	const char *(*fn)(void);
+} smp_checks[] = {
+	{ "start-errors", check_start_errors },
+	{ "ipis", check_ipis },
+	{ "ping-pong", check_ping_pong },
+	{ "flush-set", check_flush_set },
+	{ "flush-each-other", check_flush_each_other },
+	{ "offers", check_offers },
+};
+
 void finish(unsigned int ngood, unsigned int nbad)
 {
+	if (clones > 1) {
+		__atomic_fetch_add(&shared->good, ngood, __ATOMIC_SEQ_CST);
+		__atomic_fetch_add(&shared->bad, nbad, __ATOMIC_SEQ_CST);
+		if (__atomic_add_fetch(&shared->finished, 1, __ATOMIC_SEQ_CST) < clones)
+			hcall(KEEL_HC_VCPU_STOP, 0, 0, 0);
+		ngood = shared->good;
+		nbad = shared->bad;
+	}
 	say("HOSTILE done %u ok, %u failed\n", ngood, nbad);
 	hcall(KEEL_HC_SHUTDOWN, KEEL_SHUTDOWN_EXIT, nbad, 0);
 	for (;;)
@@ -95,8 +121,10 @@ static unsigned int good, bad;
 
 static void run(const char *name, const char *(*fn)(void))
 {
-	const char *why = fn();
+	const char *why;
 
+	meet();		/* on all vCPUs at once */
+	why = fn();
 	hcall(HC_DEBUG, 10, 0, 0);	/* debug builds: are all shadow tables right, now? */
 	if (why)
 		say("HOSTILE %s FAIL %s\n", name, why);
@@ -122,11 +150,26 @@ static void run_checks(const char *only)
 		run(device_checks[i].name, device_checks[i].fn);
 	if (word("devices"))
 		finish(good, bad);
+	if (word("smp"))
+		irqs_init();
+	for (i = 0; word("smp") && i < sizeof(smp_checks) / sizeof(smp_checks[0]); i++)
+		if (starts_with(smp_checks[i].name, only))
+			run(smp_checks[i].name, smp_checks[i].fn);
+	if (word("smp"))
+		finish(good, bad);
 	for (i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
 		if (!starts_with(checks[i].name, only) || (checks[i].slow && word("quick")))
 			continue;
 		run(checks[i].name, checks[i].fn);
 	}
+	finish(good, bad);
+}
+
+static void run_omitted(void)
+{
+	kernel_init();
+	irqs_init();
+	run("omitted", check_omitted);
 	finish(good, bad);
 }
 
@@ -154,10 +197,32 @@ void hostile_main(const struct keel_start_info *si)
 	const char *arg;
 
 	start_info = si;
+	me = (unsigned int)vcpu_page->vcpu_id;
+	random_state += me;
+	if (!me) {
+		whole_pa = si->mem_pa;
+		whole_bytes = si->mem_bytes;
+		if (word("smp"))
+			run("start-stop", check_start_stop);
+		if (word("clones"))
+			clones_start();
+	} else {
+		clones = shared->clones;
+		good = bad = 0;		/* what is copied may say something else */
+		pages_again();
+	}
+	if ((arg = word("smp")))
+		run_checks(*arg == ' ' && !starts_with(arg, " clones") ? arg + 1 : "");
+	if (word("omitted"))
+		run_omitted();
+	if (word("die"))
+		smp_die();
+	if ((arg = word("restarts")))
+		restarts(arg);
 	if (word("devices"))
 		run_checks("");
 	if ((arg = word("checks")))
-		run_checks(*arg == ' ' && !starts_with(arg, " quick") ? arg + 1 : "");
+		run_checks(*arg == ' ' && !starts_with(arg, " quick") && !starts_with(arg, " clones") ? arg + 1 : "");
 	if (word("attack"))
 		attack(si->name);
 	if ((arg = word("devfuzz")))
