@@ -215,7 +215,7 @@ static void xstate_load(struct vcpu *v)
 	 * With every component enabled, those not in the area become initial: nothing leaks. Between two with the same
 	 * XCR0 all others stay as they are, out of reach of both (vcpu_set_xcr0).
 	 */
-	if (this_cpu->xcr0 != v->xcr0)
+	if (this_cpu->xcr0 != v->xcr0 || (((const uint64_t *)v->xstate)[64] & ~v->xcr0))	/* XSTATE_BV keeps what it had */
 		load_xcr0(hal_cpu()->xcr0_mask);
 	hal_xrstor(v->xstate, UINT64_MAX);
 	load_xcr0(v->xcr0);
