@@ -33,8 +33,6 @@ def run_program(machine, kind, cpus, program, *options, words="", seconds=60, qe
     linux = machine(*KINDS[kind], "--cpus", str(cpus), *options, "--append", append, "--", *qemu, timeout=limit + 60)
     status = linux.wait_exit()
     text = log_text(linux)
-    if f"STRESS-RUN /stress/{program} 77" in text:
-        pytest.skip("Linux has one CPU")
     assert f"STRESS-RUN /stress/{program} 0\n" in text, text[-3000:]
     assert f"on {cpus} CPUs\n" in text and status == 0
     return text
@@ -42,17 +40,15 @@ def run_program(machine, kind, cpus, program, *options, words="", seconds=60, qe
 
 def check_count(text, cpus):
     """What /bin/nproc has said."""
-    counted = re.search(r"^(\d+)\nKEEL-RUN EXIT 0$", text, re.M).group(1)
-    if counted == "1":
-        pytest.skip("Linux has one CPU")
-    assert counted == str(cpus)
+    assert re.search(r"^(\d+)\nKEEL-RUN EXIT 0$", text, re.M).group(1) == str(cpus)
 
 
-@pytest.mark.limit(300)
-@pytest.mark.parametrize("cpus", [8, 64], ids=["boots-with-8-cpus", "boots-with-64-cpus"])
+@pytest.mark.limit(1300)
+@pytest.mark.parametrize("cpus", [pytest.param(8, id="boots-with-8-cpus"),
+                                  pytest.param(64, id="boots-with-64-cpus", marks=pytest.mark.full)])
 def test_boots(machine, cpus):
     """To a program, which counts the CPUs."""
-    linux = machine(*KINDS["keel"], "--cpus", str(cpus), "--mem", "1G", append="keel.run=/bin/nproc", timeout=280)
+    linux = machine(*KINDS["keel"], "--cpus", str(cpus), "--mem", "1G", append="keel.run=/bin/nproc", timeout=1200)
     assert linux.wait_exit() == 0
     check_count(log_text(linux), cpus)
 

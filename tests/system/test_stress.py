@@ -50,6 +50,7 @@ def run_programs(kind, what, programs, options=()):
         for m in re.finditer(r"STRESS-RUN (\S+) starts\n(.*?)STRESS-RUN \1 (\d+)\n", text, re.S):
             results[m.group(1)] = int(m.group(3)), m.group(2)
         left = [p for p in left if p not in results]
+        assert f"STRESS-RUN on {CPUS} CPUs\n" in text or not results, "not as many CPUs as the machine has"
         if left and "STRESS-RUN " not in text:		# not any program's doing
             boots_lost += 1
             assert boots_lost < 3, f"Linux does not start:\n{text[-3000:]}"
