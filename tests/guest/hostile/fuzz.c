@@ -128,6 +128,16 @@ static void args_of_own(uint64_t n, struct args *x)
 		if (random64() & 1)
 			x->b = random64() & 1 ? 0x00cff3000000ffff : 0x00cff1000000ffff;
 		break;
+	case KEEL_HC_TIMER:
+		x->a = random64() & 1 ? rdtsc() + random64() % 1000000 : any_value();
+		break;
+	}
+}
+
+/* Calls from one vCPU to others. */
+static void args_between_vcpus(uint64_t n, struct args *x)
+{
+	switch (n) {
 	case KEEL_HC_VCPU_START:	/* an address that could be would begin there, without a stack */
 		x->a = random64() & 1 ? random64() % (clones + 2) : any_value();
 		x->b = random64() & 1 ? KEEL_HOLE_BASE + (x->b & 0x1fffff) : 1UL << 47 | x->b >> 17;
@@ -149,9 +159,6 @@ static void args_of_own(uint64_t n, struct args *x)
 		x->a = random64() & 1 ? any_value() : random64() % (1U << clones);
 		x->b = random64() % 4;
 		x->c = random64() & 1 ? start_info->cr3_pa : any_address();
-		break;
-	case KEEL_HC_TIMER:
-		x->a = random64() & 1 ? rdtsc() + random64() % 1000000 : any_value();
 		break;
 	}
 }
@@ -205,6 +212,7 @@ static void one(void)
 	if (n == KEEL_HC_SHUTDOWN || n == KEEL_HC_IRET || n == KEEL_HC_VCPU_STOP || n == HC_DEBUG)
 		return;
 	args_of_own(n, &x);
+	args_between_vcpus(n, &x);
 	args_of_others(n, &x);
 	hcall5(n, x.a, x.b, x.c, any_value(), any_value());
 }
