@@ -6,6 +6,8 @@
  * The instruction's bytes are fetched once (15 at most), decoded, and acted on; anything the table
  * does not know goes back to the partition as #GP. One repetition of a string instruction a trap
  * (I5): RIP stays while RCX is not zero.
+ *
+ * Context: the vCPU that trapped is this CPU's; ports and configuration space have a lock (emul_io.c).
  */
 #include <hal/cpu.h>
 #include "entry/emul.h"

@@ -7,6 +7,8 @@
  * mode, need the control right: the fixed ones of PCs, and those that the FADT and the chipset name.
  * Even then no write puts the machine to sleep: it would wake in real mode, in ring 0.
  * KEEL_HC_SHUTDOWN is the way to switch it off.
+ *
+ * Locks:   LOCK_PORTS (ports_lock), taken here; the tables of ranges are filled at boot.
  */
 #include <hal/cpu.h>
 #include <hal/acpi.h>

@@ -4,6 +4,8 @@
  *
  * Few are real: segment bases, TSC_AUX. The SYSCALL set is remembered, never loaded. Everything
  * else reads as zero and swallows writes, with a log line, so that a driver's probing is no fault.
+ *
+ * Context: the vCPU that trapped is this CPU's; nothing here is another's.
  */
 #include <hal/cpu.h>
 #include "entry/emul.h"

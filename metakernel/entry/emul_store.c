@@ -6,6 +6,8 @@
  * looks at its own entry, finds it in order, and retries for ever. As on a bus where nobody takes the
  * data, the store has no effect and the next instruction follows. What is not a plain store is #GP,
  * which names itself.
+ *
+ * Context: the vCPU that trapped is this CPU's; what was named already is told by a bit, which two may set at once.
  */
 #include <hal/cpu.h>
 #include "entry/emul.h"

@@ -3,6 +3,7 @@
  * hcall.c - the hypercall table (keel/abi.h has the contract of each call), and the calls that are made often.
  *
  * Trusts: nothing. Arguments are registers; handles are looked up in the caller's own table.
+ * Locks:  none here: what a call reaches beyond its own vCPU takes its own.
  * Bounds: a call does a piece of work, at most some 20,000 instructions. If more is left the caller goes back
  *         onto its hypercall instruction and calls again, with the same registers; interrupts and
  *         whoever else is ready come first. How far the work has come is kept with its object (I5).

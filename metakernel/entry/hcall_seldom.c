@@ -5,6 +5,8 @@
  *
  * Trusts: nothing. Buffers are single pages the caller owns outright, checked on each call; handles are looked up in
  *         the caller's own table.
+ *
+ * Locks:  LOCK_PORTS for configuration space; what else is reached takes its own.
  */
 #include <hal/cpu.h>
 #include <hal/power.h>

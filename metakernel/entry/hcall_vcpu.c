@@ -4,6 +4,8 @@
  *
  * Trusts: nothing. APIC ids and vcpu_ids are looked up in the caller's partition; bits of a set beyond its vCPUs
  *         count for nothing.
+ *
+ * Locks:  none here: part.c, sched.c, event.c and shootdown.c have theirs. Nobody waits with one held.
  */
 #include <hal/cpu.h>
 #include "entry/hcall.h"

@@ -3,6 +3,8 @@
  * insn.c - see insn.h.
  *
  * Trusts: nothing. The bytes are read once; 15 at most, fewer where the next page is not readable.
+ *
+ * Context: the vCPU that trapped is this CPU's.
  */
 #include <hal/cpu.h>
 #include "entry/insn.h"

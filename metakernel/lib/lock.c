@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * lock.c - whether locks are needed; debug builds: is a lock taken only by who holds none of its rank or above?
+ *
+ * Owns:    the rule that ranks ascend. Context: interrupts off.
  */
 #include <hal/entry.h>
 #include "lock.h"

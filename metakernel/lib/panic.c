@@ -2,6 +2,7 @@
 /*
  * panic.c - last words.
  *
+ * Locks:   none: the other CPUs are stopped first, and what they held is broken (keel_last_words).
  * Context: anywhere, possibly with broken state: uses the console by polling, no locks, and reads
  * stack memory only where the image or the direct map is. A panic inside a panic only exits.
  */

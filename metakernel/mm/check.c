@@ -6,6 +6,7 @@
  * the channels and the manifest alone, sharing no code with what wrote the entry. Whatever is wrong
  * is our bug: panic, naming the entry into the metakernel it was found in.
  *
+ * Locks:      LOCK_CHECK while it walks; of tables only those of a vCPU that this CPU has.
  * Invariants: I2 for each leaf; no G bit (rule 16); absent entries are zero (rule 19); upper levels
  *             allow everything; the hole is exactly as built; a pool page is in one table, below a dropped one, or free.
  */

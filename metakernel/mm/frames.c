@@ -8,6 +8,7 @@
  *
  * Invariants: summary[b] is o if and only if all frames of block b have owner o; counts[o] is the number
  *             of frames of o. set_range() keeps both, and is the only place that changes an owner.
+ * Locks:      LOCK_CHAN, the caller's, once partitions run; FRAME_UNCACHED is set by anybody, atomically.
  * Bounds:     a claim reads and writes its range once, and at most 1024 frames beside it: some 10 instructions a frame.
  */
 #include "mm/frames.h"

@@ -3,6 +3,8 @@
  * leaf.c - the device windows.
  *
  * Owns:    the list of windows, filled at boot, read-only after.
+ *
+ * Locks:   none, therefore.
  */
 #include "mm/leaf.h"
 #include "lib/log.h"

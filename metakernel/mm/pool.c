@@ -5,6 +5,7 @@
  * Invariants: a page is in exactly one place: below a live root, on the free list, or below a table on
  *             the dropped list; no live entry leads to the latter two. Entries that are not in a
  *             page's groups are zero, also while it is free.
+ * Locks:      none: a pool is one vCPU's, and touched by the CPU that has it (mm/flush.c).
  * Bounds:     table_drop() is a handful of stores; table_alloc() reads and clears one page, and sweeps
  *             one (512 entries).
  */

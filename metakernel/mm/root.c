@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * root.c - making and choosing shadow roots.
+ *
+ * Locks:   none: as mm/flush.c.
  */
 #include <hal/cpu.h>
 #include "part/part.h"

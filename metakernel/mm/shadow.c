@@ -2,7 +2,8 @@
 /*
  * shadow.c - filling shadow page tables.
  *
- * Owns:       the partition's shadow pool.
+ * Owns:       what is in a vCPU's shadow tables.
+ * Locks:      none: a vCPU's tables are its CPU's (mm/flush.c).
  * Invariants: I2: every present leaf passes leaf_rights() when it is written, and the frame cannot
  *             change owner before mmu_flush_all(). No G bit (rule 16). Absent entries are zero
  *             (rule 19). Upper levels allow everything; a leaf is the product of all rights.

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * walk.c - see walk.h.
+ *
+ * Locks:   none: each entry is loaded once and changed by one compare and exchange, as a CPU would. Whether a table is
+ *          still the partition's is asked before it is read; who takes frames away waits until all who asked are out of
+ *          the metakernel (part/chan.c).
  */
 #include "part/part.h"
 #include "mm/frames.h"

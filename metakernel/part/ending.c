@@ -5,6 +5,8 @@
  * Peers outlive who controls them, but a machine that nobody can switch off must not wait for ever. The
  * manifest's on-control-lost says what follows when the last partition with the control right has ended:
  * power off, restart, or go on, and then only as long as one of the others can still wake.
+ *
+ * Locks:   LOCK_LIFE, the caller's, for what ends here; a CPU that goes idle looks without.
  */
 #include <hal/power.h>
 #include "part/console.h"

@@ -6,6 +6,7 @@
  *
  * Owns:    what is kept of a peer's files: the image's segments, checked at boot, and the modules; and
  *          how far each load has come.
+ * Locks:   LOCK_LIFE, the caller's; at boot none.
  * Bounds:  peer_load() does a piece of the work, at most some 20,000 instructions, and is called again
  *          until all is done (I5). Nothing runs in that memory meanwhile, so any piece may be the last one.
  */

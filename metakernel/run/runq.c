@@ -2,6 +2,7 @@
 /*
  * runq.c - ready queue with fixed priorities.
  *
+ * Locks:      LOCK_RUNQ of the CPU whose queue it is, the caller's.
  * Invariants: bit p of ready is set if and only if head[p] is; all nodes of a ring have its priority.
  */
 #include "run/runq.h"

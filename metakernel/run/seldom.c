@@ -7,6 +7,7 @@
  * CPU gets of them what ring 0 can never meet: data and code of the lower half, where the metakernel and
  * the trampoline have nothing (rule 13). They stay armed while the metakernel runs.
  *
+ * Locks:      none: a vCPU's are changed while this CPU has it.
  * Invariants: DR7 as loaded arms nothing in the upper half and has GD clear; while a vCPU runs,
  *             this_cpu->seldom is its word, but for SELDOM_BARRIER.
  */

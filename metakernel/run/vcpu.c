@@ -4,6 +4,7 @@
  *
  * Owns:       the vCPU page, the read-only page (GDT, TSS, IRETQ frames), the entry stacks and the hole page
  *             table: per vCPU, so that a switch inside the SYSCALL stub cannot mix two users (rule 3).
+ * Locks:      none: only the CPU that has a vCPU loaded, or whoever starts it while nobody has, touches it.
  * Invariants: after vcpu_sanitize() the frame on its way out holds one of the listed CS and SS, and
  *             IF=1, IOPL=VM=NT=0 (rule 10); it tells whether RIP is canonical, without which nothing leaves.
  * Trusts:     nothing a partition passes: bases are checked canonical before they reach an MSR.
@@ -91,7 +92,7 @@ void vcpu_reset(struct vcpu *v, paddr_t cr3)
 	v->xcr0 = hal_cpu()->xsave ? hal_cpu()->xcr0_mask & 7 : 0;
 	if (p->man->kind == MANIFEST_LINUX)
 		v->xcr0 &= 1;		/* Linux sets its own */
-	v->timer_tsc = v->wake_tsc = 0;
+	v->timer_tsc = v->wake_tsc = v->ready_since = 0;
 	v->ds = v->es = v->fs = v->gs = 0;
 	v->fs_base = v->gs_base = 0;
 	v->tsc_aux = 0;
