@@ -8,7 +8,7 @@ import re
 import pytest
 from conftest import BUILD, FULL
 from systems import log_text, make_bundle, system
-from test_security import DEBUG, GUEST, SOURCES, no_failure
+from test_security import DEBUG, GUEST, NCHECKS, SOURCES, no_failure
 
 pytestmark = [pytest.mark.group("peers"), pytest.mark.own_cpus]
 
@@ -53,6 +53,17 @@ def sizes(what, *builds):
 
 def kernel(debug):
     return ["--kernel", str(DEBUG)] if debug else []
+
+
+@pytest.mark.limit(TIMEOUT + 30)
+@sizes("checks", "plain", "debug")
+def test_checks_at_once(machine, tmp_path, cpus, vcpus, debug):
+    """Every check that a partition survives, from all its vCPUs at once."""
+    marker = hostile("marker", "marker", memory=0x80000)
+    status, text = run(machine, tmp_path, cpus, WATCH + hostile("checks", "checks clones", vcpus) + marker,
+                       channels("checks", "watch", vcpus), *kernel(debug))
+    no_failure(status, text)
+    assert f"] HOSTILE done {vcpus * NCHECKS} ok, 0 failed" in text
 
 
 @pytest.mark.limit(TIMEOUT + 30)
@@ -104,3 +115,39 @@ def test_restarts(machine, tmp_path, cpus, vcpus, debug):
     status, text = run(machine, tmp_path, cpus, boss + hostile("smp", "die clones", vcpus), "", *kernel(debug))
     no_failure(status, text)
     assert f"HOSTILE restarts ok {count}, " in text and "state 6" in text
+
+
+@pytest.mark.limit(TIMEOUT + 30)
+def test_linux_beside_a_fuzzer(machine, tmp_path):
+    """A Linux on both CPUs checks its memory beside a partition whose vCPUs make random hypercalls on both, too."""
+    fuzz = hostile("fuzz", "fuzz=3,100000 clones", 2, memory=0x180000)
+    windows = '\t\tw { server = "linux"; client = "fuzz"; window = /bits/ 64 <0x10000>; };\n'
+    bundle = make_bundle(tmp_path, system(fuzz, windows), {"hostile.elf": GUEST / "hostile.elf"},
+                         initramfs="initramfs-test.cpio.gz")
+    linux = machine("--bundle", bundle, "--cpus", "2", timeout=TIMEOUT)
+    linux.wait_prompt(300)
+    linux.send("n=0; until keelctl ps | grep -q exited; do STRESS_SECONDS=5 /stress/map_storm >/tmp/out || break;"
+               " n=$((n+1)); done; keelctl ps | grep -q exited; echo \"@\"ended $? after $n\r")
+    found = linux.expect(r"@ended (\d) after (\d+)", TIMEOUT)
+    linux.send("exit 7\r")
+    assert linux.wait_exit() == 7
+    text = log_text(linux)
+    assert found.group(1) == "0"
+    assert not re.findall(r"HOSTILE .* FAIL.*", text)
+    assert "HOSTILE done 2 ok, 0 failed" in text
+
+
+@pytest.mark.limit(TIMEOUT + 30)
+def test_linux_ends_a_fuzzer(machine, tmp_path):
+    """Linux destroys and restarts a partition while all its vCPUs make hypercalls."""
+    rounds = 200 if FULL else 20
+    fuzz = hostile("fuzz", "fuzz=3,100000000 clones", 2, memory=0x180000)
+    bundle = make_bundle(tmp_path, system(fuzz), {"hostile.elf": GUEST / "hostile.elf"}, initramfs="initramfs-test.cpio.gz")
+    linux = machine("--bundle", bundle, "--cpus", "2", timeout=TIMEOUT)
+    linux.wait_prompt(300)
+    linux.send(f"for i in $(seq {rounds}); do keelctl restart fuzz >/dev/null || break; [ $((i%3)) = 0 ] &&"
+               " { keelctl stop fuzz || break; }; done; echo \"@\"made $i\r")
+    assert linux.expect(r"@made (\d+)", TIMEOUT).group(1) == str(rounds)
+    linux.send("exit 7\r")
+    assert linux.wait_exit() == 7
+    assert "[keel] panic" not in log_text(linux)

@@ -186,6 +186,7 @@ const char *check_random_instructions(void)
 		for (j = 0; j < PAGE - at; j++)
 			code[at + j] = j < n ? insn[j] : 0xc3;
 		attempt(do_random, kernel + at, (uint64_t)scratch + 4096, 0);
+		asm volatile("mov %0, %%dr7" : : "r" (0x400UL));	/* it may have armed a breakpoint where we go on */
 		vcpu_page->flags = 0;
 		user_init(&u, u_syscall);
 		u.rip = user + at;
