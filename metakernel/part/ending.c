@@ -11,6 +11,8 @@
 #include <hal/power.h>
 #include "part/console.h"
 #include "part/ending.h"
+#include "part/part.h"
+#include "run/cpu.h"
 #include "lib/log.h"
 
 #define GUEST_STATUS_MAX 119UL	/* 120 and above mean something else */
@@ -91,6 +93,7 @@ static bool anyone_wakes(void)
 void ending_idle(void)
 {
 	unsigned int i, left = 0;
+	uint64_t wakes;
 
 	for (i = 0; i < nparts; i++)
 		left += alive(&parts[i]);
@@ -101,7 +104,9 @@ void ending_idle(void)
 	if (!control_lost())
 		return;
 	act();
-	if (anyone_wakes())
+	/* One that another CPU has just woken, or blocked, may have been looked at too early or too late. */
+	wakes = cpus_wakes();
+	if (anyone_wakes() || cpus_wakes() != wakes)
 		return;
 	log_printf("nobody with control is left, and who is left waits for ever: stopping\n");
 	hal_exit(final_status());

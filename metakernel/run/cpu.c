@@ -62,6 +62,16 @@ void cpu_work(struct cpu *c, uint32_t what)
 		hal_apic_ipi(c->apic_id, VEC_WORK);
 }
 
+uint64_t cpus_wakes(void)
+{
+	uint64_t sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < ncpus; i++)
+		sum += __atomic_load_n(&cpus[i]->wakes, __ATOMIC_SEQ_CST);
+	return sum;
+}
+
 void cpus_stop(void)
 {
 	unsigned int i;

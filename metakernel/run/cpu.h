@@ -39,6 +39,7 @@ struct cpu {
 	struct vcpu *vcpus;	/* those that run only here, by vcpu.sibling */
 	unsigned int nvcpus;	/* how many */
 	uint64_t mk_cr3;
+	uint64_t wakes;		/* changes with everything that becomes ready here */
 	uint64_t slice_tsc;	/* end of the current slice */
 	uint64_t armed_tsc;	/* what the physical timer is set for, UINT64_MAX: nothing */
 	uint64_t age_tsc;	/* when shadows are next aged, */
@@ -68,6 +69,8 @@ static inline void cpu_work_here(uint32_t what)
 {
 	__atomic_fetch_or(&this_cpu->work, what, __ATOMIC_SEQ_CST);
 }
+/* Another value than before: some vCPU has become ready since. For who looks at the states of all. */
+uint64_t cpus_wakes(void);
 /* The machine ends here: no other CPU does anything any more. */
 void cpus_stop(void);
 /* An interrupt that others sent for their work, or to stop this CPU. */

@@ -129,9 +129,11 @@ static void deadlines(const struct cpu *c, struct vcpu *list, uint64_t now)
 
 		if (!vcpu_on(v))
 			continue;
-		if (timer && timer <= now &&
-		    __atomic_compare_exchange_n(&v->timer_tsc, &timer, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-			event_raise(v, KEEL_EV_TIMER);
+		if (timer && timer <= now) {
+			__atomic_fetch_add(&this_cpu->wakes, 1, __ATOMIC_SEQ_CST);	/* it is about to be */
+			if (__atomic_compare_exchange_n(&v->timer_tsc, &timer, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+				event_raise(v, KEEL_EV_TIMER);
+		}
 		if (wake && wake <= now)
 			sched_wake(v);
 	}
@@ -211,6 +213,7 @@ static inline bool enqueue(struct cpu *c, struct vcpu *v, enum vcpu_state from)
 {
 	if (v->state != from)
 		return false;
+	c->wakes++;
 	v->state = VCPU_READY;
 	v->wake_tsc = 0;
 	runq_push(&c->runq, &v->node);
@@ -246,6 +249,7 @@ static void make_ready(struct vcpu *v, enum vcpu_state from)
 	lock_take(&c->lock);
 	mine = v->cpu == c->index;
 	if (mine && v->state == from && cur && goes_first(c, v, cur)) {
+		c->wakes++;
 		v->state = VCPU_READY;
 		v->wake_tsc = 0;
 		c->next = v;

@@ -27,6 +27,17 @@ static bool listens;
 void log_printf(const char *fmt, ...) { (void)fmt; }
 bool console_listens(void) { return listens; }
 
+static uint64_t nwakes, wakes_meanwhile;
+
+/* As if others woke somebody between two calls. */
+uint64_t cpus_wakes(void)
+{
+	uint64_t n = nwakes;
+
+	nwakes += wakes_meanwhile;
+	return n;
+}
+
 void hal_exit(uint8_t status)
 {
 	ended = status;
@@ -117,6 +128,17 @@ static void any_vcpu_of_a_peer_counts(void **state)
 	assert_int_equal(idle(), 119);
 }
 
+/* Two that wake each other on two CPUs may both be seen asleep. */
+static void one_that_is_woken_meanwhile_counts(void **state)
+{
+	(void)state;
+	ends(0, KEEL_PART_CRASHED);
+	wakes_meanwhile = 1;
+	assert_int_equal(idle(), GOES_ON);
+	wakes_meanwhile = 0;
+	assert_int_equal(idle(), 119);
+}
+
 static void who_can_still_switch_off_is_waited_for(void **state)
 {
 	(void)state;
@@ -168,6 +190,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(peers_outlive_control_while_one_can_wake, start),
 		cmocka_unit_test_setup(any_vcpu_of_a_peer_counts, start),
+		cmocka_unit_test_setup(one_that_is_woken_meanwhile_counts, start),
 		cmocka_unit_test_setup(who_can_still_switch_off_is_waited_for, start),
 		cmocka_unit_test_setup(nobody_had_control_and_nothing_changes, start),
 		cmocka_unit_test_setup(the_manifest_says_what_follows, start),
