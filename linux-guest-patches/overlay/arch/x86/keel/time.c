@@ -106,7 +106,10 @@ static u64 keel_steal_clock(int cpu)
 	return READ_ONCE(steal->ns);
 }
 
-/* The scheduler's own use of it costs at each switch: only where CPUs differ in it. */
+/*
+ * The scheduler's own use of it costs at each switch: only where CPUs differ in it. Early, while one CPU runs: the
+ * code that is patched here runs at each tick.
+ */
 static int __init keel_steal_init(void)
 {
 	if (!keel_guest())
@@ -117,7 +120,7 @@ static int __init keel_steal_init(void)
 		static_key_slow_inc(&paravirt_steal_rq_enabled);
 	return 0;
 }
-arch_initcall(keel_steal_init);
+early_initcall(keel_steal_init);
 
 void __init keel_time_init_ops(void)
 {
