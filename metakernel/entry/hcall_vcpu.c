@@ -18,7 +18,7 @@
 #include "run/sched.h"
 
 #define RANGE_MAX	512
-#define WAIT_LOOKS	2000	/* at whether the others have obeyed, before interrupts are let in */
+#define WAIT_LOOKS	2000	/* at whether another has obeyed, before interrupts are let in */
 #define TICKET_SHIFT	8	/* above the number of the call that goes on waiting */
 
 int64_t hc_vcpu_start(struct vcpu *v, struct regs *r)
@@ -78,13 +78,17 @@ int64_t hc_ipi_set(struct vcpu *v, struct regs *r)
  */
 static int64_t wait(struct vcpu *v, struct regs *r, uint64_t set, uint64_t ticket)
 {
-	unsigned int n;
+	unsigned int n, step = bits_set(set);
+	bool obeyed = false;
 
-	for (n = 0; n < WAIT_LOOKS; n++) {
+	for (n = 0; n < WAIT_LOOKS; n += step) {
 		if (shoot_obeyed(v->part, set, ticket))
 			return 0;
-		if (shoot_noted(&v->shootdown))
-			shoot_obey(v);
+		if (shoot_due(v)) {
+			if (obeyed)
+				break;		/* once is enough with interrupts off (I5) */
+			obeyed = shoot_obey(v);
+		}
 		hal_pause();
 	}
 	return hcall_again(r, ticket << TICKET_SHIFT | KEEL_HC_FLUSH_SET);
@@ -94,7 +98,7 @@ int64_t hc_flush_wait(struct vcpu *v, struct regs *r)
 {
 	uint64_t set = r->rdi & shoot_everybody(v->part) & ~(1UL << v->id), ticket = r->rax >> TICKET_SHIFT;
 
-	return ticket > v->part->tickets ? -KEEL_EINVAL : wait(v, r, set, ticket);
+	return ticket > __atomic_load_n(&v->part->tickets, __ATOMIC_RELAXED) ? -KEEL_EINVAL : wait(v, r, set, ticket);
 }
 
 int64_t hc_flush_set(struct vcpu *v, struct regs *r)

@@ -10,12 +10,12 @@
  *   obeyed >= ticket?         <───────────   obeyed = seen
  *
  * A note that was written before the ticket was drawn is seen by whoever reads that ticket, so `obeyed` never
- * promises too much. A vCPU that no CPU has when it is looked at will look for notes when it is loaded
- * (vcpu_load), before it runs: no CPU's TLB has anything of it either, because every entry into the
+ * promises too much. A vCPU that no CPU has when it is looked at will look for tickets when it is loaded
+ * (vcpu_load), before it runs; not for a note, which it may have obeyed before the ticket was drawn: no CPU's TLB has anything of it either, because every entry into the
  * metakernel loads CR3 without PCID.
  *
  * Locks:   LOCK_NOTE of each vCPU, never two.
- * Bounds:  as many flushes at most as a note has lines.
+ * Bounds:  a note says each thing once, and names SHOOT_PAGES pages at most: one user half is re-read, the rest is dropped.
  */
 #include "mm/check.h"
 #include "mm/flush.h"
@@ -38,6 +38,27 @@ uint64_t shoot_everybody(const struct partition *p)
 	return ~0UL >> (64 - p->nvcpus);
 }
 
+/* A line more, or what it says is there already, or it is too much and everything has to go. */
+static __cold void add_line(struct shootdown *s, const struct shoot *what)
+{
+	uint32_t npages = what->npages;
+	unsigned int i;
+
+	for (i = 0; i < s->n; i++) {
+		const struct shoot *line = &s->list[i];
+
+		if (line->what == SHOOT_ALL || (line->what == what->what && line->what == SHOOT_USER && line->pgd == what->pgd))
+			return;
+		npages += line->npages;
+	}
+	if (s->n < SHOOT_RANGES && npages <= SHOOT_PAGES && what->what != SHOOT_ALL) {
+		s->list[s->n++] = *what;
+		return;
+	}
+	s->list[0] = (struct shoot) { .what = SHOOT_ALL };
+	s->n = 1;
+}
+
 void shoot_note(struct vcpu *v, const struct shoot *what)
 {
 	struct shootdown *s = &v->shootdown;
@@ -45,12 +66,7 @@ void shoot_note(struct vcpu *v, const struct shoot *what)
 	lock_take(&s->lock);
 	if (!s->noted)
 		s->since = __atomic_load_n(&v->part->tickets, __ATOMIC_RELAXED);
-	if (s->n == SHOOT_RANGES || what->what == SHOOT_ALL) {
-		s->list[0] = (struct shoot) { .what = SHOOT_ALL };
-		s->n = 1;
-	} else if (!s->n || s->list[0].what != SHOOT_ALL) {
-		s->list[s->n++] = *what;
-	}
+	add_line(s, what);
 	__atomic_store_n(&s->noted, true, __ATOMIC_RELAXED);
 	lock_release(&s->lock);
 }
@@ -85,7 +101,12 @@ bool shoot_obeyed(const struct partition *p, uint64_t set, uint64_t ticket)
 	return true;
 }
 
-void shoot_obey(struct vcpu *v)
+bool shoot_due(const struct vcpu *v)
+{
+	return __atomic_load_n(&v->part->tickets, __ATOMIC_SEQ_CST) != v->shootdown.obeyed;
+}
+
+bool shoot_obey(struct vcpu *v)
 {
 	struct shootdown *s = &v->shootdown;
 	uint64_t seen = __atomic_load_n(&v->part->tickets, __ATOMIC_SEQ_CST);
@@ -102,4 +123,5 @@ void shoot_obey(struct vcpu *v)
 	for (i = 0; i < n; i++)
 		mmu_forget(v, &list[i]);
 	__atomic_store_n(&s->obeyed, seen, __ATOMIC_RELEASE);
+	return n;
 }

@@ -15,7 +15,8 @@
 struct vcpu;
 struct partition;
 
-#define SHOOT_RANGES	4	/* on one note; more: everything */
+#define SHOOT_RANGES	4	/* on one note, */
+#define SHOOT_PAGES	512	/* and pages in all of them; more: everything */
 
 enum shoot_what { SHOOT_RANGE, SHOOT_USER, SHOOT_ALL };
 
@@ -42,8 +43,10 @@ void shoot_note(struct vcpu *v, const struct shoot *what);
 uint64_t shoot_ring(struct partition *p, uint64_t set);
 /* Has each of the set obeyed all notes up to the ticket, or will it before it runs on? */
 bool shoot_obeyed(const struct partition *p, uint64_t set, uint64_t ticket);
-/* All that is noted for a vCPU that this CPU has. */
-void shoot_obey(struct vcpu *v);
+/* All that is noted for a vCPU that this CPU has. -> was there anything? */
+bool shoot_obey(struct vcpu *v);
+/* Does somebody's ticket wait for this vCPU, which this CPU has? */
+bool shoot_due(const struct vcpu *v);
 
 static inline bool shoot_noted(const struct shootdown *s)
 {

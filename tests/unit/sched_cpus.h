@@ -78,7 +78,7 @@ void irq_calm(void) { abort(); }
 void ending_idle(void) { }
 void mmu_age(struct vcpu *v) { assert_true(v->cpu == here->index); }
 paddr_t mmu_root_pa(const struct vcpu *v) { return v->id; }
-void shoot_obey(struct vcpu *v) { assert_ptr_equal(v, here->current); }
+bool shoot_obey(struct vcpu *v) { assert_ptr_equal(v, here->current); return false; }
 void event_deliver(struct vcpu *v, struct regs *r) { (void)v, (void)r; }
 void event_exception(struct vcpu *v, struct regs *r, unsigned int n, uint64_t e) { (void)v, (void)r, (void)n, (void)e; abort(); }
 bool vcpu_sanitize(struct vcpu *v, struct regs *r) { (void)v, (void)r; return true; }

@@ -149,6 +149,45 @@ static void too_many_notes_become_all(void **state)
 	assert_int_equal(forgotten[0].what, SHOOT_RANGE);
 }
 
+/* Of a note obeyed before its ticket was drawn nothing is left to see, but the ticket is: or its asker waits on and on. */
+static void who_was_not_loaded_owes_the_ticket_and_not_the_note(void **state)
+{
+	uint64_t ticket;
+
+	(void)state;
+	note(0, 0x1000);
+	shoot_obey(&vcpus[0]);			/* another asker's call */
+	vcpus[0].loaded = false;
+	ticket = shoot_ring(&part, 1);		/* nobody is called */
+	vcpus[0].loaded = true;
+	assert_false(shoot_noted(&vcpus[0].shootdown));
+	assert_true(shoot_due(&vcpus[0]));
+	assert_false(shoot_obey(&vcpus[0]));
+	assert_true(shoot_obeyed(&part, 1, ticket));
+	assert_false(shoot_due(&vcpus[0]));
+}
+
+/* What one obeys with interrupts off is bounded, however much others note. */
+static void a_note_says_each_thing_once_and_not_too_much(void **state)
+{
+	const struct shoot user = { .what = SHOOT_USER, .pgd = 0x5000 }, half = { .npages = SHOOT_PAGES / 2 };
+
+	(void)state;
+	for (unsigned int i = 0; i < 10; i++)
+		shoot_note(&vcpus[0], &user);
+	assert_true(shoot_obey(&vcpus[0]));
+	assert_int_equal(nforgotten, 1);
+	assert_int_equal(forgotten[0].what, SHOOT_USER);
+	for (unsigned int extra = 0; extra < 2; extra++) {
+		for (unsigned int i = 0; i < 2 + extra; i++)
+			shoot_note(&vcpus[0], &half);
+		nforgotten = 0;
+		shoot_obey(&vcpus[0]);
+		assert_int_equal(nforgotten, extra ? 1 : 2);
+		assert_int_equal(forgotten[0].what, extra ? SHOOT_ALL : SHOOT_RANGE);
+	}
+}
+
 static void only_who_a_cpu_has_is_called_and_waited_for(void **state)
 {
 	uint64_t ticket;
@@ -237,7 +276,7 @@ static void *cpu_thread(void *arg)
 
 	while (!__atomic_load_n(&over, __ATOMIC_RELAXED)) {
 		__atomic_store_n(&v->loaded, true, __ATOMIC_SEQ_CST);
-		if (shoot_noted(&v->shootdown))
+		if (shoot_due(v))
 			shoot_obey(v);
 		for (uint64_t n = unit_below(&seed, 20); n; n--) {
 			uint64_t least = __atomic_load_n(&promised, __ATOMIC_SEQ_CST);
@@ -286,6 +325,8 @@ int main(void)
 		T(a_note_that_comes_too_late_is_not_promised),
 		T(too_many_notes_become_all),
 		T(only_who_a_cpu_has_is_called_and_waited_for),
+		T(a_note_says_each_thing_once_and_not_too_much),
+		T(who_was_not_loaded_owes_the_ticket_and_not_the_note),
 		T(everybody_is_every_vcpu_and_no_more),
 		T(a_lock_lets_in_one_at_a_time),
 		T(no_cpu_runs_with_what_was_promised_gone),
