@@ -17,11 +17,6 @@
 
 #define GUEST_STATUS_MAX 119UL	/* 120 and above mean something else */
 
-static bool alive(const struct partition *p)
-{
-	return p->alive;
-}
-
 /* With nobody left: the first status in the manifest's order that is not 0; a crash is one too. */
 static uint8_t final_status(void)
 {
@@ -43,7 +38,7 @@ static bool control_lost(void)
 	unsigned int i;
 
 	for (i = 0; i < nparts; i++) {
-		if (parts[i].man->control && alive(&parts[i]))
+		if (parts[i].man->control && parts[i].alive)
 			return false;
 		had |= parts[i].man->control;
 	}
@@ -75,7 +70,7 @@ static bool anyone_wakes(void)
 	unsigned int i, n;
 
 	for (i = 0; i < nparts; i++) {
-		if (!alive(&parts[i]))
+		if (!parts[i].alive)
 			continue;
 		if (parts[i].man->devices)
 			return true;
@@ -96,7 +91,7 @@ void ending_idle(void)
 	uint64_t wakes;
 
 	for (i = 0; i < nparts; i++)
-		left += alive(&parts[i]);
+		left += parts[i].alive;
 	if (!left) {
 		log_printf("no partition is left, stopping\n");
 		hal_exit(final_status());
