@@ -125,3 +125,9 @@ bool shoot_obey(struct vcpu *v)
 	__atomic_store_n(&s->obeyed, seen, __ATOMIC_RELEASE);
 	return n;
 }
+
+void shoot_loaded(struct vcpu *v)
+{
+	if (shoot_due(v))
+		shoot_obey(v);
+}

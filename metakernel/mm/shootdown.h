@@ -47,6 +47,8 @@ bool shoot_obeyed(const struct partition *p, uint64_t set, uint64_t ticket);
 bool shoot_obey(struct vcpu *v);
 /* Does somebody's ticket wait for this vCPU, which this CPU has? */
 bool shoot_due(const struct vcpu *v);
+/* This CPU has just got the vCPU, which is about to run. */
+void shoot_loaded(struct vcpu *v);
 
 static inline bool shoot_noted(const struct shootdown *s)
 {

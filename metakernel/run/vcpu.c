@@ -303,8 +303,7 @@ void vcpu_load(struct vcpu *v, uint64_t now)
 		v->ready_since = 0;
 	}
 	v->ro->mk_cr3 = this_cpu->mk_cr3;
-	if (shoot_due(v))
-		shoot_obey(v);
+	shoot_loaded(v);
 	this_cpu->current = v;
 }
 

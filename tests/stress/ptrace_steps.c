@@ -5,11 +5,9 @@
  * registers and memory read and written through ptrace are the child's. Failure: a step too many or
  * too few, a wrong register, or a child that runs away.
  */
-#include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/user.h>
 
-#include "stress.h"
+#include "ptrace.h"
 
 #define LOOPS	200
 
@@ -45,17 +43,8 @@ static pid_t start_traced(void)
 		raise(SIGSTOP);
 		traced_code();
 	}
-	int status;
-	NEED(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
+	wait_first_stop(pid);
 	return pid;
-}
-
-static struct user_regs_struct registers(pid_t pid)
-{
-	struct user_regs_struct regs;
-
-	NEED(ptrace(PTRACE_GETREGS, pid, NULL, &regs) == 0);
-	return regs;
 }
 
 static int wait_stop(pid_t pid)

@@ -5,9 +5,7 @@
  * what it goes on with; a word written into its memory it sees; and it is killed while it runs.
  * Failure: a step too many or too few, registers that cannot be, a hang.
  */
-#include <sys/ptrace.h>
-#include <sys/user.h>
-
+#include "ptrace.h"
 #include "smp.h"
 
 #define STEPS		300
@@ -48,17 +46,8 @@ static pid_t start_child(int cpu)
 		__asm__ volatile("xorl %%r15d, %%r15d\n\tjmp counting" ::: "memory");
 		__builtin_unreachable();
 	}
-	int status;
-	NEED(waitpid(pid, &status, 0) == pid && WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
+	wait_first_stop(pid);
 	return pid;
-}
-
-static struct user_regs_struct registers(pid_t pid)
-{
-	struct user_regs_struct regs;
-
-	NEED(ptrace(PTRACE_GETREGS, pid, NULL, &regs) == 0);
-	return regs;
 }
 
 static void wait_for(pid_t pid, int sig)

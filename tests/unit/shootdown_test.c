@@ -162,7 +162,9 @@ static void who_was_not_loaded_owes_the_ticket_and_not_the_note(void **state)
 	vcpus[0].loaded = true;
 	assert_false(shoot_noted(&vcpus[0].shootdown));
 	assert_true(shoot_due(&vcpus[0]));
-	assert_false(shoot_obey(&vcpus[0]));
+	assert_false(shoot_obeyed(&part, 1, ticket));
+	shoot_loaded(&vcpus[0]);
+	assert_int_equal(nforgotten, 1);
 	assert_true(shoot_obeyed(&part, 1, ticket));
 	assert_false(shoot_due(&vcpus[0]));
 }
@@ -276,8 +278,7 @@ static void *cpu_thread(void *arg)
 
 	while (!__atomic_load_n(&over, __ATOMIC_RELAXED)) {
 		__atomic_store_n(&v->loaded, true, __ATOMIC_SEQ_CST);
-		if (shoot_due(v))
-			shoot_obey(v);
+		shoot_loaded(v);
 		for (uint64_t n = unit_below(&seed, 20); n; n--) {
 			uint64_t least = __atomic_load_n(&promised, __ATOMIC_SEQ_CST);
 

@@ -56,8 +56,7 @@ void seldom_load(const struct vcpu *w) { (void)w; abort(); }
 int mmu_init_vcpu(struct vcpu *w) { (void)w; abort(); }
 void mmu_load_cr3(struct vcpu *w, uint64_t value) { (void)w, (void)value; abort(); }
 void shoot_init(struct shootdown *s) { (void)s; abort(); }
-bool shoot_obey(struct vcpu *w) { (void)w; abort(); }
-bool shoot_due(const struct vcpu *w) { (void)w; return false; }
+void shoot_loaded(struct vcpu *w) { (void)w; abort(); }
 void entry_init_vcpu_ro(struct vcpu_ro *ro, uint64_t cr3) { (void)ro, (void)cr3; abort(); }
 void entry_init_hole(uint64_t *pt, paddr_t ro, paddr_t vc, paddr_t st)
 {
