@@ -38,6 +38,7 @@ struct cpu {
 	struct vcpu *next;	/* ready, and to run before all that are queued: saves its way through the queue */
 	struct vcpu *vcpus;	/* those that run only here, by vcpu.sibling */
 	unsigned int nvcpus;	/* how many */
+	struct vcpu *device_vcpu;	/* of who holds the devices: gets the interrupts of this CPU */
 	uint64_t mk_cr3;
 	uint64_t wakes;		/* changes with everything that becomes ready here */
 	uint64_t slice_tsc;	/* end of the current slice */

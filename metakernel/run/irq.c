@@ -297,7 +297,7 @@ void irq_handle(unsigned int vector)
 		console_irq();
 		return;
 	}
-	v = holder ? part_vcpu(holder, this_cpu->apic_id) : NULL;
+	v = this_cpu->device_vcpu;
 	if (vector > VECTOR_MAX || vector < VECTOR_MIN || !v) {
 		hal_apic_eoi();
 		return;
@@ -334,6 +334,8 @@ __once bool irq_init(void)
 	for (i = 0; i < nparts; i++)
 		if (parts[i].man->devices)
 			holder = &parts[i];
+	for (i = 0; holder && i < holder->nvcpus; i++)
+		cpus[holder->vcpu[i].cpu]->device_vcpu = &holder->vcpu[i];
 	for (i = 0; i < hal_ioapic_count(); i++)
 		for (entry = 0; entry < PINS_MAX; entry++)
 			lines[i][entry].low = RTE_MASKED;

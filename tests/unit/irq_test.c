@@ -32,6 +32,7 @@ size_t unit_arena_bytes;
 bool lock_others;
 struct partition parts[MAX_PARTS];
 unsigned int nparts = 1;
+struct cpu *cpus[MAX_CPUS];
 static struct manifest_part man = { .devices = true };
 static struct vcpu vcpu;
 static uint32_t rte[24][2];
@@ -84,7 +85,10 @@ static int start(void **state)
 {
 	(void)state;
 	memset(&cpu, 0, sizeof(cpu));
+	cpus[0] = &cpu;
 	parts[0].man = &man;
+	parts[0].vcpu = &vcpu;
+	parts[0].nvcpus = 1;
 	vcpu.state = VCPU_RUNNING;
 	ticks += 1000000 * MS;
 	cr8 = 0;
