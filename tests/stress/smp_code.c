@@ -3,8 +3,7 @@
  * smp_code - code that one CPU writes another runs as written: rewritten by a thread, made known by
  * membarrier, run by a thread on another CPU; and membarrier orders a store before a load on all CPUs
  * without a fence on the other side. Failure: a value of code that is no more, or two threads that
- * both saw nothing. (Not shown: the kernel patching its own code while another CPU runs it, which
- * QEMU's translator does not stand: it can translate the old bytes just before they are replaced.)
+ * both saw nothing. (The kernel patching its own code: smp_patching.)
  */
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
