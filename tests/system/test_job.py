@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import IMAGES, TOP
+from conftest import CPUS, IMAGES, TOP
 from systems import channel, copy_disk, log_text, make_bundle, partition, start_shared, system, wait_said
 
 pytestmark = pytest.mark.group("job")
@@ -124,9 +124,9 @@ def test_console_keeps_state(demo):
 
 
 def test_ps_shows_partitions(demo):
-    """Both partitions, in ring 1, with their memory."""
-    for name, memory in (("linux", r"\d{3}M"), ("lua", "2M")):
-        assert re.search(rf"^{name} +(running|blocked) +1 +1 +8 +{memory} ", demo.ps.replace("\r", ""), re.M), demo.ps
+    """Both partitions, in ring 1, with their CPUs and memory."""
+    for name, cpus, memory in (("linux", CPUS, r"\d{3}M"), ("lua", 1, "2M")):
+        assert re.search(rf"^{name} +(running|blocked) +1 +{cpus} +8 +{memory} ", demo.ps.replace("\r", ""), re.M), demo.ps
 
 
 def test_caps_show_channel(demo):
