@@ -160,17 +160,17 @@ tramp_end:
 mk_entry:
 	cld
 	movq	%rsp, %rdi
+mk_begin:
 	movq	$MK_STACK_TOP, %rsp
 	xorl	%ebp, %ebp
 	call	trap_handle
-mk_leave:
 	movq	$(KEEL_STACK_VA + STK_RSP0 - REGS_SIZE), %rsp
 	jmp	tramp_exit_from_mk
 
 	.globl	entry_start
-entry_start:
-	movq	%rdi, %rax
-	jmp	mk_leave
+entry_start:			/* an entry from nobody */
+	xorl	%edi, %edi
+	jmp	mk_begin
 
 	.globl	mk_resume_db	/* back to ring 0 in the trampoline: rdi = struct regs, rsi = CR3 */
 mk_resume_db:

@@ -111,7 +111,7 @@ static void trap_db_in_tramp(struct vcpu *v, struct regs *r, struct regs *pushed
 {
 	hal_write_dr6(DR6_INIT);
 	if (!entry_in_stub(r->rip, VEC_DB))
-		mk_resume_db(pushed, mmu_root_pa(v));
+		mk_resume_db(pushed, v->root_pa);
 	part_fault(v, r, 0, "debug exception on the way in of one");
 }
 
@@ -161,12 +161,10 @@ static void trap_gp(struct vcpu *v, struct regs *r)
 	trap_exception(v, r);
 }
 
-uint64_t trap_handle(struct regs *pushed)
+/* `pushed` is an address under the partition's page tables, `offset` that in the page of entry stacks. */
+static inline __attribute__((always_inline)) void trap_from(struct vcpu *v, vaddr_t offset, struct regs *pushed)
 {
-	struct vcpu *v = this_cpu->current;
-	/* `pushed` is an address under the partition's page tables. */
-	struct regs *r = (struct regs *)((uint8_t *)v->stack + ((vaddr_t)pushed & PAGE_MASK));
-	uint64_t cr3;
+	struct regs *r = (struct regs *)((uint8_t *)v->stack + offset);
 
 	measure_enter(r->vector | r->rax << 16);
 	if (r != v->regs)
@@ -194,6 +192,18 @@ uint64_t trap_handle(struct regs *pushed)
 			trap_exception(v, r);
 		}
 	}
+}
+
+/* From entry to exit in one function: what is called saves registers, and here nobody has any worth saving. */
+uint64_t trap_handle(struct regs *pushed)
+{
+	vaddr_t offset = (vaddr_t)pushed & PAGE_MASK;
+	uint64_t cr3;
+
+	if (likely(offset))
+		trap_from(this_cpu->current, offset, pushed);
+	else
+		measure_enter(MEASURE_IDLE);
 	cr3 = sched_exit();
 	measure_leave();
 	return cr3;

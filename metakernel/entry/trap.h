@@ -7,7 +7,7 @@
 
 #include <hal/entry.h>
 
-uint64_t trap_handle(struct regs *regs);
+uint64_t trap_handle(struct regs *regs);	/* NULL: none yet, this CPU begins. -> the CR3 to leave with */
 void mk_trap_handle(struct regs *regs);
 void mk_resume_db(struct regs *regs, uint64_t cr3) __attribute__((noreturn));
 

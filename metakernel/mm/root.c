@@ -36,11 +36,7 @@ static void root_select(struct vcpu *v, unsigned int n)
 		ASSERT(root_build(v, n));
 	}
 	v->cur = n;
-}
-
-paddr_t mmu_root_pa(const struct vcpu *v)
-{
-	return va_to_pa(v->root[v->cur].l4);
+	v->root_pa = va_to_pa(v->root[n].l4);
 }
 
 __once int mmu_init_vcpu(struct vcpu *v)

@@ -24,7 +24,5 @@ struct shadow_root {
 
 int mmu_init_vcpu(struct vcpu *v);
 void mmu_load_cr3(struct vcpu *v, uint64_t value);
-/* What to load into CR3 for the vCPU to run. */
-paddr_t mmu_root_pa(const struct vcpu *v);
 
 #endif

@@ -567,7 +567,7 @@ uint64_t sched_exit(void)
 		}
 		check_entry(v, r);
 		if (!__atomic_load_n(&this_cpu->work, __ATOMIC_RELAXED))
-			return mmu_root_pa(v);
+			return v->root_pa;
 	}
 }
 
@@ -584,7 +584,7 @@ static void __attribute__((noreturn)) go(void)
 {
 	cpu_work_here(WORK_RESCHED);
 	timer_rearm();
-	entry_start(sched_exit());
+	entry_start();
 }
 
 void sched_start(void)

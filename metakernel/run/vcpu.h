@@ -45,7 +45,8 @@ struct vcpu {
 	struct shadow_pool pool;
 	struct shootdown shootdown;
 	struct shadow_root root[NROOTS];
-	unsigned int cur;	/* loaded root */
+	unsigned int cur;	/* loaded root, */
+	paddr_t root_pa;	/* for CR3 */
 	uint64_t *kl4;		/* upper half shared by all roots (entries 256..510) */
 	uint64_t *kl3, *kl2;	/* the way to the last 2 MiB: entry 511 each */
 

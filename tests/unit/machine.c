@@ -235,7 +235,7 @@ struct view shadow_view(vaddr_t va)
 {
 	if (va >= KEEL_HOLE_BASE)
 		return (struct view) { 0 };
-	return walk_tables(mmu_root_pa(vcpu), va, false);
+	return walk_tables(vcpu->root_pa, va, false);
 }
 
 bool view_allows(const struct view *w, uint64_t error)

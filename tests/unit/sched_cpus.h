@@ -68,7 +68,7 @@ void serial_finish(void) { abort(); }
 void hal_apic_nmi(uint32_t apic_id) { (void)apic_id; abort(); }
 void hal_delay_us(uint64_t us) { (void)us; abort(); }
 void hal_once_over(void) { abort(); }
-void entry_start(uint64_t cr3) { (void)cr3; abort(); }
+void entry_start(void) { abort(); }
 uint64_t hal_tsc_khz(void) { return 1000000; }
 uint64_t console_poll_tsc(void) { return UINT64_MAX; }
 void console_poll(void) { abort(); }
@@ -77,7 +77,6 @@ void busmaster_piece(void) { abort(); }
 void irq_calm(void) { abort(); }
 void ending_idle(void) { }
 void mmu_age(struct vcpu *v) { assert_true(v->cpu == here->index); }
-paddr_t mmu_root_pa(const struct vcpu *v) { return v->id; }
 bool shoot_obey(struct vcpu *v) { assert_ptr_equal(v, here->current); return false; }
 void event_deliver(struct vcpu *v, struct regs *r) { (void)v, (void)r; }
 void event_exception(struct vcpu *v, struct regs *r, unsigned int n, uint64_t e) { (void)v, (void)r, (void)n, (void)e; abort(); }
@@ -188,7 +187,7 @@ static int start(void **state)
 
 static struct vcpu *add(unsigned int i, unsigned int cpu, bool pinned, uint8_t priority)
 {
-	vcpus[i].id = i;
+	vcpus[i].root_pa = vcpus[i].id = i;
 	vcpus[i].cpu = cpu;
 	vcpus[i].pinned = pinned;
 	vcpus[i].node.priority = priority;

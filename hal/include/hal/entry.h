@@ -117,8 +117,8 @@ void entry_init_cpu(uint64_t *hole_pt, struct vcpu_ro *ro, paddr_t cpu_pa, paddr
 void entry_load_cpu(void);
 /* Page table of the last 2 MiB for a vCPU: everything but its own three pages is common. */
 void entry_init_hole(uint64_t *hole_pt, paddr_t ro_pa, paddr_t vcpu_pa, paddr_t stack_pa);
-/* Leave for the first time: load cr3 and the frame in the stack page. Does not return. */
-void entry_start(uint64_t cr3) __attribute__((noreturn));
+/* Leave for the first time: trap_handle(NULL) says where to. */
+void entry_start(void) __attribute__((noreturn));
 /* RIP ranges in the trampoline, for reports and for "resume #DB here". */
 bool entry_in_tramp(uint64_t rip);
 bool entry_in_stub(uint64_t rip, unsigned int vector);	/* of a vector that tramp_stubs serves */
