@@ -45,6 +45,7 @@ struct cpu {
 	uint64_t armed_tsc;	/* what the physical timer is set for, UINT64_MAX: nothing */
 	uint64_t age_tsc;	/* when shadows are next aged, */
 	struct vcpu *age_next;	/* and whose */
+	uint64_t selectors;	/* not 0: who was saved last left some */
 	uint64_t xcr0;		/* as loaded */
 	uint32_t tsc_aux;	/* as loaded */
 	uint64_t seldom;	/* as loaded */

@@ -35,11 +35,9 @@ void runq_push(struct runq *q, struct runq_node *n);
 /* Add before all of the same priority: for one that was interrupted before its slice was over. */
 void runq_push_front(struct runq *q, struct runq_node *n);
 
-/* Take a node out. It is in this queue. */
-static inline void runq_remove(struct runq *q, struct runq_node *n)
+/* p is its priority. */
+static inline void runq_unlink(struct runq *q, struct runq_node *n, unsigned int p)
 {
-	unsigned int p = n->priority % RUNQ_PRIORITIES;
-
 	if (n->next == n) {
 		q->head[p] = NULL;
 		q->ready &= ~(1u << p);
@@ -50,6 +48,12 @@ static inline void runq_remove(struct runq *q, struct runq_node *n)
 			q->head[p] = n->next;
 	}
 	n->next = n->prev = NULL;
+}
+
+/* Take a node out. It is in this queue. */
+static inline void runq_remove(struct runq *q, struct runq_node *n)
+{
+	runq_unlink(q, n, n->priority % RUNQ_PRIORITIES);
 }
 
 /* The first of the highest priority, or NULL. */
@@ -65,10 +69,14 @@ struct runq_node *runq_next(const struct runq *q, const struct runq_node *n);
 /* As runq_peek(), and take it out. */
 static inline struct runq_node *runq_pop(struct runq *q)
 {
-	struct runq_node *n = runq_peek(q);
+	struct runq_node *n;
+	unsigned int p;
 
-	if (n)
-		runq_remove(q, n);
+	if (!q->ready)
+		return NULL;
+	p = 31U - (unsigned int)__builtin_clz(q->ready);
+	n = q->head[p];
+	runq_unlink(q, n, p);
 	return n;
 }
 

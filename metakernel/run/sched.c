@@ -301,17 +301,19 @@ void sched_interrupt(struct vcpu *v)
 void sched_block(struct vcpu *v)
 {
 	struct cpu *c = this_cpu;	/* while it runs it is nobody else's */
+	bool stays = false;
 
 	lock_take(&c->lock);
-	if (v->state == VCPU_RUNNING) {
+	if (likely(v->state == VCPU_RUNNING)) {
 		__atomic_store_n(&v->state, VCPU_BLOCKED, __ATOMIC_SEQ_CST);
-		if (event_waiting(v)) {
+		stays = event_waiting(v);
+		if (stays) {
 			v->state = VCPU_RUNNING;
 			v->wake_tsc = 0;	/* or the timer would be set for it when it is long over */
 		}
 	}
 	lock_release(&c->lock);
-	if (v->state == VCPU_RUNNING)
+	if (stays)
 		return;
 	timer_want(v->wake_tsc);
 	cpu_work_here(WORK_RESCHED);
@@ -485,20 +487,20 @@ static inline __attribute__((always_inline)) struct vcpu *give_way(struct cpu *c
 	struct vcpu *next;
 
 	lock_take(&c->lock);
-	if (c->next && (c->runq.ready >> c->next->node.priority) > 1) {	/* another woke since, above it */
-		runq_push_front(&c->runq, &c->next->node);
-		c->next = NULL;
+	next = c->next;
+	c->next = NULL;
+	if (next && unlikely((c->runq.ready >> next->node.priority) > 1)) {	/* another woke since, above it */
+		runq_push_front(&c->runq, &next->node);
+		next = NULL;
 	}
 	if (cur && cur->state == VCPU_RUNNING) {	/* it may just have ended */
 		cur->state = VCPU_READY;
 		cur->ready_since = now;
 		runq_push(&c->runq, &cur->node);
 	}
-	next = c->next;
-	c->next = NULL;
 	if (!next)
 		next = (struct vcpu *)runq_pop(&c->runq);
-	if (next)
+	if (likely(next))
 		taken(next);
 	lock_release(&c->lock);
 	return next;
@@ -526,7 +528,8 @@ void sched_leave(void)
 	turn(c, next, now);
 	if (next == c->current)
 		return;			/* it was woken, or is the only one, before it was let go */
-	if (!next->pinned) {
+	if (unlikely(!next->pinned)) {
+		next->ro->mk_cr3 = c->mk_cr3;
 		timer_want(next->timer_tsc);
 		timer_want(next->wake_tsc);
 	}
@@ -534,7 +537,7 @@ void sched_leave(void)
 }
 
 /* What others, or this entry, have left for the way out. */
-static __attribute__((noinline)) void do_work(void)
+static void do_work(void)
 {
 	uint32_t work = __atomic_exchange_n(&this_cpu->work, 0, __ATOMIC_SEQ_CST);
 
@@ -580,7 +583,7 @@ __once void sched_init(void)
 }
 
 /* The first time out of the metakernel, with the first vCPU that is here. */
-static void __attribute__((noreturn)) go(void)
+void sched_join(void)
 {
 	cpu_work_here(WORK_RESCHED);
 	timer_rearm();
@@ -591,10 +594,5 @@ void sched_start(void)
 {
 	hal_once_over();
 	cpus_release();
-	go();
-}
-
-void sched_join(void)
-{
-	go();
+	sched_join();
 }

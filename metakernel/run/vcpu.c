@@ -59,7 +59,7 @@ __once int vcpu_init(struct vcpu *v, struct partition *p, unsigned int id, unsig
 	v->regs = entry_regs(v->stack);
 	v->xstate = pa_to_va(state_pa);
 	memset(v->xstate, 0, npages * PAGE_SIZE);
-	entry_init_vcpu_ro(v->ro, this_cpu->mk_cr3);
+	entry_init_vcpu_ro(v->ro, cpus[cpu]->mk_cr3);
 	entry_init_hole(v->hole_pt, va_to_pa(v->ro), va_to_pa(v->vp), va_to_pa(v->stack));
 	return mmu_init_vcpu(v);
 }
@@ -208,7 +208,7 @@ static void xstate_load(struct vcpu *v)
 	/* AMD restores the x87 pointers of an exception only when one is pending: leave none of another's. */
 	if (hal_cpu()->x87_pointers_stay)
 		hal_fninit();
-	if (!hal_cpu()->xsave) {
+	if (unlikely(!hal_cpu()->xsave)) {
 		hal_fxrstor(v->xstate);
 		return;
 	}
@@ -216,10 +216,13 @@ static void xstate_load(struct vcpu *v)
 	 * With every component enabled, those not in the area become initial: nothing leaks. Between two with the same
 	 * XCR0 all others stay as they are, out of reach of both (vcpu_set_xcr0).
 	 */
-	if (this_cpu->xcr0 != v->xcr0 || (((const uint64_t *)v->xstate)[64] & ~v->xcr0))	/* XSTATE_BV keeps what it had */
-		load_xcr0(hal_cpu()->xcr0_mask);
+	if (unlikely(this_cpu->xcr0 != v->xcr0) || unlikely(((const uint64_t *)v->xstate)[64] & ~v->xcr0)) {
+		load_xcr0(hal_cpu()->xcr0_mask);	/* XSTATE_BV keeps what it had */
+		hal_xrstor(v->xstate, UINT64_MAX);
+		load_xcr0(v->xcr0);
+		return;
+	}
 	hal_xrstor(v->xstate, UINT64_MAX);
-	load_xcr0(v->xcr0);
 }
 
 int vcpu_set_xcr0(struct vcpu *v, uint64_t value)
@@ -244,14 +247,22 @@ int vcpu_set_xcr0(struct vcpu *v, uint64_t value)
 
 /* ---- Switching ---------------------------------------------------------------------------------- */
 
-void vcpu_save(struct vcpu *v, uint64_t now)
+static __cold void save_selectors(struct vcpu *v)
 {
-	v->fs_base = hal_rdfsbase();
-	v->gs_base = hal_rdgsbase();
 	v->ds = hal_read_ds();
 	v->es = hal_read_es();
 	v->fs = hal_read_fs();
 	v->gs = hal_read_gs();
+}
+
+void vcpu_save(struct vcpu *v, uint64_t now)
+{
+	v->fs_base = hal_rdfsbase();
+	v->gs_base = hal_rdgsbase();
+	v->selectors = 0;
+	this_cpu->selectors = (unsigned int)hal_read_ds() | hal_read_es() | hal_read_fs() | hal_read_gs();
+	if (unlikely(this_cpu->selectors))	/* most often all are null */
+		save_selectors(v);
 	xstate_save(v);
 	v->run_tsc += now - v->run_since;
 	this_cpu->current = NULL;
@@ -276,7 +287,7 @@ void vcpu_load_tsc_aux(const struct vcpu *v)
  * From a copy of the vCPU's TLS entries. The cached descriptors stay when CR3, and with it the GDT behind the
  * address, changes.
  */
-static void load_selectors(const struct vcpu *v)
+static __cold void load_selectors(const struct vcpu *v)
 {
 	show_tls(v);
 	hal_write_ds(selector_or_null(v, v->ds));
@@ -287,9 +298,7 @@ static void load_selectors(const struct vcpu *v)
 
 void vcpu_load(struct vcpu *v, uint64_t now)
 {
-	unsigned int selectors = (unsigned int)hal_read_ds() | hal_read_es() | hal_read_fs() | hal_read_gs();
-
-	if (selectors | v->selectors)	/* most often all are null */
+	if (unlikely(this_cpu->selectors | v->selectors))	/* of who was saved last, and its own */
 		load_selectors(v);
 	hal_wrfsbase(v->fs_base);
 	hal_wrgsbase(v->gs_base);
@@ -302,7 +311,6 @@ void vcpu_load(struct vcpu *v, uint64_t now)
 		v->vp->steal_tsc += v->run_since - v->ready_since;
 		v->ready_since = 0;
 	}
-	v->ro->mk_cr3 = this_cpu->mk_cr3;
 	shoot_loaded(v);
 	this_cpu->current = v;
 }

@@ -45,6 +45,7 @@ unsigned int nparts;
 struct partition parts[MAX_PARTS];
 static struct cpu cpu_memory[NCPUS];
 static struct vcpu vcpus[NVCPUS];
+static struct vcpu_ro pages[NVCPUS];
 static bool waits[NVCPUS];		/* an event for it */
 static unsigned int nipis[NCPUS], nraised[NVCPUS];
 static unsigned int has[NVCPUS];	/* CPUs that have it loaded */
@@ -176,6 +177,7 @@ static int start(void **state)
 	for (unsigned int i = 0; i < NCPUS; i++) {
 		cpus[i] = &cpu_memory[i];
 		cpus[i]->index = cpus[i]->apic_id = i;
+		cpus[i]->mk_cr3 = (i + 1) * PAGE_SIZE;
 		cpus[i]->armed_tsc = UINT64_MAX;
 		cpus[i]->age_tsc = UINT64_MAX;
 		cpus[i]->lock = (struct lock)LOCK_INIT(LOCK_RUNQ);
@@ -187,6 +189,7 @@ static int start(void **state)
 
 static struct vcpu *add(unsigned int i, unsigned int cpu, bool pinned, uint8_t priority)
 {
+	vcpus[i].ro = &pages[i];
 	vcpus[i].root_pa = vcpus[i].id = i;
 	vcpus[i].cpu = cpu;
 	vcpus[i].pinned = pinned;

@@ -239,6 +239,7 @@ static void an_idle_cpu_takes_what_may_move(void **state)
 	assert_int_equal(leaves(0), 0);
 	assert_int_equal(leaves(1), 3);
 	assert_int_equal(high->cpu, 1);
+	assert_int_equal(high->ro->mk_cr3, cpus[1]->mk_cr3);	/* its way in is that CPU's */
 	assert_int_equal(leaves(2), 2);
 	assert_int_equal(low->cpu, 2);
 	assert_int_equal(queued(0), 1);

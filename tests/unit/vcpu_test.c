@@ -13,6 +13,7 @@
 static struct cpu here;
 static struct vcpu_ro vcpu_ro, mk_ro;
 static uint16_t gs_loaded;
+static struct { uint16_t ds, es, fs; } loaded;
 
 #undef this_cpu
 #define this_cpu	(&here)
@@ -30,6 +31,16 @@ static void amd_fxrstor(const void *area)
 #define hal_fxrstor(a)	amd_fxrstor(a)
 #define hal_fninit()	(fip = 0)
 #define hal_write_gs(v)	(gs_loaded = (v))
+#define hal_read_gs()	gs_loaded
+#define hal_read_ds()	loaded.ds
+#define hal_read_es()	loaded.es
+#define hal_read_fs()	loaded.fs
+#define hal_write_ds(v)	(loaded.ds = (v))
+#define hal_write_es(v)	(loaded.es = (v))
+#define hal_write_fs(v)	(loaded.fs = (v))
+#define hal_fxsave(a)	((void)(a))
+#define hal_rdfsbase()	0UL
+#define hal_wrfsbase(v)	((void)(v))
 #define hal_rdgsbase()	0x5000UL
 #define hal_wrgsbase(v)	((void)(v))
 #include "metakernel/run/vcpu.c"
@@ -56,7 +67,7 @@ void seldom_load(const struct vcpu *w) { (void)w; abort(); }
 int mmu_init_vcpu(struct vcpu *w) { (void)w; abort(); }
 void mmu_load_cr3(struct vcpu *w, uint64_t value) { (void)w, (void)value; abort(); }
 void shoot_init(struct shootdown *s) { (void)s; abort(); }
-void shoot_loaded(struct vcpu *w) { (void)w; abort(); }
+void shoot_loaded(struct vcpu *w) { (void)w; }
 void entry_init_vcpu_ro(struct vcpu_ro *ro, uint64_t cr3) { (void)ro, (void)cr3; abort(); }
 void entry_init_hole(uint64_t *pt, paddr_t ro, paddr_t vc, paddr_t st)
 {
@@ -270,6 +281,46 @@ static void the_x87_pointers_of_the_partition_before_are_gone(void **state)
 	assert_int_equal(fip, 0x55);
 }
 
+static void all_selectors_are(uint16_t sel)
+{
+	assert_int_equal(loaded.ds, sel);
+	assert_int_equal(loaded.es, sel);
+	assert_int_equal(loaded.fs, sel);
+	assert_int_equal(gs_loaded, sel);
+}
+
+/* Each of them alone, too: a switch looks at all four at once, and most often they are null. */
+static void selectors_go_and_come_with_their_vcpu(void **state)
+{
+	static uint8_t image[512], other_image[512];
+	static struct vcpu_ro other_ro;
+	static struct keel_vcpu_page other_vp;
+	static struct vcpu other;
+	uint16_t *const each[] = { &loaded.ds, &loaded.es, &loaded.fs, &gs_loaded };
+	unsigned int i, n;
+
+	(void)state;
+	hal_cpu_info = (struct hal_cpu) { .amd = true };
+	v->xstate = image;
+	other = (struct vcpu) { .part = &part, .ro = &other_ro, .vp = &other_vp, .xstate = other_image };
+	for (i = 0; i < 4; i++) {
+		vcpu_save(v, 0);	/* all null */
+		vcpu_load(&other, 0);
+		*each[i] = KEEL_SS_USER;
+		vcpu_save(&other, 0);
+		vcpu_load(v, 0);
+		all_selectors_are(0);
+		vcpu_save(v, 0);
+		vcpu_load(&other, 0);
+		for (n = 0; n < 4; n++)
+			assert_int_equal(*each[n], n == i ? KEEL_SS_USER : 0);
+		*each[i] = 0;
+		vcpu_save(&other, 0);
+		vcpu_load(v, 0);
+		all_selectors_are(0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +329,7 @@ int main(void)
 		cmocka_unit_test_setup(frames_to_ring_3_are_what_iretq_takes, start),
 		cmocka_unit_test_setup(nothing_leaves_unchecked, start),
 		cmocka_unit_test_setup(the_x87_pointers_of_the_partition_before_are_gone, start),
+		cmocka_unit_test_setup(selectors_go_and_come_with_their_vcpu, start),
 		cmocka_unit_test_setup(load_gs_takes_what_a_load_takes, start),
 	};
 
