@@ -7,10 +7,16 @@ is in the _wall rows, without -icount, where each CPU is a thread of QEMU: they 
 two idle cores. `shootdown` is what a thread on the other CPU adds to taking a right from a page, on both sides.
 lua_beside_linux: a number computed by each of two peers, or natively of two processes, while Linux runs
 job_beside_lua.
+
+kick_*_cross: a doorbell between peers on different CPUs, tests/bench/peer/pair.c; nothing native is like it.
+  kick_wake_cross             both CPUs' instructions, from before the call to the sleeper's first one
+  kick_wake_cross_ringer      those of them in the ringer's call
+  kick_roundtrip_cross        there and back, both sleep
+  kick_roundtrip_cross_wall   how many times as long as on one CPU (kick_roundtrip of ipc.json), in wall time
 """
 import re
 import statistics
-from . import machine, table
+from . import ipc, machine, table
 from .linux import instructions, nanoseconds
 
 CPUS = ["--cpus", "2"]
@@ -39,6 +45,16 @@ def beside_lua(side, args, number):
     return {"lua_beside_linux": statistics.median(lua), "job_beside_lua": job}
 
 
+def doorbell_wall(args):
+    """Each round: the best round trip of a run on two CPUs, by that of a run on one."""
+    times = []
+    for number in range(1, args.rounds + 1):
+        here = ipc.peer_run("pair", args, f"wall{number}")["kick_roundtrip"]
+        times.append(ipc.peer_run("pair2", args, f"wall{number}", CPUS)["kick_roundtrip_cross"] / here)
+    return table.row("kick_roundtrip_cross_wall", "times", statistics.median(times),
+                     spread={"keel": [table.number(f(times), "times") for f in (min, max)], "native": None})
+
+
 def with_shootdown(costs):
     """Of two mprotect() one takes a right away."""
     return costs | {"shootdown": 2 * (costs["mprotect_shared"] - costs["mprotect_alone"])}
@@ -47,7 +63,9 @@ def with_shootdown(costs):
 def measure(args):
     text = boot("keel", True, args)
     rows = table.both(with_shootdown(instructions(text)), with_shootdown(instructions(boot("native", True, args))))
+    rows += [table.row(name, "instructions", cost) for name, cost in ipc.peer_run("pair2", args, options=CPUS).items()]
     if not args.no_wall:
+        rows.append(doorbell_wall(args))
         rows += table.wall_rows(machine.rounds(args, lambda side, n: nanoseconds(boot(side, False, args, n))))
         rows += table.wall_rows(machine.rounds(args, lambda side, n: beside_lua(side, args, n)), "ticks")
     table.write("smp", rows)

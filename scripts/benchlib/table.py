@@ -9,7 +9,7 @@ from .machine import OUT
 def number(value, unit):
     if value is None:
         return None
-    return round(value, 3) if unit == "s" else round(value)
+    return round(value, 3) if unit in ("s", "times") else round(value)
 
 
 def row(name, unit, keel, native=None, xen=None, **extra):

@@ -167,7 +167,9 @@ void peer_main(const struct keel_start_info *si)
 	if (asked("sleeper"))
 		be_sleeper();
 	if (asked("ringer"))
-		be_ringer();
+		be_ringer(false);
+	if (asked("ringer-cross"))
+		be_ringer(true);
 	if (asked("big"))
 		be_big();
 	if (asked("deep"))

@@ -5,17 +5,25 @@
  * The sleeper has the higher priority, serves the channel and waits for its event. The ringer reads
  * the TSC into the window, rings, and is preempted; the sleeper reads the TSC with its first
  * instruction after the hypercall. For a round trip the ringer sleeps, too, until it is answered.
+ *
+ * On two CPUs (pair2.dts) nobody is preempted, and the ringer has costs of its own: until its hypercall returns. With
+ * -icount the CPUs count on one clock, on which QEMU runs one at a time, so that ticks are of both; who says PAUSE
+ * hands over, as a CPU does that has nothing to do.
  */
 #include <keel/ring.h>
 #include "peer.h"
 
 #define ROUNDS		64
+#define TIME_UP_MS	10000	/* of the whole run: a doorbell that never comes ends it */
+#define TIME_UP		(1UL << KEEL_EV_TIMER)
+#define POLL_MS		200
 #define MESSAGES	64u
 #define WINDOW_VA	0x20000000000UL
 
 struct window {
 	volatile uint64_t rung, woke;		/* TSC */
 	volatile uint64_t answered;		/* rounds */
+	volatile uint64_t cpu;			/* the sleeper's */
 };
 
 static union {
@@ -32,15 +40,25 @@ static uint64_t find_channel(void)
 }
 
 /* Until the other side has rung. -> TSC right after the wait. */
-static uint64_t wait_for(uint64_t chan)
+static inline __attribute__((always_inline)) uint64_t wait_for(uint64_t chan)
 {
-	uint64_t woke = rdtsc();
+	uint64_t woke = rdtsc(), mask = 1UL << chan | TIME_UP, events;
 
-	while (!(take_events() & 1UL << chan)) {
+	while (events = take_events() & mask, !events) {
 		hcall(KEEL_HC_BLOCK, 0, 0, 0);
 		woke = rdtsc();
 	}
+	if (events & TIME_UP)
+		stop("no doorbell");
 	return woke;
+}
+
+static uint64_t own_cpu(void)
+{
+	uint32_t a = 1, b, c = 0, d;
+
+	__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	return b >> 24;
 }
 
 void be_sleeper(void)
@@ -50,6 +68,7 @@ void be_sleeper(void)
 
 	if (hcall(KEEL_HC_CHAN_OFFER, chan, pa_of(w), 1) || hcall(KEEL_HC_CHAN_STATE, chan, 1, 0) < 0)
 		stop("no window");
+	w->cpu = own_cpu();
 	for (;;) {
 		w->woke = wait_for(chan);
 		w->answered++;
@@ -59,8 +78,11 @@ void be_sleeper(void)
 
 static struct window *map_window(uint64_t chan)
 {
-	while (hcall(KEEL_HC_CHAN_INFO, chan, pa_of(&answer), 0) == 0 && !(answer.chan.state & KEEL_CHAN_WINDOW))
+	while (hcall(KEEL_HC_CHAN_INFO, chan, pa_of(&answer), 0) == 0 && !(answer.chan.state & KEEL_CHAN_WINDOW)) {
+		if (vcpu_page->events & TIME_UP)
+			stop("no window");
 		hcall(KEEL_HC_BLOCK, 0, 0, 0);
+	}
 	*leaf(WINDOW_VA) = answer.chan.window_pa | PTE_P | PTE_W | PTE_A | PTE_D;
 	return (struct window *)WINDOW_VA;
 }
@@ -70,15 +92,12 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-void be_ringer(void)
+/* Ring, and sleep until there is an answer. -> least ticks to the sleeper's first instruction, and to the answer */
+static void round_trips(uint64_t chan, const struct window *w, uint64_t *wake, uint64_t *trip)
 {
-	uint64_t chan = find_channel(), wake = UINT64_MAX, trip = UINT64_MAX, ticks = overhead();
-	struct window *w;
+	uint64_t ticks = overhead();
 
-	known_loop();
-	w = map_window(chan);
-	if (hcall(KEEL_HC_CHAN_STATE, chan, 1, 0) < 0)
-		stop("not up");
+	*wake = *trip = UINT64_MAX;
 	for (int i = 0; i < ROUNDS; i++) {
 		uint64_t seen = w->answered, rung, back;
 
@@ -88,11 +107,69 @@ void be_ringer(void)
 		back = wait_for(chan);
 		if (w->answered == seen)
 			stop("no answer");
-		wake = least(wake, w->woke - rung - ticks);
-		trip = least(trip, back - rung - ticks);
+		*wake = least(*wake, w->woke - rung - ticks);
+		*trip = least(*trip, back - rung - ticks);
 	}
+}
+
+static void measure_here(uint64_t chan, const struct window *w)
+{
+	uint64_t wake, trip;
+
+	if (w->cpu != own_cpu())
+		stop("not on one CPU");
+	round_trips(chan, w, &wake, &trip);
 	result("kick_wake", wake);
 	result("kick_roundtrip", trip);
+}
+
+/* Ring, and wait on the own CPU. -> as above; own: to the ringer's next instruction */
+static void wake_other(uint64_t chan, const struct window *w, uint64_t *wake, uint64_t *own)
+{
+	uint64_t ticks = overhead();
+
+	*wake = *own = UINT64_MAX;
+	for (int i = 0; i < ROUNDS; i++) {
+		uint64_t seen = w->answered, rung = rdtsc(), returned;
+
+		hcall(KEEL_HC_CHAN_KICK, chan, 0, 0);
+		returned = rdtsc();
+		while (w->answered == seen && rdtsc() - rung < info->tsc_khz * POLL_MS)
+			__asm__ volatile("pause");
+		if (w->answered != seen + 1)
+			stop("no answer");
+		*wake = least(*wake, w->woke - rung - ticks);
+		*own = least(*own, returned - rung - ticks);
+	}
+}
+
+static void measure_cross(uint64_t chan, const struct window *w)
+{
+	uint64_t wake, own, trip, unused;
+
+	if (w->cpu == own_cpu())
+		stop("both on one CPU");
+	wake_other(chan, w, &wake, &own);
+	round_trips(chan, w, &unused, &trip);
+	result("kick_wake_cross", wake);
+	result("kick_wake_cross_ringer", own);
+	result("kick_roundtrip_cross", trip);
+}
+
+void be_ringer(bool cross)
+{
+	uint64_t chan = find_channel();
+	struct window *w;
+
+	known_loop();
+	hcall(KEEL_HC_TIMER, rdtsc() + info->tsc_khz * TIME_UP_MS, 0, 0);
+	w = map_window(chan);
+	if (hcall(KEEL_HC_CHAN_STATE, chan, 1, 0) < 0)
+		stop("not up");
+	if (cross)
+		measure_cross(chan, w);
+	else
+		measure_here(chan, w);
 	say("BENCH-END\n");
 	hcall(KEEL_HC_SHUTDOWN, KEEL_SHUTDOWN_POWEROFF, 0, 0);
 	stop("still here");

@@ -70,7 +70,7 @@ void measure_entries(void);
 /* pair.c */
 void measure_ring(void);
 _Noreturn void be_sleeper(void);
-_Noreturn void be_ringer(void);
+_Noreturn void be_ringer(bool cross);
 
 /* irqs.c */
 void measure_irqs(void);
