@@ -116,7 +116,28 @@
 					 * returns all have dropped, or will before they run on */
 #define KEEL_HC_YIELD		39	/* (vcpu_id or -1): let others run; this vCPU of the own partition
 					 * first, if it is ready and waits for a CPU */
-#define KEEL_HC_NR		40
+/*
+ * Partitions at run time, by who has the control right. CREATE, GIVE, CHAN_CREATE and CHAN_OFFER, START; the
+ * creator is told of the end by KEEL_EV_PARTITION; RECLAIM. Content of what is given stays as it is until START.
+ */
+#define KEEL_HC_PART_CREATE	40	/* (pa buffer: struct keel_part_create) -> handle, INFO and CONTROL rights.
+					 * ret1: pages of quota it needs, also with -KEEL_ENOMEM: too few */
+#define KEEL_HC_PART_GIVE	41	/* (handle, pa, npages<=KEEL_GIVE_MAX): page-aligned own memory becomes that
+					 * of a partition made by CREATE and not started, content included;
+					 * KEEL_PART_EXTENTS times at most */
+#define KEEL_HC_CHAN_CREATE	42	/* (handle as for GIVE, max_bytes) -> handle of a channel with the caller as
+					 * server and that partition as client, whose handle for it is 1.
+					 * One a partition */
+#define KEEL_HC_PART_START	43	/* (handle as for GIVE, pa buffer: struct keel_part_start) */
+#define KEEL_HC_PART_RECLAIM	44	/* (handle made by CREATE): what was given, channel window and quota
+					 * too, is the caller's again, zeroed; handle and channel are void.
+					 * -KEEL_EBUSY: it is started and has not ended */
+#define KEEL_HC_NR		45
+
+#define KEEL_GIVE_MAX		4096	/* pages in one GIVE: 16 MiB */
+#define KEEL_PART_EXTENTS	64
+#define KEEL_MIN_SHADOW_PAGES	64
+#define KEEL_MAX_SHADOW_PAGES	65536
 
 /* KEEL_HC_SET_ENTRY: ring-1 entry points of the partition (VAs in its upper half). */
 #define KEEL_ENTRY_SYSCALL	0	/* SYSCALL from ring 3. RSP: landing area, RCX/R11 as the CPU
@@ -189,6 +210,7 @@
 #define KEEL_EACCES	13
 #define KEEL_EFAULT	14
 #define KEEL_EBUSY	16
+#define KEEL_EEXIST	17
 #define KEEL_EINVAL	22
 #define KEEL_ENOSPC	28
 #define KEEL_EPIPE	32
@@ -435,6 +457,26 @@ struct keel_part_info {		/* 256 bytes */
 	uint64_t reserved[8];
 };
 static_assert(sizeof(struct keel_part_info) == 256, "keel_part_info size");
+
+struct keel_part_create {	/* 128 bytes; argument of KEEL_HC_PART_CREATE */
+	char	 name[KEEL_NAME_LEN];	/* as in a manifest; no other partition has it */
+	uint32_t priority;	/* 0..31, not above the creator's */
+	uint32_t nvcpus;	/* 1..64 */
+	uint32_t shadow_pages;	/* KEEL_MIN_SHADOW_PAGES..MAX, of each vCPU */
+	uint32_t flags;		/* 0 */
+	uint64_t cpus;		/* vCPU n stays on the n-th CPU of the set, bit 0: the boot CPU; 0: anywhere */
+	uint64_t quota_pa;	/* page-aligned own memory: what the metakernel keeps of it comes from here */
+	uint64_t quota_pages;
+	uint64_t reserved[7];	/* 0 */
+};
+static_assert(sizeof(struct keel_part_create) == 128, "keel_part_create size");
+
+struct keel_part_start {	/* 64 bytes; of vCPU 0 at its start; the others are off */
+	uint64_t rip, rsp, rdi;	/* VAs; all other registers 0, ring 1, vif 0 */
+	uint64_t cr3_pa;	/* of tables in memory that was given */
+	uint64_t reserved[4];	/* 0 */
+};
+static_assert(sizeof(struct keel_part_start) == 64, "keel_part_start size");
 
 struct keel_part_stats {	/* 264 bytes */
 	uint64_t count[KEEL_STAT_NR];

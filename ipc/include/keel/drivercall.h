@@ -100,6 +100,14 @@
 				 KEEL_DC_O_TRUNC | KEEL_DC_O_APPEND | KEEL_DC_O_DIRECTORY | \
 				 KEEL_DC_O_NOFOLLOW | KEEL_DC_O_IGNORED)
 
+/*
+ * keel_dc_header.flags. With STDIO file numbers 0, 1 and 2 are open from the beginning of every session: standard input,
+ * output and error of whoever started the peer. They are read and written without positions, as pipes are, and a READ
+ * waits as long as it takes; others are answered meanwhile.
+ */
+#define KEEL_DC_STDIO		1u
+#define KEEL_DC_TTY(n)		(2u << (n))	/* number n (0..2) is a terminal */
+
 /* keel_cqe.flags of an OPENAT that opened a file: what the server saw of it then. */
 #define KEEL_DC_OPENED_TOLD	1u	/* the rest means something; 0 from a server that does not tell */
 #define KEEL_DC_OPENED_SEEK	2u	/* a regular file: reads and writes have positions */
@@ -142,7 +150,7 @@ struct keel_dc_header {
 	uint32_t version;	/* KEEL_DC_VERSION */
 	uint32_t size;		/* KEEL_DC_HEADER_BYTES */
 	uint32_t generation;	/* of the session; 0: none. Written last */
-	uint32_t flags;		/* 0 */
+	uint32_t flags;		/* KEEL_DC_STDIO, KEEL_DC_TTY; else 0 */
 	uint64_t window_bytes;
 	uint32_t sq_entries, cq_entries;	/* powers of two; cq_entries >= sq_entries */
 	uint64_t sq_off, cq_off;	/* of entry 0, 64-aligned */

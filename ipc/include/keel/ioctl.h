@@ -62,4 +62,28 @@ struct keel_ioc_serve {
 #define KEEL_IOC_CHAN_KICK_WAIT	_IO('K', 0x4c)
 #define KEEL_WAIT_FOREVER	0xffffffffu
 
+/*
+ * A partition of the caller's own. PART_CREATE allocates its memory (contiguous), what the metakernel keeps of it, and
+ * a channel with this Linux as server, and returns a file descriptor that stands for it: mmap(fd, offset 0, shared) is
+ * the memory, zeroed, to lay an image out in, until PART_BOOT; that unmaps it (SIGBUS from then on),
+ * gives the memory away and starts vCPU 0. poll(2) says POLLIN when the partition has ended, KEEL_IOC_PART_INFO
+ * with its handle how. Closing the descriptor, also by dying, ends the partition and takes everything
+ * back; its handles are void then. The channel is served as any other, by KEEL_IOC_CHAN_SERVE with `chan`
+ * on a descriptor of /dev/keel.
+ * PART_CREATE: EINVAL, ENOMEM (no contiguous piece of that size is to be had), EEXIST (the name is in
+ * use), ENOSPC (no more partitions or handles). PART_BOOT: EINVAL, EBUSY (it was started before).
+ */
+struct keel_ioc_create {
+	char	 name[KEEL_NAME_LEN];
+	uint32_t priority, nvcpus, shadow_pages, flags;	/* as in struct keel_part_create */
+	uint64_t cpus;
+	uint64_t mem_bytes;	/* multiple of 4096, KEEL_PART_EXTENTS * 16 MiB at most */
+	uint64_t window_bytes;	/* likewise, of the channel; 0: it gets none */
+	uint64_t mem_pa;	/* out */
+	uint32_t handle, chan;	/* out */
+	uint64_t reserved[4];	/* 0 */
+};
+#define KEEL_IOC_PART_CREATE	_IOWR('K', 0x4d, struct keel_ioc_create)	/* -> file descriptor */
+#define KEEL_IOC_PART_BOOT	_IOW('K', 0x4e, struct keel_part_start)	/* on that descriptor */
+
 #endif /* KEEL_IOCTL_H */
