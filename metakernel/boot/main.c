@@ -19,8 +19,8 @@
 #include "boot/cpus.h"
 #include "boot/line.h"
 #include "boot/load.h"
+#include "boot/ports.h"
 #include "boot/windows.h"
-#include "entry/emul.h"
 #include "mm/frames.h"
 #include "mm/leaf.h"
 #include "part/console.h"
@@ -107,9 +107,9 @@ static void look_at_chipset(void)
 	unsigned int i;
 
 	chipset_scan(&chipset);
-	emul_ports_acpi(&acpi);
+	ports_acpi(&acpi);
 	for (i = 0; i < chipset.npower; i++)
-		emul_ports_power(chipset.power[i]);
+		ports_power(chipset.power[i]);
 }
 
 /* The rest of the start, on the metakernel's own stack. */

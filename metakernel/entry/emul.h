@@ -14,9 +14,13 @@ bool emul_drop_store(struct vcpu *v, struct regs *r, vaddr_t va);
 uint32_t emul_port_in(struct vcpu *v, uint16_t port, unsigned int size);
 void emul_port_out(struct vcpu *v, uint16_t port, unsigned int size, uint32_t value);
 
-/* At boot: power management by what the FADT says, and by where a known chipset has it. */
-void emul_ports_acpi(const struct acpi_info *acpi);
-void emul_ports_power(uint16_t base);
+/* What ACPI and the chipset add (boot/ports.c). Open: event, timer and GPE registers within power management. */
+struct port_range { uint32_t first, last; };
+extern struct emul_pm {
+	struct port_range closed[16], open[16], sleep[6];
+	unsigned int nclosed, nopen, nsleep;
+	uint8_t sleep_shift[6];		/* where its SLP_EN is */
+} emul_pm;
 /* May a device's ports be there? Nothing of the main board, power management or the metakernel is. */
 bool emul_ports_free(uint64_t base, uint64_t bytes);
 

@@ -22,7 +22,6 @@
 
 #define SLP_EN		(1U << 13)	/* of PM1 control (ACPI 4.8.3.2.1) */
 #define SLP_EN_REDUCED	(1U << 5)	/* of sleep control (ACPI 4.8.3.7) */
-#define PM_BLOCK	128U		/* chipsets align power management so */
 
 enum port_class { PORT_PASS, PORT_RTC, PORT_CONTROL, PORT_ABSENT };	/* later ones win */
 
@@ -52,18 +51,7 @@ static const struct {
 	{ 0x8900, 0x8900, PORT_CONTROL },	/* Bochs and old QEMU: the way off */
 };
 
-/* What ACPI and the chipset add. Open: event, timer and GPE registers within power management. */
-static struct port_range { uint32_t first, last; } pm_closed[16], pm_open[16], pm_sleep[6];
-static unsigned int nclosed, nopen, nsleep;
-static uint8_t sleep_shift[ARRAY_SIZE(pm_sleep)];	/* where its SLP_EN is */
-
-__once static void range_add(struct port_range *r, unsigned int *n, unsigned int max, uint64_t first, uint64_t bytes)
-{
-	if (first > 0xffff || !bytes || *n == max)
-		return;
-	r[*n].first = (uint32_t)first;
-	r[(*n)++].last = (uint32_t)(first + min_u64(bytes, 0x10000 - first) - 1);
-}
+struct emul_pm emul_pm;
 
 static bool overlaps(const struct port_range *r, uint32_t first, uint32_t last)
 {
@@ -78,58 +66,15 @@ static bool any_overlaps(const struct port_range *r, unsigned int n, uint32_t fi
 	return false;
 }
 
-__once void emul_ports_power(uint16_t base)
-{
-	range_add(pm_closed, &nclosed, ARRAY_SIZE(pm_closed), base & ~(PM_BLOCK - 1), PM_BLOCK);
-	/* Where the chipsets that are known by name have their PM1 control register. */
-	range_add(pm_sleep, &nsleep, ARRAY_SIZE(pm_sleep), base + 4U, 2);
-}
-
-__once static void fixed_register(enum acpi_fixed what, const struct acpi_range *r)
-{
-	if (!r->bytes || !r->io)
-		return;
-	switch (what) {
-	case ACPI_PM1A_CNT:
-	case ACPI_PM1B_CNT:
-		range_add(pm_sleep, &nsleep, ARRAY_SIZE(pm_sleep), r->pa, max_u64(r->bytes, 2));
-		range_add(pm_closed, &nclosed, ARRAY_SIZE(pm_closed), r->pa & ~(uint64_t)(PM_BLOCK - 1), PM_BLOCK);
-		break;
-	case ACPI_SLEEP_CONTROL:
-		if (nsleep < ARRAY_SIZE(pm_sleep))
-			sleep_shift[nsleep] = 8;
-		range_add(pm_sleep, &nsleep, ARRAY_SIZE(pm_sleep), r->pa, 1);
-		range_add(pm_closed, &nclosed, ARRAY_SIZE(pm_closed), r->pa, 1);
-		break;
-	case ACPI_PM1A_EVT:
-	case ACPI_PM1B_EVT:
-	case ACPI_PM_TMR:
-	case ACPI_GPE0:
-	case ACPI_GPE1:
-		range_add(pm_open, &nopen, ARRAY_SIZE(pm_open), r->pa, r->bytes);
-		break;
-	default:
-		range_add(pm_closed, &nclosed, ARRAY_SIZE(pm_closed), r->pa, r->bytes);
-	}
-}
-
-__once void emul_ports_acpi(const struct acpi_info *acpi)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(acpi->fixed); i++)
-		fixed_register((enum acpi_fixed)(i % ACPI_NFIXED), &acpi->fixed[i]);
-}
-
 static enum port_class port_class(uint32_t first, uint32_t last)
 {
 	enum port_class class = PORT_PASS;
 	unsigned int i;
 
-	for (i = 0; i < nopen; i++)
-		if (first >= pm_open[i].first && last <= pm_open[i].last)
+	for (i = 0; i < emul_pm.nopen; i++)
+		if (first >= emul_pm.open[i].first && last <= emul_pm.open[i].last)
 			return PORT_PASS;
-	if (any_overlaps(pm_closed, nclosed, first, last) || any_overlaps(pm_sleep, nsleep, first, last))
+	if (any_overlaps(emul_pm.closed, emul_pm.nclosed, first, last) || any_overlaps(emul_pm.sleep, emul_pm.nsleep, first, last))
 		class = PORT_CONTROL;
 	for (i = 0; i < ARRAY_SIZE(port_rule); i++)
 		if (first <= port_rule[i].last && last >= port_rule[i].first && port_rule[i].class > class)
@@ -147,8 +92,8 @@ bool emul_ports_free(uint64_t base, uint64_t bytes)
 
 	/* Below 0x100 is the main board's. */
 	if (base < 0x100 || base > 0xffff || bytes > 0x10000 - base ||
-	    any_overlaps(pm_closed, nclosed, first, last) || any_overlaps(pm_sleep, nsleep, first, last) ||
-	    any_overlaps(pm_open, nopen, first, last) || (first <= 0xcff && last >= 0xcf8))
+	    any_overlaps(emul_pm.closed, emul_pm.nclosed, first, last) || any_overlaps(emul_pm.sleep, emul_pm.nsleep, first, last) ||
+	    any_overlaps(emul_pm.open, emul_pm.nopen, first, last) || (first <= 0xcff && last >= 0xcf8))
 		return false;
 	for (i = 0; i < ARRAY_SIZE(port_rule); i++)
 		if (first <= port_rule[i].last && last >= port_rule[i].first)
@@ -162,9 +107,9 @@ static uint32_t sleep_bits(uint32_t port, unsigned int size)
 	uint32_t bits = 0, bit, at;
 	unsigned int i;
 
-	for (i = 0; i < nsleep; i++) {
-		bit = sleep_shift[i] ? SLP_EN_REDUCED : SLP_EN;
-		at = pm_sleep[i].first;
+	for (i = 0; i < emul_pm.nsleep; i++) {
+		bit = emul_pm.sleep_shift[i] ? SLP_EN_REDUCED : SLP_EN;
+		at = emul_pm.sleep[i].first;
 		if (at >= port && at - port < size)
 			bits |= bit << 8 * (at - port);
 		else if (port > at && port - at < 4)

@@ -27,6 +27,7 @@ static void note(uint16_t port, unsigned int size, uint32_t value)
 #define hal_outw(p, val) note(p, 2, val)
 #define hal_outl(p, val) note(p, 4, val)
 #include "metakernel/entry/emul_io.c"
+#include "metakernel/boot/ports.c"
 
 struct lock ports_lock = LOCK_INIT(LOCK_PORTS);
 
@@ -71,8 +72,8 @@ static int start(void **state)
 	memset(written, 0, sizeof(written));
 	memset(&acpi, 0, sizeof(acpi));
 	v->part = &part;
-	nclosed = nopen = nsleep = npci = 0;
-	memset(sleep_shift, 0, sizeof(sleep_shift));
+	emul_pm.nclosed = emul_pm.nopen = emul_pm.nsleep = npci = 0;
+	memset(emul_pm.sleep_shift, 0, sizeof(emul_pm.sleep_shift));
 	acpi.fixed[ACPI_PM1A_EVT] = (struct acpi_range) { PM, 4, true };
 	acpi.fixed[ACPI_PM1A_CNT] = (struct acpi_range) { PM + 4, 2, true };
 	acpi.fixed[ACPI_PM_TMR] = (struct acpi_range) { PM + 8, 4, true };
@@ -81,8 +82,8 @@ static int start(void **state)
 	acpi.fixed[ACPI_EXTENDED + ACPI_PM1B_CNT] = (struct acpi_range) { PM1B, 2, true };
 	acpi.fixed[ACPI_EXTENDED + ACPI_SLEEP_CONTROL] = (struct acpi_range) { REDUCED, 1, true };
 	acpi.fixed[ACPI_EXTENDED + ACPI_RESET] = (struct acpi_range) { RESET, 1, true };
-	emul_ports_acpi(&acpi);
-	emul_ports_power(CHIPSET_PM);
+	ports_acpi(&acpi);
+	ports_power(CHIPSET_PM);
 	man.devices = true;
 	man.control = false;
 	return 0;
