@@ -6,12 +6,12 @@ include metakernel/libfdt.mk
 
 # One folder a wing; docs/architecture.md has the picture.
 mk-boot-srcs := $(addprefix metakernel/boot/, bundle.c chipset.c cpus.c elf.c line.c load.c load_linux.c main.c manifest.c \
-	manifest_tree.c manifest_value.c parse.c ports.c tsc_pair.c windows.c)
+	manifest_tree.c manifest_value.c parse.c parts.c ports.c tsc_pair.c windows.c)
 mk-srcs := $(mk-boot-srcs) \
 	$(addprefix metakernel/mm/, flush.c frames.c leaf.c pool.c root.c shadow.c shootdown.c walk.c) \
-	$(addprefix metakernel/run/, cpu.c event.c irq.c runq.c sched.c seldom.c vcpu.c) \
+	$(addprefix metakernel/run/, cpu.c event.c irq.c roster.c runq.c sched.c seldom.c vcpu.c) \
 	$(addprefix metakernel/entry/, emul.c emul_io.c emul_msr.c emul_store.c hcall.c hcall_seldom.c hcall_vcpu.c insn.c pci.c trap.c) \
-	$(addprefix metakernel/part/, busmaster.c chan.c console.c ending.c part.c peer.c)
+	$(addprefix metakernel/part/, busmaster.c cap.c chan.c console.c ending.c made.c part.c peer.c)
 # make DEBUG=1: shadow tables are checked as the machine runs, tests can provoke faults (check.h).
 mk-srcs += $(if $(DEBUG),metakernel/mm/check.c)
 mk-objs := $(mk-srcs:%.c=$(O)/%.o)
@@ -20,7 +20,7 @@ mk-objs := $(mk-srcs:%.c=$(O)/%.o)
 $(mk-boot-srcs:%.c=$(O)/%.o): MK_CFLAGS += -Os
 # And what is seldom reached, so that the rest has room.
 mk-cold-srcs := metakernel/part/busmaster.c metakernel/run/seldom.c $(addprefix metakernel/entry/, emul.c emul_io.c emul_msr.c emul_store.c \
-	hcall_seldom.c insn.c pci.c) $(addprefix metakernel/part/, ending.c part.c peer.c)
+	hcall_seldom.c insn.c pci.c) $(addprefix metakernel/part/, ending.c made.c part.c peer.c) metakernel/run/roster.c
 $(mk-cold-srcs:%.c=$(O)/%.o): MK_CFLAGS += -Os
 
 $(mk-objs): $(O)/%.o: %.c metakernel/flags.mk metakernel/module.mk $(O)/flags | $(LIBFDT_READY)

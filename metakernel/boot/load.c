@@ -15,6 +15,7 @@
 #include "boot/load.h"
 #include "boot/manifest.h"
 #include "boot/parse.h"
+#include "boot/parts.h"
 #include "mm/frames.h"
 #include "part/chan.h"
 #include "part/part.h"
@@ -161,10 +162,10 @@ void load_all(const struct boot_info *bi, const void *bundle, size_t len)
 	if (manifest_fits(&manifest, frames_count(FRAMES_FREE) * PAGE_SIZE, &e))
 		refuse(&e);
 	for (i = 0; i < manifest.nparts; i++)
-		if (!part_create(&manifest.parts[i]))
+		if (!parts_create(&manifest.parts[i]))
 			load_refuse("/partitions/%s: shadow-pages: not enough memory",
 				    manifest.parts[i].name);
-	chan_init();
+	parts_channels();
 	for (i = 0; i < nparts; i++)
 		if (!manifest.parts[i].mem_rest)
 			create_peer(&parts[i], bundle, len);

@@ -55,6 +55,5 @@ int manifest_check_tree(const struct reader *r, size_t len);
 /* manifest_value.c: one property's value into `record`, as its rule says. */
 int manifest_read_value(const struct reader *r, const struct rule *rule, const char *val, size_t len,
 			void *record);
-bool manifest_name_ok(const char *s, size_t len);
 
 #endif

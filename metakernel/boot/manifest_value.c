@@ -19,27 +19,13 @@ static const char *const lost_names[MANIFEST_NLOST] = {
 	[MANIFEST_RESTART] = "restart",
 };
 
-/* Names of partitions, channels, consoles: lower case, digits, inner '-' and '_'. */
-static bool name_char(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-}
-
-bool manifest_name_ok(const char *s, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (!name_char(s[i]))
-			return false;
-	return len && s[0] != '-' && s[0] != '_';
-}
-
 /* File names of the bundle: also upper case, '.', '+', '/' - but no part that begins with a '.'. */
 static bool file_ok(const char *s, size_t len)
 {
 	char before = '/';
 
 	for (size_t i = 0; i < len; i++) {
-		bool letter = name_char(s[i]) || (s[i] >= 'A' && s[i] <= 'Z') || s[i] == '+';
+		bool letter = manifest_name_char(s[i]) || (s[i] >= 'A' && s[i] <= 'Z') || s[i] == '+';
 
 		if (before == '/' && !letter)
 			return false;

@@ -10,16 +10,20 @@
  */
 #include <hal/cpu.h>
 #include <hal/power.h>
+#include <keel/atomic.h>
 #include "entry/hcall.h"
 #include "entry/pci.h"
 #include "mm/frames.h"
 #include "part/chan.h"
 #include "part/console.h"
+#include "part/made.h"
 #include "part/part.h"
 #include "run/irq.h"
 #include "run/vcpu.h"
 #include "lib/log.h"
 #include "lib/string.h"
+
+#define CALL_BITS	8	/* of RAX; above them a call made again may keep how far it is */
 
 /* Of work in pieces -KEEL_EAGAIN is no result: the call is made again, with the registers it was made with. */
 static int64_t finished(struct regs *r, int err)
@@ -130,18 +134,18 @@ static int64_t hc_shutdown(struct vcpu *v, struct regs *r)
 
 static int64_t hc_cap_info(struct vcpu *v, struct regs *r)
 {
-	const struct cap *c = part_cap(v->part, r->rdi, KEEL_CAP_NONE);
+	union cap c = part_cap(v->part, r->rdi, KEEL_CAP_NONE);
 	struct keel_cap_info *info = part_buffer(v->part, r->rsi, sizeof(*info));
 	const char *name;
 
-	if (!c)
+	if (!c.word)
 		return -KEEL_EBADF;
 	if (!info)
 		return -KEEL_EFAULT;
-	name = c->type == KEEL_CAP_CHANNEL ? chans[c->index].man->name : parts[c->index].man->name;
+	name = c.type == KEEL_CAP_CHANNEL ? chans[c.index].man->name : parts[c.index].man->name;
 	memset(info, 0, sizeof(*info));
-	info->type = c->type;
-	info->rights = c->rights;
+	info->type = c.type;
+	info->rights = c.rights;
 	strlcpy(info->name, name, sizeof(info->name));
 	return 0;
 }
@@ -167,10 +171,10 @@ static int64_t hc_chan_info(struct vcpu *v, struct regs *r)
 static struct partition *part_of(const struct vcpu *v, uint64_t handle, unsigned int right,
 				 int64_t *err)
 {
-	const struct cap *c = part_cap(v->part, handle, KEEL_CAP_PARTITION);
+	union cap c = part_cap(v->part, handle, KEEL_CAP_PARTITION);
 
-	*err = !c ? -KEEL_EBADF : -KEEL_EPERM;
-	return c && (c->rights & right) ? &parts[c->index] : NULL;
+	*err = c.word ? -KEEL_EPERM : -KEEL_EBADF;
+	return c.rights & right ? &parts[c.index] : NULL;
 }
 
 static int64_t hc_part_info(struct vcpu *v, struct regs *r)
@@ -244,6 +248,40 @@ static int64_t hc_part_ctl(struct vcpu *v, struct regs *r)
 	return -KEEL_EINVAL;
 }
 
+/* What goes on in pieces is named by the bits of RAX above the number. */
+static int64_t hc_part_create(struct vcpu *v, struct regs *r)
+{
+	uint64_t slot = r->rax >> CALL_BITS, need = 0;
+	const struct keel_part_create *want;
+	struct keel_part_create copy;
+	int64_t err;
+
+	if (slot) {
+		err = made_go_on(v->part, slot);
+		return err == -KEEL_EAGAIN ? hcall_again(r, r->rax) : err;
+	}
+	want = part_buffer(v->part, r->rdi, sizeof(*want));
+	if (!v->part->man->control)
+		return -KEEL_EPERM;
+	if (!want)
+		return -KEEL_EFAULT;
+	keel_copy_words(&copy, want, sizeof(copy) / 8);
+	err = made_begin(v->part, &copy, &need);
+	v->vp->ret1 = need;
+	return err < 0 ? err : hcall_again(r, (uint64_t)err << CALL_BITS | KEEL_HC_PART_CREATE);
+}
+
+static int64_t hc_part_start(struct vcpu *v, struct regs *r)
+{
+	const struct keel_part_start *start = part_buffer(v->part, r->rsi, sizeof(*start));
+	struct keel_part_start copy;
+
+	if (!start)
+		return -KEEL_EFAULT;
+	keel_copy_words(&copy, start, sizeof(copy) / 8);
+	return finished(r, made_start(v->part, r->rdi, &copy));
+}
+
 static int64_t hc_log_read(struct vcpu *v, struct regs *r)
 {
 	char *buf = part_buffer(v->part, r->rdi, r->rsi);
@@ -290,6 +328,12 @@ int64_t hcall_seldom(struct vcpu *v, struct regs *r, uint64_t n)
 	case KEEL_HC_VCPU_START: return hc_vcpu_start(v, r);
 	case KEEL_HC_VCPU_STOP: part_vcpu_stop(v); return 0;
 	case KEEL_HC_VCPU_STATE: return hc_vcpu_state(v, r);
+	case KEEL_HC_PART_GIVE: return made_give(v->part, r->rdi, r->rsi, r->rdx);
+	case KEEL_HC_CHAN_CREATE: return made_chan(v->part, r->rdi, r->rsi);
+	case KEEL_HC_PART_START: return hc_part_start(v, r);
+	case KEEL_HC_PART_RECLAIM: return finished(r, made_reclaim(v->part, r->rdi));
 	}
+	if (n <= INT64_MAX && (n & (bit64(CALL_BITS) - 1)) == KEEL_HC_PART_CREATE)
+		return hc_part_create(v, r);
 	return -KEEL_ENOSYS;
 }

@@ -28,7 +28,6 @@
 #define DRAIN_LOADS	4
 
 static struct serial_source *sources[SERIAL_SOURCES];
-static unsigned int nsources;
 static uint8_t order[ORDER_MAX];
 static uint32_t order_head, order_tail;
 
@@ -44,15 +43,28 @@ _Static_assert(sizeof(out) >= MARK_MAX + 514, "a line of the log fits");
 void serial_attach(struct serial_source *s, enum serial_kind kind, const char *name, const char *ring,
 		   uint32_t size)
 {
-	if (nsources == SERIAL_SOURCES)
-		return;		/* cannot be: the log and MAX_PARTS */
+	unsigned int i;
+
+	for (i = 0; i < SERIAL_SOURCES - 1 && sources[i]; i++)
+		;
 	memset(s, 0, sizeof(*s));
 	s->kind = kind;
 	s->name = name;
 	s->ring = ring;
 	s->size = size;
-	s->index = (uint8_t)nsources;
-	sources[nsources++] = s;
+	s->index = (uint8_t)i;
+	sources[i] = s;
+}
+
+void serial_detach(struct serial_source *s)
+{
+	uint32_t from, to = order_tail;
+
+	for (from = order_tail; from != order_head; from++)
+		if (order[from % ORDER_MAX] != s->index)
+			order[to++ % ORDER_MAX] = order[from % ORDER_MAX];
+	order_head = to;
+	sources[s->index] = NULL;
 }
 
 /* Copy from the ring at `pos`, in at most two runs. */

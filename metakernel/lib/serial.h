@@ -13,7 +13,7 @@
 #include "lib/lock.h"
 
 #define SERIAL_PIECES	128	/* of one source that may wait; a power of two */
-#define SERIAL_SOURCES	16	/* a power of two */
+#define SERIAL_SOURCES	32	/* a power of two: the log and all partitions */
 #define SERIAL_LINE_MAX	120	/* bytes of a piece of SERIAL_LINES */
 #define SERIAL_NAME_MAX	31	/* bytes of a name, as in keel/abi.h */
 
@@ -40,6 +40,9 @@ struct serial_source {
 /* Before the source's first piece. The ring is empty, its first byte will be at position 0. */
 void serial_attach(struct serial_source *s, enum serial_kind kind, const char *name, const char *ring,
 		   uint32_t size);
+
+/* What of it has not gone out will not, and nothing looks at its ring any more. */
+void serial_detach(struct serial_source *s);
 
 /* Bytes a SERIAL_RAW source may write from `end` on. */
 static inline uint32_t serial_room(const struct serial_source *s)

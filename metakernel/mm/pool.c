@@ -81,16 +81,14 @@ uint64_t *table_alloc(struct shadow_pool *s, unsigned int level)
 	return s->page[i];
 }
 
-__once void pool_init(struct shadow_pool *s, paddr_t pa, struct shadow_page *meta, uint32_t npages)
+void pool_init(struct shadow_pool *s, void *pages, struct shadow_page *meta, uint32_t npages)
 {
 	uint32_t i;
 
-	s->page = pa_to_va(pa);
+	s->page = pages;
 	s->meta = meta;
 	s->npages = npages;
 	s->nused = 0;
-	memset(s->page, 0, npages * PAGE_SIZE);	/* the boot loader has been here */
-	memset(meta, 0, npages * sizeof(*meta));
 	for (i = 0; i < npages; i++)
 		meta[i].next = i + 1 < npages ? i + 1 : NO_PAGE;
 	s->free_head = 0;

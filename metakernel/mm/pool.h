@@ -48,8 +48,8 @@ struct shadow_pool {
 	uint32_t free_head, dropped_head;
 };
 
-/* `meta`: npages of them. */
-void pool_init(struct shadow_pool *s, paddr_t pa, struct shadow_page *meta, uint32_t npages);
+/* npages of both, zeroed. */
+void pool_init(struct shadow_pool *s, void *pages, struct shadow_page *meta, uint32_t npages);
 /* A page of zeroes for a table of this level, or NULL when the pool is used up. */
 uint64_t *table_alloc(struct shadow_pool *s, unsigned int level);
 /*

@@ -39,18 +39,17 @@ static void root_select(struct vcpu *v, unsigned int n)
 	v->root_pa = va_to_pa(v->root[n].l4);
 }
 
-__once int mmu_init_vcpu(struct vcpu *v)
+int mmu_init_vcpu(struct vcpu *v)
 {
-	const struct partition *p = v->part;
+	struct partition *p = v->part;
 	struct shadow_pool *s = &v->pool;
 	uint32_t npages = p->man->shadow_pages;
-	paddr_t pa = frames_alloc_mk(npages);
-	uint64_t meta_bytes = (uint64_t)npages * sizeof(struct shadow_page);
-	paddr_t meta_pa = frames_alloc_mk((meta_bytes + PAGE_SIZE - 1) / PAGE_SIZE);
+	void *pages = part_take(p, npages);
+	void *meta = part_take(p, mmu_meta_pages(npages));
 
-	if (!pa || !meta_pa)
+	if (!pages || !meta)
 		return -KEEL_ENOMEM;
-	pool_init(s, pa, pa_to_va(meta_pa), npages);
+	pool_init(s, pages, meta, npages);
 	v->kl4 = table_alloc(s, TABLE_ROOT);
 	v->kl3 = table_alloc(s, TABLE_L3);
 	v->kl2 = table_alloc(s, TABLE_L2);

@@ -12,6 +12,7 @@
 #define METAKERNEL_MM_ROOT_H
 
 #include <hal/types.h>
+#include "mm/pool.h"
 
 struct vcpu;
 
@@ -21,6 +22,12 @@ struct shadow_root {
 	uint64_t *l4;		/* NULL: not built */
 	uint64_t pgd;		/* guest top-level table its user half was filled from */
 };
+
+/* What describes so many pages of a pool, in pages. */
+static inline uint64_t mmu_meta_pages(uint64_t npages)
+{
+	return align_up(npages * sizeof(struct shadow_page), PAGE_SIZE) / PAGE_SIZE;
+}
 
 int mmu_init_vcpu(struct vcpu *v);
 void mmu_load_cr3(struct vcpu *v, uint64_t value);

@@ -31,21 +31,7 @@
 struct chan chans[MAX_CHANS];
 unsigned int nchans;
 static struct lock chan_lock = LOCK_INIT(LOCK_CHAN);
-
-__once void chan_init(void)
-{
-	unsigned int i;
-
-	nchans = manifest.nchans;
-	for (i = 0; i < nchans; i++) {
-		struct chan *c = &chans[i];
-
-		c->man = &manifest.chans[i];
-		c->owner = (uint16_t)(FRAMES_CHANNEL | i);
-		c->side[0] = &parts[c->man->server];
-		c->side[1] = &parts[c->man->client];
-	}
-}
+static const struct manifest_chan closed;	/* of one whose window is on its way back */
 
 bool chan_attached(uint16_t owner, const struct partition *p)
 {
@@ -56,17 +42,22 @@ bool chan_attached(uint16_t owner, const struct partition *p)
 
 static struct chan *chan_of(const struct partition *p, uint64_t handle, unsigned int *side)
 {
-	const struct cap *cap = part_cap(p, handle, KEEL_CAP_CHANNEL);
+	union cap cap = part_cap(p, handle, KEEL_CAP_CHANNEL);
 
-	if (!cap)
+	if (!cap.word)
 		return NULL;
-	*side = cap->rights & KEEL_RIGHT_SERVE ? 0 : 1;
-	return &chans[cap->index];
+	*side = cap.rights & KEEL_RIGHT_SERVE ? 0 : 1;
+	return &chans[cap.index];
 }
 
 static void ring_side(struct chan *c, unsigned int side)
 {
 	part_raise(c->side[side], c->handle[side]);
+}
+
+static bool serves(const struct partition *p, const struct chan *c)
+{
+	return c->man && c->side[0] == p;
 }
 
 static void set_state(struct chan *c, unsigned int side, bool up)
@@ -75,11 +66,11 @@ static void set_state(struct chan *c, unsigned int side, bool up)
 
 	c->state = up ? c->state | bit : c->state & ~bit;
 	c->generation++;
-	ring_side(c, !side);
+	if (c->side[!side]->alive)
+		ring_side(c, !side);
 }
 
-/* Zero a frame for its next owner, in memory too if it was ever mapped uncached (rule 21). */
-static void clean_frame(paddr_t pa)
+void chan_clean_frame(paddr_t pa)
 {
 	const char *line = memset(pa_to_va(pa), 0, PAGE_SIZE);
 	unsigned int i;
@@ -127,7 +118,7 @@ static int offer(struct chan *c, struct partition *p, paddr_t pa, uint64_t npage
 		return -KEEL_EAGAIN;
 	stop = min_u64(c->clean_bytes + CLEAN_BYTES, c->window_bytes);
 	for (; c->clean_bytes < stop; c->clean_bytes += PAGE_SIZE)
-		clean_frame(pa + c->clean_bytes);
+		chan_clean_frame(pa + c->clean_bytes);
 	if (stop < c->window_bytes)
 		return -KEEL_EAGAIN;
 	c->state |= KEEL_CHAN_WINDOW;
@@ -156,7 +147,7 @@ bool chan_window_given(const struct partition *p)
 	unsigned int i;
 
 	for (i = 0; i < nchans; i++)
-		if (chans[i].side[0] == p && (chans[i].state & KEEL_CHAN_WINDOW))
+		if (serves(p, &chans[i]) && (chans[i].state & KEEL_CHAN_WINDOW))
 			return true;
 	return false;
 }
@@ -170,7 +161,7 @@ bool chan_take_back(struct partition *p)
 	for (i = 0; i < nchans; i++) {
 		struct chan *c = &chans[i];
 
-		if (c->side[0] != p || !c->window_bytes || (c->state & KEEL_CHAN_WINDOW))
+		if (!serves(p, c) || !c->window_bytes || (c->state & KEEL_CHAN_WINDOW))
 			continue;
 		ASSERT(!frames_claim(c->window_pa >> PAGE_SHIFT, c->window_bytes / PAGE_SIZE, c->owner, p->owner));
 		c->window_bytes = 0;
@@ -242,7 +233,87 @@ void chan_part_died(struct partition *p)
 
 	lock_take(&chan_lock);
 	for (i = 0; i < nchans; i++)
-		if (chans[i].side[0] == p || chans[i].side[1] == p)
+		if (chans[i].man && (chans[i].side[0] == p || chans[i].side[1] == p))
 			set_state(&chans[i], chans[i].side[1] == p, false);
 	lock_release(&chan_lock);
+}
+
+/* ---- Made at run time ------------------------------------------------------------------------------- */
+
+int chan_claim_frames(paddr_t pa, uint64_t npages, uint16_t from, uint16_t to)
+{
+	int err;
+
+	lock_take(&chan_lock);
+	err = frames_claim(pa >> PAGE_SHIFT, npages, from, to);
+	lock_release(&chan_lock);
+	return err;
+}
+
+static struct chan *free_slot(void)
+{
+	unsigned int i;
+
+	for (i = manifest.nchans; i < MAX_CHANS; i++)
+		if (!chans[i].man)
+			return &chans[i];
+	return NULL;
+}
+
+static void open_up(struct chan *c, struct partition *server, struct partition *client, const struct manifest_chan *man)
+{
+	unsigned int i = (unsigned int)(c - chans);
+
+	c->owner = (uint16_t)(FRAMES_CHANNEL | i);
+	c->state = 0;
+	c->window_bytes = c->clean_bytes = 0;
+	c->side[0] = server;
+	c->side[1] = client;
+	c->man = man;
+	if (i >= nchans)
+		__atomic_store_n(&nchans, i + 1, __ATOMIC_RELEASE);
+}
+
+int chan_create(struct partition *server, struct partition *client, const struct manifest_chan *man, struct chan **out)
+{
+	struct chan *c = free_slot();
+	int handle;
+
+	if (!c)
+		return -KEEL_ENOSPC;
+	handle = cap_add(server, KEEL_CAP_CHANNEL, KEEL_RIGHT_SERVE, (unsigned int)(c - chans));
+	if (handle < 0)
+		return handle;
+	lock_take(&chan_lock);
+	open_up(c, server, client, man);
+	c->handle[0] = (uint8_t)handle;
+	c->handle[1] = (uint8_t)cap_add(client, KEEL_CAP_CHANNEL, KEEL_RIGHT_USE, (unsigned int)(c - chans));
+	lock_release(&chan_lock);
+	*out = c;
+	return handle;
+}
+
+void chan_close(struct chan *c)
+{
+	lock_take(&chan_lock);
+	c->state = 0;
+	c->generation++;
+	c->clean_bytes = 0;
+	c->man = &closed;
+	lock_release(&chan_lock);
+}
+
+bool chan_return(struct chan *c, const struct partition *to)
+{
+	uint64_t stop = min_u64(c->clean_bytes + CLEAN_BYTES, c->window_bytes);
+
+	for (; c->clean_bytes < stop; c->clean_bytes += PAGE_SIZE)
+		chan_clean_frame(c->window_pa + c->clean_bytes);
+	if (stop < c->window_bytes)
+		return false;
+	if (c->window_bytes)
+		ASSERT(!chan_claim_frames(c->window_pa, c->window_bytes / PAGE_SIZE, c->owner, to->owner));
+	c->window_bytes = 0;
+	c->man = NULL;
+	return true;
 }

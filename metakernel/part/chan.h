@@ -11,7 +11,7 @@
 #define MAX_CHANS	MANIFEST_MAX_CHANS
 
 struct chan {
-	const struct manifest_chan *man;
+	const struct manifest_chan *man;	/* NULL: there is none here */
 	uint16_t owner;		/* in the frame table */
 	uint32_t state, generation;
 	paddr_t window_pa;
@@ -25,7 +25,6 @@ struct chan {
 extern struct chan chans[MAX_CHANS];
 extern unsigned int nchans;
 
-void chan_init(void);
 /* A piece of it; -KEEL_EAGAIN: the same call again goes on. */
 int chan_offer(struct partition *p, uint64_t handle, paddr_t pa, uint64_t npages);
 /* Has p given a window out of its memory? It is the channel's for ever: others may be using it. */
@@ -35,6 +34,15 @@ bool chan_take_back(struct partition *p);
 int chan_set_state(struct partition *p, uint64_t handle, uint64_t up);
 int chan_info(struct partition *p, uint64_t handle, struct keel_chan_info *info);
 int chan_kick(struct partition *p, uint64_t handle);
+/* Between two partitions of which the client was made at run time. -> the server's handle; 0 or -KEEL_ENOSPC */
+int chan_create(struct partition *server, struct partition *client, const struct manifest_chan *man, struct chan **out);
+/* Its client has ended: nobody finds it any more. What is left is the window, which chan_return() gives to the server. */
+void chan_close(struct chan *c);
+bool chan_return(struct chan *c, const struct partition *to);	/* a piece of it -> is it done? */
+/* frames_claim() under the lock, of whole pages. */
+int chan_claim_frames(paddr_t pa, uint64_t npages, uint16_t from, uint16_t to);
+/* Zero a frame for its next owner, in memory too if it was ever mapped uncached (rule 21). */
+void chan_clean_frame(paddr_t pa);
 void chan_part_died(struct partition *p);
 bool chan_attached(uint16_t owner, const struct partition *p);
 

@@ -85,7 +85,7 @@ void console_attach(struct partition *p, bool on)
 
 static uint32_t write_peer(struct partition *p, const char *buf, uint32_t len)
 {
-	struct cons_ring *r = &p->cons_out;
+	struct cons_ring *r = p->cons_out;
 	uint32_t n;
 
 	if (len > PEER_WRITE_MAX)
@@ -102,7 +102,7 @@ static uint32_t write_peer(struct partition *p, const char *buf, uint32_t len)
 
 static uint32_t write_focus(struct partition *p, const char *buf, uint32_t len)
 {
-	struct cons_ring *r = &p->cons_out;
+	struct cons_ring *r = p->cons_out;
 
 	if (len > FOCUS_WRITE_MAX)
 		len = FOCUS_WRITE_MAX;
@@ -126,14 +126,14 @@ int console_write(struct partition *p, const char *buf, unsigned int len)
 void console_flush(struct partition *p)
 {
 	lock_take(&serial_lock);
-	serial_put(&p->serial, p->cons_out.head - p->serial.end);
+	serial_put(&p->serial, p->cons_out->head - p->serial.end);
 	lock_release(&serial_lock);
 }
 
 /* Bytes that do not fit stay in the port: they are not lost, and where it can the far end waits. */
 static bool input(void)
 {
-	struct cons_ring *r = &focus->cons_in;
+	struct cons_ring *r = focus->cons_in;
 	uint32_t room = CONS_BYTES - ring_used(r), n = 0;
 	char c[INPUT_MAX] = { 0 };
 	int got;
@@ -152,7 +152,7 @@ int console_read(struct partition *p, char *buf, unsigned int len)
 	int n;
 
 	lock_take(&serial_lock);
-	n = ring_out(&p->cons_in, buf, len);
+	n = ring_out(p->cons_in, buf, len);
 	if (n && p == focus)
 		hal_console_want_input(true);
 	lock_release(&serial_lock);
@@ -169,7 +169,7 @@ int console_peer_read(struct partition *p, char *buf, unsigned int len)
 	int n;
 
 	lock_take(&serial_lock);
-	n = ring_out(&p->cons_out, buf, len);
+	n = p->cons_out ? ring_out(p->cons_out, buf, len) : 0;
 	lock_release(&serial_lock);
 	return n;
 }
@@ -181,10 +181,11 @@ int console_peer_write(struct partition *p, const char *buf, unsigned int len)
 	if (!p->alive)
 		return -KEEL_EPIPE;
 	lock_take(&serial_lock);
-	room = CONS_BYTES - ring_used(&p->cons_in);
+	room = p->cons_in ? CONS_BYTES - ring_used(p->cons_in) : 0;
 	if (len > room)
 		len = room;
-	ring_in(&p->cons_in, buf, len);
+	if (len)
+		ring_in(p->cons_in, buf, len);
 	lock_release(&serial_lock);
 	part_raise(p, KEEL_EV_CONSOLE);
 	return (int)len;
@@ -220,14 +221,33 @@ void console_poll(void)
 	serve(polled);
 }
 
+static void console_begin(struct partition *p)
+{
+	serial_attach(&p->serial, p == focus ? SERIAL_RAW : SERIAL_LINES, p->man->name, p->cons_out->data, CONS_BYTES);
+}
+
+void console_add(struct partition *p)
+{
+	lock_take(&serial_lock);
+	console_begin(p);
+	lock_release(&serial_lock);
+}
+
+void console_remove(struct partition *p)
+{
+	lock_take(&serial_lock);
+	serial_detach(&p->serial);
+	p->cons_out = p->cons_in = NULL;
+	lock_release(&serial_lock);
+}
+
 __once void console_init(struct partition *p, bool has_irq)
 {
 	unsigned int i;
 
 	focus = p;
 	for (i = 0; i < nparts; i++)
-		serial_attach(&parts[i].serial, &parts[i] == focus ? SERIAL_RAW : SERIAL_LINES,
-			      parts[i].man->name, parts[i].cons_out.data, CONS_BYTES);
+		console_begin(&parts[i]);
 	polled = !has_irq;
 	serial_start();
 	serve(true);

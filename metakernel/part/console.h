@@ -19,6 +19,9 @@ struct cons_ring {
 
 /* has_irq: the port's interrupt arrives. Else console_poll() is to be called at console_poll_tsc(). */
 void console_init(struct partition *focus, bool has_irq);
+/* A partition made at run time gets its place on the serial port, and leaves it: its rings are not looked at any more. */
+void console_add(struct partition *p);
+void console_remove(struct partition *p);
 uint64_t console_poll_tsc(void);	/* 0: never */
 void console_poll(void);
 void console_irq(void);

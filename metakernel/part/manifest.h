@@ -104,4 +104,18 @@ struct manifest {
 	bool share_cores;
 };
 
+/* Names of partitions, channels, consoles: lower case, digits, inner '-' and '_'. */
+static inline bool manifest_name_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+
+static inline bool manifest_name_ok(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (!manifest_name_char(s[i]))
+			return false;
+	return len && s[0] != '-' && s[0] != '_';
+}
+
 #endif

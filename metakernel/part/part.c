@@ -3,8 +3,7 @@
  * part.c - partitions: making, ending and naming them.
  *
  * Owns:       the static table of partitions and their handles.
- * Locks:      LOCK_LIFE: whether a partition is alive, why it ended, which of its vCPUs are on, and loading a peer.
- *             Handles are fixed at boot.
+ * Locks:      LOCK_LIFE: whether a partition is alive, why it ended, which of its vCPUs are on, loading a peer, and handles.
  * Invariants: I7: whatever a partition does wrong ends in part_end(), with a line in the log and a
  *             reason in its part_info; the caller goes on with other partitions. I4: everything a
  *             partition needs is allocated here, once.
@@ -25,6 +24,7 @@
 #include "run/cpu.h"
 #include "run/event.h"
 #include "run/irq.h"
+#include "run/roster.h"
 #include "run/sched.h"
 #include "run/vcpu.h"
 #include "lib/log.h"
@@ -37,44 +37,13 @@
 struct partition parts[MAX_PARTS];
 unsigned int nparts;
 struct manifest manifest;
-static struct lock life_lock = LOCK_INIT(LOCK_LIFE);
-
-__once static void cap_add(struct partition *p, unsigned int type, unsigned int rights, unsigned int index)
-{
-	ASSERT(p->ncaps < KEEL_MAX_HANDLES);
-	p->caps[p->ncaps++] = (struct cap) {
-		.type = (uint8_t)type, .rights = (uint8_t)rights, .index = (uint8_t)index,
-	};
-}
-
-/* Handle 0 is the partition itself; then, for a controller, the others; then channels. */
-__once static void caps_init(struct partition *p)
-{
-	unsigned int i;
-
-	cap_add(p, KEEL_CAP_PARTITION,
-		KEEL_RIGHT_INFO | (p->man->control ? KEEL_RIGHT_CONTROL : 0), p->index);
-	for (i = 0; p->man->control && i < manifest.nparts; i++)
-		if (i != p->index)
-			cap_add(p, KEEL_CAP_PARTITION, KEEL_RIGHT_INFO | KEEL_RIGHT_CONTROL, i);
-	for (i = 0; i < manifest.nchans; i++) {
-		const struct manifest_chan *c = &manifest.chans[i];
-
-		if (c->server == p->index) {
-			chans[i].handle[0] = (uint8_t)p->ncaps;
-			cap_add(p, KEEL_CAP_CHANNEL, KEEL_RIGHT_SERVE, i);
-		} else if (c->client == p->index) {
-			chans[i].handle[1] = (uint8_t)p->ncaps;
-			cap_add(p, KEEL_CAP_CHANNEL, KEEL_RIGHT_USE, i);
-		}
-	}
-}
+struct lock life_lock = LOCK_INIT(LOCK_LIFE);
 
 /*
  * The n-th of the manifest's list, in turn. Without a list vCPU n of who holds the devices is CPU n's for good, or
  * messages of devices would not find it; others begin at the other end, where fewer are.
  */
-__once static unsigned int place(const struct manifest_part *man, unsigned int n)
+static unsigned int place(const struct manifest_part *man, unsigned int n)
 {
 	uint64_t set = man->cpus ? man->cpus : ~spare_cpus & ~0UL >> (64 - ncpus);
 
@@ -86,55 +55,57 @@ __once static unsigned int place(const struct manifest_part *man, unsigned int n
 	return bit_lowest(set);
 }
 
-__once static int vcpus_create(struct partition *p)
+__once static void *take_free(uint64_t npages)
 {
-	unsigned int n = p->man->vcpus ? p->man->vcpus : ncpus, i;
-	uint64_t bytes = n * sizeof(struct vcpu);
-	paddr_t pa = frames_alloc_mk(align_up(bytes, PAGE_SIZE) / PAGE_SIZE);
+	paddr_t pa = frames_alloc_mk(npages);
 
-	if (!pa)
+	return pa ? memset(pa_to_va(pa), 0, npages * PAGE_SIZE) : NULL;
+}
+
+void *part_take(struct partition *p, uint64_t npages)
+{
+	paddr_t pa = p->quota_next;
+
+	if (!p->creator)
+		return take_free(npages);
+	if (npages > (p->request.quota_pa - pa) / PAGE_SIZE + p->request.quota_pages)
+		return NULL;
+	p->quota_next = pa + npages * PAGE_SIZE;
+	return pa_to_va(pa);
+}
+
+static uint64_t pages_of(uint64_t bytes)
+{
+	return align_up(bytes, PAGE_SIZE) / PAGE_SIZE;
+}
+
+int part_take_vcpus(struct partition *p, unsigned int n)
+{
+	p->vcpu = part_take(p, pages_of(n * sizeof(struct vcpu)));
+	p->nvcpus = p->vcpu ? n : 0;
+	return p->vcpu ? 0 : -KEEL_ENOMEM;
+}
+
+int part_take_console(struct partition *p)
+{
+	struct cons_ring *rings = part_take(p, pages_of(2 * sizeof(*rings)));
+
+	if (!rings)
 		return -KEEL_ENOMEM;
-	p->nvcpus = n;
-	p->vcpu = memset(pa_to_va(pa), 0, bytes);
-	for (i = 0; i < n; i++) {
-		struct vcpu *v = &p->vcpu[i];
-
-		v->pinned = p->man->devices || p->man->cpus || ncpus == 1;
-		if (vcpu_init(v, p, i, place(p->man, i)))
-			return -KEEL_ENOMEM;
-		sched_add(v);
-	}
+	p->cons_out = &rings[0];
+	p->cons_in = &rings[1];
 	return 0;
 }
 
-__once struct partition *part_create(const struct manifest_part *man)
+int part_make_vcpu(struct partition *p, unsigned int n)
 {
-	struct partition *p = &parts[nparts];
+	struct vcpu *v = &p->vcpu[n];
 
-	p->index = nparts++;
-	p->owner = (uint16_t)(FRAMES_PARTITION + p->index);
-	p->man = man;
-	p->log_second = UINT64_MAX;	/* none yet; the TSC may be within its first second */
-	caps_init(p);
-	if (vcpus_create(p))
-		return NULL;
-	if (man->devices) {
-		p->ones_pa = frames_alloc_mk(1);	/* its own when memory is handed out */
-		if (!p->ones_pa)
-			return NULL;
-		memset(pa_to_va(p->ones_pa), 0xff, PAGE_SIZE);
-	}
-	return p;
-}
-
-const struct cap *part_cap(const struct partition *p, uint64_t handle, unsigned int type)
-{
-	const struct cap *c;
-
-	if (handle >= p->ncaps)
-		return NULL;
-	c = &p->caps[frames_clamp(handle, p->ncaps)];
-	return type == KEEL_CAP_NONE || c->type == type ? c : NULL;
+	v->pinned = p->man->devices || p->man->cpus || ncpus == 1;
+	if (vcpu_init(v, p, n, place(p->man, n)))
+		return -KEEL_ENOMEM;
+	roster_add(v);
+	return 0;
 }
 
 void *part_buffer(const struct partition *p, paddr_t pa, uint64_t len)
@@ -326,7 +297,7 @@ int part_restart(struct partition *p)
 	int err = -KEEL_EAGAIN;
 	bool alive;
 
-	if (p->man->kind == MANIFEST_LINUX)
+	if (p->man->kind == MANIFEST_LINUX || p->creator)
 		return -KEEL_EINVAL;
 	if (chan_window_given(p))
 		return -KEEL_EBUSY;
@@ -382,7 +353,7 @@ void part_fill_info(const struct partition *p, struct keel_part_info *info)
 			ticks += now - v->run_since;
 	}
 	info->cpu_ns = ticks / (hal_tsc_khz() / 1000) * 1000;
-	info->priority = p->vcpu->node.priority;
+	info->priority = p->man->priority;
 	info->fault.vector = p->fault_vector;
 	info->fault.error = p->fault_error;
 	info->fault.rip = p->fault_rip;

@@ -8,16 +8,13 @@
 #ifndef METAKERNEL_PART_PART_H
 #define METAKERNEL_PART_PART_H
 
+#include "mm/frames.h"
+#include "part/cap.h"
 #include "part/console.h"
 #include "part/manifest.h"
 #include "run/vcpu.h"
 
-#define MAX_PARTS	MANIFEST_MAX_PARTS
-
-struct cap {
-	uint8_t type, rights;
-	uint8_t index;		/* partition or channel */
-};
+#define MAX_PARTS	FRAMES_MAX_PARTITIONS	/* the manifest's, then those made at run time */
 
 struct partition {
 	unsigned int index;
@@ -28,8 +25,7 @@ struct partition {
 	unsigned int nvcpus;
 	struct vcpu *vcpu;	/* nvcpus of them */
 	uint64_t tickets;	/* of what its vCPUs were told to forget (mm/shootdown.h) */
-	struct cap caps[KEEL_MAX_HANDLES];
-	unsigned int ncaps;
+	union cap caps[KEEL_MAX_HANDLES];
 
 	paddr_t ones_pa;	/* devices: page of all ones, stands in for what it may not map */
 	paddr_t mem_pa;		/* peers: contiguous memory */
@@ -40,18 +36,33 @@ struct partition {
 	uint64_t fault_error, fault_rip, fault_rsp, fault_cr2;
 	char reason[64];
 
-	struct cons_ring cons_out, cons_in;
+	struct cons_ring *cons_out, *cons_in;	/* NULL: it is being taken apart */
 	struct serial_source serial;	/* what of cons_out waits for the serial port */
 	uint64_t attached_tsc;		/* until then somebody reads cons_out, and the port does not show it */
 	uint32_t log_budget;	/* lines this partition may still cause in this second */
 	uint64_t log_second;
+
+	/* Made at run time (made.c): */
+	struct partition *creator;	/* NULL: by the manifest, or there is none */
+	unsigned int stage;		/* enum made_stage */
+	unsigned int handle;		/* the creator's */
+	struct keel_part_create request;
+	uint64_t ticket;		/* of the creator's vCPUs being told that memory is no longer theirs */
+	paddr_t quota_next;		/* of the quota, what is not used yet */
+	uint64_t done;			/* bytes or frames of what this stage does */
+	struct made *made;		/* in the quota */
 };
 
 extern struct partition parts[MAX_PARTS];
 extern unsigned int nparts;
 extern struct manifest manifest;
+extern struct lock life_lock;		/* LOCK_LIFE */
 
-struct partition *part_create(const struct manifest_part *man);
+/* Zeroed memory for what is kept of p: of its quota, or at boot of what is free. NULL: not enough. */
+void *part_take(struct partition *p, uint64_t npages);
+int part_take_vcpus(struct partition *p, unsigned int n);	/* memory for so many; 0 or -KEEL_ENOMEM */
+int part_make_vcpu(struct partition *p, unsigned int n);	/* the n-th of them */
+int part_take_console(struct partition *p);
 void part_end(struct partition *p, uint32_t state, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void part_fault(struct vcpu *v, const struct regs *r, uint64_t cr2, const char *why);
@@ -63,7 +74,6 @@ void part_raise(struct partition *p, unsigned int bit);
 int part_vcpu_start(struct vcpu *by, struct vcpu *v, vaddr_t rip, paddr_t cr3, uint64_t value);
 void part_vcpu_stop(struct vcpu *v);
 struct vcpu *part_vcpu(const struct partition *p, uint64_t apic_id);	/* NULL: there is none */
-const struct cap *part_cap(const struct partition *p, uint64_t handle, unsigned int type);
 void part_fill_stats(const struct partition *p, struct keel_part_stats *st);
 void part_fill_info(const struct partition *p, struct keel_part_info *info);
 bool part_log_ok(struct partition *p);	/* may p cause a log line now? (rate limit) */

@@ -62,6 +62,24 @@ void cpu_work(struct cpu *c, uint32_t what)
 		hal_apic_ipi(c->apic_id, VEC_WORK);
 }
 
+void cpus_ask(uint32_t what)
+{
+	unsigned int i;
+
+	for (i = 0; i < ncpus; i++)
+		cpu_work(cpus[i], what);
+}
+
+bool cpus_asked(uint32_t what)
+{
+	unsigned int i;
+
+	for (i = 0; i < ncpus; i++)
+		if (__atomic_load_n(&cpus[i]->work, __ATOMIC_SEQ_CST) & what)
+			return false;
+	return true;
+}
+
 uint64_t cpus_wakes(void)
 {
 	uint64_t sum = 0;

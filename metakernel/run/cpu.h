@@ -18,6 +18,7 @@
 #define WORK_NOTE	2U	/* what its vCPU must forget */
 #define WORK_TIMER	4U	/* deadlines of its vCPUs */
 #define WORK_EVENT	8U	/* what waits for the vCPU that runs there, which every way out looks at */
+#define WORK_FORGET	16U	/* what it remembers of vCPUs that may be gone */
 
 /* How often each device vector came, since when; and until when some are held back (irq.c). */
 struct storm {
@@ -71,6 +72,12 @@ static inline void cpu_work_here(uint32_t what)
 {
 	__atomic_fetch_or(&this_cpu->work, what, __ATOMIC_SEQ_CST);
 }
+/*
+ * Ask all CPUs for something, and see whether all have done it. Then whatever a CPU was at in the metakernel when it was
+ * asked is over.
+ */
+void cpus_ask(uint32_t what);
+bool cpus_asked(uint32_t what);
 /* Another value than before: some vCPU has become ready since. For who looks at the states of all. */
 uint64_t cpus_wakes(void);
 /* The machine ends here: no other CPU does anything any more. */

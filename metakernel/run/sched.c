@@ -33,6 +33,7 @@
 #include "run/cpu.h"
 #include "run/event.h"
 #include "run/irq.h"
+#include "run/roster.h"
 #include "run/runq.h"
 #include "run/sched.h"
 #include "run/vcpu.h"
@@ -43,7 +44,6 @@
 #define LOOK_AGAIN_US	50
 
 static uint64_t slice_ticks, age_ticks;
-static struct vcpu *movers;	/* vCPUs that are not pinned, by sibling */
 static uint64_t idle_cpus;	/* a bit each */
 
 /* ---- Deadlines ----------------------------------------------------------------------------------- */
@@ -319,16 +319,6 @@ void sched_block(struct vcpu *v)
 	cpu_work_here(WORK_RESCHED);
 }
 
-__once void sched_add(struct vcpu *v)
-{
-	struct vcpu **list = v->pinned ? &cpus[v->cpu]->vcpus : &movers;
-
-	while (*list)		/* in the manifest's order */
-		list = &(*list)->sibling;
-	*list = v;
-	cpus[v->cpu]->nvcpus += v->pinned;
-}
-
 void sched_remove(struct vcpu *v)
 {
 	struct cpu *c = lock_home(v);
@@ -422,14 +412,18 @@ static struct vcpu *idle(struct cpu *c)
 {
 	uint64_t bit = bit64(c->index) & ~spare_cpus;
 	struct vcpu *v;
+	uint32_t work;
 
 	ending_idle();
 	c->idle = true;
 	for (;;) {
 		/* Before looking: a bit set later comes with an interrupt. */
 		__atomic_fetch_or(&idle_cpus, bit, __ATOMIC_SEQ_CST);
-		if (__atomic_exchange_n(&c->work, 0, __ATOMIC_SEQ_CST) & WORK_TIMER)
+		work = __atomic_exchange_n(&c->work, 0, __ATOMIC_SEQ_CST);
+		if (work & WORK_TIMER)
 			timer_rearm();
+		if (work & WORK_FORGET)
+			roster_forget(c);
 		v = take(c);
 		if (!v)
 			v = take_any(c);
@@ -543,6 +537,8 @@ static void do_work(void)
 
 	if (work & WORK_TIMER)
 		timer_rearm();
+	if (work & WORK_FORGET)
+		roster_forget(this_cpu);
 	if (work & WORK_RESCHED)
 		sched_leave();
 	if ((work & WORK_NOTE) && this_cpu->current)

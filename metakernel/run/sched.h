@@ -12,9 +12,7 @@
 void sched_init(void);
 void sched_wake(struct vcpu *v);
 void sched_interrupt(struct vcpu *v);	/* wake it, or make its CPU look at its events if it runs */
-void sched_block(struct vcpu *v);	/* current, unless an event waits; takes effect on the way out */
-void sched_add(struct vcpu *v);		/* at boot: it is to run on v->cpu */
-void sched_begin(struct vcpu *v);	/* one that is off, and gone */
+void sched_block(struct vcpu *v);	void sched_begin(struct vcpu *v);	/* one that is off, and gone */
 void sched_remove(struct vcpu *v);	/* off; a CPU that has it lets go soon */
 bool sched_gone(struct vcpu *v);	/* off, and no CPU has it any more */
 void sched_yield(struct vcpu *v, struct vcpu *to);	/* current; to: NULL or whom it waits for */

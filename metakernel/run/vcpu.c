@@ -32,33 +32,24 @@
 #define MSR_TSC_AUX	0xc0000103
 #define MSR_FS_BASE	0xc0000100
 
-__once static void *page_zeroed(void)
-{
-	paddr_t pa = frames_alloc_mk(1);
-
-	return pa ? memset(pa_to_va(pa), 0, PAGE_SIZE) : NULL;
-}
-
-__once int vcpu_init(struct vcpu *v, struct partition *p, unsigned int id, unsigned int cpu)
+int vcpu_init(struct vcpu *v, struct partition *p, unsigned int id, unsigned int cpu)
 {
 	uint64_t state_bytes = hal_cpu()->xsave_size;
 	uint64_t npages = (state_bytes + PAGE_SIZE - 1) / PAGE_SIZE;
-	paddr_t state_pa = frames_alloc_mk(npages ? npages : 1);
 
 	v->part = p;
 	v->id = id;
 	v->cpu = cpu;
 	v->node.priority = (uint8_t)p->man->priority;
 	shoot_init(&v->shootdown);
-	v->vp = page_zeroed();
-	v->ro = page_zeroed();
-	v->hole_pt = page_zeroed();
-	v->stack = page_zeroed();
-	if (!v->vp || !v->ro || !v->hole_pt || !v->stack || !state_pa)
+	v->xstate = part_take(p, npages ? npages : 1);
+	v->vp = part_take(p, 1);
+	v->ro = part_take(p, 1);
+	v->hole_pt = part_take(p, 1);
+	v->stack = part_take(p, 1);
+	if (!v->vp || !v->ro || !v->hole_pt || !v->stack || !v->xstate)
 		return -KEEL_ENOMEM;
 	v->regs = entry_regs(v->stack);
-	v->xstate = pa_to_va(state_pa);
-	memset(v->xstate, 0, npages * PAGE_SIZE);
 	entry_init_vcpu_ro(v->ro, cpus[cpu]->mk_cr3);
 	entry_init_hole(v->hole_pt, va_to_pa(v->ro), va_to_pa(v->vp), va_to_pa(v->stack));
 	return mmu_init_vcpu(v);

@@ -15,7 +15,8 @@
 #define FIFO	16	/* bytes */
 struct partition parts[MAX_PARTS];
 unsigned int nparts;
-static struct manifest_part mans[MAX_PARTS];
+static struct manifest_part mans[3];
+static struct cons_ring rings[3][2];
 
 /* ---- The port: bytes leave its FIFO when wire_step() says so and somebody listens ---------------- */
 
@@ -108,18 +109,17 @@ static int start(void **state)
 
 	(void)state;
 	serial_finish();
-	memset(parts, 0, sizeof(parts));
-	nsources = 0;		/* the log attached itself once, behind the partitions */
-	wire_len = in_fifo = npolls = 0;
+	memset(sources, 0, NELEM(names) * sizeof(sources[0]));	/* the log attached itself once, behind the partitions */
+	wire_len = in_fifo = npolls = nevents = nends = 0;
 	listening = true;
 	no_port = want_room = want_input = false;
 	typed = NULL;
-	nevents = nends = 0;
 	for (nparts = 0; nparts < NELEM(names); nparts++) {
 		strcpy(mans[nparts].name, names[nparts]);
-		parts[nparts].man = &mans[nparts];
-		parts[nparts].alive = true;
+		parts[nparts] = (struct partition) { .man = &mans[nparts], .alive = true,
+			.cons_out = &rings[nparts][0], .cons_in = &rings[nparts][1] };
 	}
+	memset(rings, 0, sizeof(rings));
 	console_init(focus_part, true);
 	return 0;
 }

@@ -116,6 +116,14 @@ static void memory_start(void)
 	}
 }
 
+void *part_take(struct partition *p, uint64_t npages)
+{
+	paddr_t pa = frames_alloc_mk(npages);
+
+	(void)p;
+	return pa ? memset(pa_to_va(pa), 0, npages * PAGE_SIZE) : NULL;
+}
+
 void machine_start(uint32_t npages, bool devices)
 {
 	unsigned int i;

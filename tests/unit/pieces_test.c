@@ -102,11 +102,6 @@ void vcpu_reset(struct vcpu *v, paddr_t cr3)
 	nresets++;
 }
 
-const struct cap *part_cap(const struct partition *p, uint64_t handle, unsigned int type)
-{
-	return handle == 1 && type == KEEL_CAP_CHANNEL ? &p->caps[1] : NULL;
-}
-
 uint64_t hal_tsc_khz(void)
 {
 	return 1000000;
@@ -170,7 +165,11 @@ static int start(void **state)
 	}
 	server->mem_pa = MEM;
 	server->mem_bytes = MEM_BYTES;
-	chan_init();
+	chans[0].man = &manifest.chans[0];
+	chans[0].owner = FRAMES_CHANNEL;
+	chans[0].side[0] = server;
+	chans[0].side[1] = client;
+	nchans = 1;
 	image();
 	nflushes = nresets = nrings = 0;
 	noted = 0;

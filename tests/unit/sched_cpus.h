@@ -194,7 +194,7 @@ static struct vcpu *add(unsigned int i, unsigned int cpu, bool pinned, uint8_t p
 	vcpus[i].cpu = cpu;
 	vcpus[i].pinned = pinned;
 	vcpus[i].node.priority = priority;
-	sched_add(&vcpus[i]);
+	roster_add(&vcpus[i]);
 	return &vcpus[i];
 }
 

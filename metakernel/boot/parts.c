@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+/*
+ * parts.c - the manifest's partitions and channels as objects. What they are loaded with: load.c.
+ */
+#include "boot/parts.h"
+#include "mm/frames.h"
+#include "part/chan.h"
+#include "run/cpu.h"
+#include "lib/string.h"
+
+/* Handle 0 is the partition itself; then, for a controller, the others; then channels. */
+static void caps_init(struct partition *p)
+{
+	unsigned int i;
+
+	cap_add(p, KEEL_CAP_PARTITION,
+		KEEL_RIGHT_INFO | (p->man->control ? KEEL_RIGHT_CONTROL : 0), p->index);
+	for (i = 0; p->man->control && i < manifest.nparts; i++)
+		if (i != p->index)
+			cap_add(p, KEEL_CAP_PARTITION, KEEL_RIGHT_INFO | KEEL_RIGHT_CONTROL, i);
+	for (i = 0; i < manifest.nchans; i++) {
+		const struct manifest_chan *c = &manifest.chans[i];
+
+		if (c->server == p->index) {
+			chans[i].handle[0] = (uint8_t)cap_add(p, KEEL_CAP_CHANNEL, KEEL_RIGHT_SERVE, i);
+		} else if (c->client == p->index) {
+			chans[i].handle[1] = (uint8_t)cap_add(p, KEEL_CAP_CHANNEL, KEEL_RIGHT_USE, i);
+		}
+	}
+}
+
+static int vcpus_create(struct partition *p)
+{
+	unsigned int i;
+
+	if (part_take_vcpus(p, p->man->vcpus ? p->man->vcpus : ncpus))
+		return -KEEL_ENOMEM;
+	for (i = 0; i < p->nvcpus; i++)
+		if (part_make_vcpu(p, i))
+			return -KEEL_ENOMEM;
+	return 0;
+}
+
+struct partition *parts_create(const struct manifest_part *man)
+{
+	struct partition *p = &parts[nparts];
+
+	p->index = nparts++;
+	p->owner = (uint16_t)(FRAMES_PARTITION + p->index);
+	p->man = man;
+	p->log_second = UINT64_MAX;	/* none yet; the TSC may be within its first second */
+	caps_init(p);
+	if (part_take_console(p) || vcpus_create(p))
+		return NULL;
+	if (man->devices) {
+		p->ones_pa = frames_alloc_mk(1);	/* its own when memory is handed out */
+		if (!p->ones_pa)
+			return NULL;
+		memset(pa_to_va(p->ones_pa), 0xff, PAGE_SIZE);
+	}
+	return p;
+}
+
+void parts_channels(void)
+{
+	unsigned int i;
+
+	nchans = manifest.nchans;
+	for (i = 0; i < nchans; i++) {
+		struct chan *c = &chans[i];
+
+		c->man = &manifest.chans[i];
+		c->owner = (uint16_t)(FRAMES_CHANNEL | i);
+		c->side[0] = &parts[c->man->server];
+		c->side[1] = &parts[c->man->client];
+	}
+}

@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: MIT
+/*
+ * made.c - partitions that a partition makes at run time, out of memory of its own.
+ *
+ *   begin ── CLAIMED ── CLEANING ── VCPUS ── READY ── STARTING ── STARTED        the quota, then what stands in it
+ *                                              └──────────┬───────────┘ reclaim, when it has ended
+ *              slot free again ── QUOTA ── WINDOW ── EMPTYING ── LEAVING
+ *
+ * Owns:       slots of parts[] behind the manifest's; of each the quota, which holds its vCPUs with their tables and pools,
+ *             its console rings and struct made (I4).
+ * Locks:      LOCK_LIFE for stages and handles, LOCK_CHAN inside it for owners of frames.
+ * Invariants: nothing is written to memory that was given before all vCPUs of the giver have forgotten it: they have left
+ *             the notes of SHOOT_ALL behind them then. A quota goes back only when no CPU can know an address in it:
+ *             the partition has ended, no CPU has one of its vCPUs, they are out of the roster and its consoles
+ *             out of the port, and since then each CPU has left the metakernel once (WORK_FORGET).
+ * Bounds:     a piece zeroes CLEAN_PAGES frames, claims KEEL_GIVE_MAX, or makes one vCPU (I5).
+ * Trusts:     nothing of a request; it is copied before it is looked at.
+ */
+#include <hal/cpu.h>
+#include "mm/flush.h"
+#include "mm/frames.h"
+#include "mm/pte.h"
+#include "mm/shootdown.h"
+#include "part/chan.h"
+#include "part/console.h"
+#include "part/made.h"
+#include "run/cpu.h"
+#include "run/roster.h"
+#include "run/sched.h"
+#include "run/vcpu.h"
+#include "lib/panic.h"
+#include "lib/string.h"
+
+#define CLEAN_PAGES	24	/* 20,000 instructions, if they were mapped uncached */
+#define BOOKS_PAGES	1	/* struct made */
+
+enum made_stage {
+	MADE_NOT, MADE_CLAIMED, MADE_CLEANING, MADE_VCPUS, MADE_READY, MADE_STARTING, MADE_STARTED,
+	MADE_LEAVING, MADE_EMPTYING, MADE_WINDOW, MADE_QUOTA
+};
+
+struct extent {
+	uint64_t pfn, npages;
+};
+
+struct made {
+	struct manifest_part man;
+	struct manifest_chan chan_man;
+	struct chan *chan;
+	unsigned int nextents;
+	struct extent extent[KEEL_PART_EXTENTS];
+};
+_Static_assert(sizeof(struct made) <= BOOKS_PAGES * PAGE_SIZE, "struct made fits");
+
+static struct manifest_part nobody;	/* what a slot is while nobody is there */
+
+static uint64_t pages_of(uint64_t bytes)
+{
+	return align_up(bytes, PAGE_SIZE) / PAGE_SIZE;
+}
+
+/* As part_take() is asked for them. */
+static uint64_t quota_needed(const struct keel_part_create *want)
+{
+	uint64_t state = pages_of(hal_cpu()->xsave_size);
+	uint64_t each = 4 + (state ? state : 1) + want->shadow_pages + mmu_meta_pages(want->shadow_pages);
+
+	return BOOKS_PAGES + pages_of(2 * sizeof(struct cons_ring)) + pages_of(want->nvcpus * sizeof(struct vcpu)) +
+	       want->nvcpus * each;
+}
+
+static bool request_ok(const struct partition *by, const struct keel_part_create *want)
+{
+	uint64_t there = ~spare_cpus & ~0UL >> (64 - ncpus), reserved = want->flags;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(want->reserved); i++)
+		reserved |= want->reserved[i];
+	return !reserved && want->name[KEEL_NAME_LEN - 1] == '\0' && manifest_name_ok(want->name, strlen(want->name)) &&
+	       want->priority <= by->man->priority && want->nvcpus && want->nvcpus <= MANIFEST_MAX_VCPUS &&
+	       want->shadow_pages >= KEEL_MIN_SHADOW_PAGES && want->shadow_pages <= KEEL_MAX_SHADOW_PAGES &&
+	       !(want->cpus & ~there) && !(want->quota_pa & PAGE_MASK);
+}
+
+static bool name_taken(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < nparts; i++)
+		if (!strcmp(name, parts[i].creator ? parts[i].request.name : parts[i].man->name))
+			return true;
+	return false;
+}
+
+static struct partition *free_slot(void)
+{
+	unsigned int i;
+
+	for (i = manifest.nparts; i < MAX_PARTS; i++)
+		if (!parts[i].creator)
+			return &parts[i];
+	return NULL;
+}
+
+/* Nobody's leaf, remembered way or walk has anything of what they had (I3), once they have obeyed. */
+static void tell_giver(struct partition *p)
+{
+	struct partition *by = p->creator;
+	unsigned int i;
+
+	for (i = 0; i < by->nvcpus; i++)
+		shoot_note(&by->vcpu[i], &(struct shoot) { .what = SHOOT_ALL });
+	p->ticket = shoot_ring(by, shoot_everybody(by));
+}
+
+static bool giver_obeyed(const struct partition *p)
+{
+	return shoot_obeyed(p->creator, shoot_everybody(p->creator), p->ticket);
+}
+
+/* A slot's memory of whoever was there before. Others may be looking at it: it stays one that has ended. */
+static void slot_reset(struct partition *p, const struct keel_part_create *want)
+{
+	p->index = (unsigned int)(p - parts);
+	p->owner = (uint16_t)(FRAMES_PARTITION + p->index);
+	p->man = &nobody;
+	p->state = KEEL_PART_EMPTY;
+	p->nvcpus = 0;
+	p->tickets = 0;
+	memset(p->caps, 0, sizeof(p->caps));
+	p->status = 0;
+	p->fault_vector = 0;
+	p->fault_error = p->fault_rip = p->fault_rsp = p->fault_cr2 = 0;
+	memset(p->reason, 0, sizeof(p->reason));
+	p->attached_tsc = 0;
+	p->log_second = UINT64_MAX;
+	p->request = *want;
+	p->made = NULL;
+	if (p->index >= nparts)
+		__atomic_store_n(&nparts, p->index + 1, __ATOMIC_RELEASE);
+}
+
+static int begin(struct partition *by, const struct keel_part_create *want)
+{
+	struct partition *p = free_slot();
+	int handle, err;
+
+	if (name_taken(want->name))
+		return -KEEL_EEXIST;
+	if (!p)
+		return -KEEL_ENOSPC;
+	err = chan_claim_frames(want->quota_pa, want->quota_pages, by->owner, FRAMES_MK);
+	if (err)
+		return -KEEL_EFAULT;
+	slot_reset(p, want);
+	handle = cap_add(by, KEEL_CAP_PARTITION, KEEL_RIGHT_INFO | KEEL_RIGHT_CONTROL, p->index);
+	if (handle < 0) {
+		ASSERT(!chan_claim_frames(want->quota_pa, want->quota_pages, FRAMES_MK, by->owner));
+		return handle;
+	}
+	p->handle = (unsigned int)handle;
+	p->creator = by;
+	p->stage = MADE_CLAIMED;
+	tell_giver(p);
+	return (int)p->index;
+}
+
+int made_begin(struct partition *by, const struct keel_part_create *want, uint64_t *need)
+{
+	int err;
+
+	if (!request_ok(by, want))
+		return -KEEL_EINVAL;
+	*need = quota_needed(want);
+	if (want->quota_pages < *need || want->quota_pages > KEEL_GIVE_MAX)
+		return -KEEL_ENOMEM;
+	lock_take(&life_lock);
+	err = by->alive ? begin(by, want) : -KEEL_EBUSY;
+	lock_release(&life_lock);
+	return err;
+}
+
+/* Frames [done, npages) of a range, a piece of it. -> is that all? */
+static bool clean(struct partition *p, uint64_t pfn, uint64_t npages)
+{
+	uint64_t stop = min_u64(p->done + CLEAN_PAGES, npages);
+
+	for (; p->done < stop; p->done++)
+		chan_clean_frame((pfn + p->done) << PAGE_SHIFT);
+	return stop == npages;
+}
+
+/* What stands in the quota but the vCPUs' own. It was counted: there is enough. */
+static void furnish(struct partition *p)
+{
+	const struct keel_part_create *want = &p->request;
+	struct manifest_part *man;
+
+	p->quota_next = want->quota_pa;
+	p->made = part_take(p, BOOKS_PAGES);
+	man = &p->made->man;
+	man->kind = MANIFEST_UNIKERNEL;
+	strlcpy(man->name, want->name, sizeof(man->name));
+	man->priority = want->priority;
+	man->shadow_pages = want->shadow_pages;
+	man->vcpus = want->nvcpus;
+	man->cpus = want->cpus;
+	p->man = man;
+	ASSERT(!part_take_console(p) && !part_take_vcpus(p, want->nvcpus));
+	cap_add(p, KEEL_CAP_PARTITION, KEEL_RIGHT_INFO, p->index);
+}
+
+static int go_on(struct partition *p)
+{
+	switch (p->stage) {
+	case MADE_CLAIMED:
+		if (giver_obeyed(p)) {
+			p->done = 0;
+			p->stage = MADE_CLEANING;
+		}
+		return -KEEL_EAGAIN;
+	case MADE_CLEANING:
+		if (clean(p, p->request.quota_pa >> PAGE_SHIFT, p->request.quota_pages)) {
+			furnish(p);
+			p->done = 0;
+			p->stage = MADE_VCPUS;
+		}
+		return -KEEL_EAGAIN;
+	case MADE_VCPUS:
+		ASSERT(!part_make_vcpu(p, (unsigned int)p->done++));
+		if (p->done < p->nvcpus)
+			return -KEEL_EAGAIN;
+		console_add(p);
+		p->stage = MADE_READY;
+		return (int)p->handle;
+	}
+	return -KEEL_EINVAL;
+}
+
+int made_go_on(const struct partition *by, uint64_t slot)
+{
+	struct partition *p = &parts[frames_clamp(slot, MAX_PARTS)];
+	int err = -KEEL_EINVAL;
+
+	lock_take(&life_lock);
+	if (p->creator == by)
+		err = go_on(p);
+	lock_release(&life_lock);
+	return err;
+}
+
+/* The partition that a handle of its creator names, if it is between two stages. */
+static struct partition *made_of(const struct partition *by, uint64_t handle, unsigned int from, unsigned int to, int *err)
+{
+	union cap c = part_cap(by, handle, KEEL_CAP_PARTITION);
+	struct partition *p = &parts[c.index];
+
+	*err = !c.word ? -KEEL_EBADF : p->creator != by ? -KEEL_EPERM : -KEEL_EBUSY;
+	return c.word && p->creator == by && p->stage >= from && p->stage <= to ? p : NULL;
+}
+
+static int give(struct partition *p, paddr_t pa, uint64_t npages)
+{
+	struct made *m = p->made;
+
+	if ((pa & PAGE_MASK) || !npages || npages > KEEL_GIVE_MAX)
+		return -KEEL_EINVAL;
+	if (m->nextents == KEEL_PART_EXTENTS)
+		return -KEEL_ENOSPC;
+	if (chan_claim_frames(pa, npages, p->creator->owner, p->owner))
+		return -KEEL_EFAULT;
+	m->extent[m->nextents++] = (struct extent) { pa >> PAGE_SHIFT, npages };
+	return 0;
+}
+
+int made_give(struct partition *by, uint64_t handle, paddr_t pa, uint64_t npages)
+{
+	struct partition *p;
+	int err;
+
+	lock_take(&life_lock);
+	p = made_of(by, handle, MADE_READY, MADE_READY, &err);
+	if (p)
+		err = give(p, pa, npages);
+	lock_release(&life_lock);
+	return err;
+}
+
+int made_chan(struct partition *by, uint64_t handle, uint64_t max_bytes)
+{
+	struct partition *p;
+	int err;
+
+	lock_take(&life_lock);
+	p = made_of(by, handle, MADE_READY, MADE_READY, &err);
+	if (p && !p->made->chan) {
+		struct manifest_chan *man = &p->made->chan_man;
+
+		strlcpy(man->name, p->man->name, sizeof(man->name));
+		man->window = max_bytes;
+		err = !max_bytes || (max_bytes & PAGE_MASK) || max_bytes > MANIFEST_MAX_WINDOW ? -KEEL_EINVAL :
+			chan_create(by, p, man, &p->made->chan);
+	}
+	lock_release(&life_lock);
+	return err;
+}
+
+static bool start_ok(const struct partition *p, const struct keel_part_start *start)
+{
+	return !(start->reserved[0] | start->reserved[1] | start->reserved[2] | start->reserved[3]) &&
+	       is_canonical(start->rip) && start->rip < KEEL_HOLE_BASE && !(start->cr3_pa & ~PTE_ADDR) &&
+	       frames_owner(start->cr3_pa >> PAGE_SHIFT) == p->owner;
+}
+
+static int start_it(struct partition *p, const struct keel_part_start *start)
+{
+	struct vcpu *v = p->vcpu;
+
+	if (!start_ok(p, start))
+		return -KEEL_EINVAL;
+	if (p->stage == MADE_READY) {
+		tell_giver(p);
+		p->stage = MADE_STARTING;
+		return -KEEL_EAGAIN;
+	}
+	if (!giver_obeyed(p))
+		return -KEEL_EAGAIN;
+	vcpu_reset(v, start->cr3_pa);
+	v->regs->rip = start->rip;
+	v->regs->rsp = start->rsp;
+	v->regs->rdi = start->rdi;
+	p->stage = MADE_STARTED;
+	part_start(p);
+	return 0;
+}
+
+int made_start(struct partition *by, uint64_t handle, const struct keel_part_start *start)
+{
+	struct partition *p;
+	int err;
+
+	lock_take(&life_lock);
+	p = made_of(by, handle, MADE_READY, MADE_STARTING, &err);
+	if (p)
+		err = start_it(p, start);
+	lock_release(&life_lock);
+	return err;
+}
+
+/* ---- Taking apart ----------------------------------------------------------------------------------- */
+
+static bool gone(const struct partition *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->nvcpus; i++)
+		if (!sched_gone(&p->vcpu[i]))
+			return false;
+	return true;
+}
+
+/* From here on nobody new finds anything of it. */
+static void withdraw(struct partition *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->nvcpus; i++)
+		roster_remove(&p->vcpu[i]);
+	p->nvcpus = 0;
+	if (p->made->chan) {
+		cap_remove(p->creator, KEEL_CAP_CHANNEL, (unsigned int)(p->made->chan - chans));
+		chan_close(p->made->chan);
+	}
+	console_remove(p);
+	p->man = &nobody;
+	cpus_ask(WORK_FORGET);
+}
+
+/* A piece of zeroing what it had; each extent goes back when all of it is clean. */
+static int empty(struct partition *p)
+{
+	struct made *m = p->made;
+	const struct extent *e = &m->extent[m->nextents - 1];
+
+	if (!m->nextents) {
+		p->stage = MADE_WINDOW;
+	} else if (clean(p, e->pfn, e->npages)) {
+		ASSERT(!chan_claim_frames(e->pfn << PAGE_SHIFT, e->npages, p->owner, p->creator->owner));
+		m->nextents--;
+		p->done = 0;
+	}
+	return -KEEL_EAGAIN;
+}
+
+static int quota_back(struct partition *p)
+{
+	const struct keel_part_create *want = &p->request;
+
+	if (!clean(p, want->quota_pa >> PAGE_SHIFT, want->quota_pages))
+		return -KEEL_EAGAIN;
+	ASSERT(!chan_claim_frames(want->quota_pa, want->quota_pages, FRAMES_MK, p->creator->owner));
+	cap_remove(p->creator, KEEL_CAP_PARTITION, p->index);
+	p->state = KEEL_PART_EMPTY;
+	p->stage = MADE_NOT;
+	p->creator = NULL;
+	return 0;
+}
+
+static int reclaim(struct partition *p)
+{
+	switch (p->stage) {
+	case MADE_READY:
+	case MADE_STARTING:
+	case MADE_STARTED:
+		if (p->alive)
+			return -KEEL_EBUSY;
+		if (!gone(p))
+			return -KEEL_EAGAIN;
+		withdraw(p);
+		p->stage = MADE_LEAVING;
+		return -KEEL_EAGAIN;
+	case MADE_LEAVING:
+		if (cpus_asked(WORK_FORGET)) {
+			p->done = 0;
+			p->stage = MADE_EMPTYING;
+		}
+		return -KEEL_EAGAIN;
+	case MADE_EMPTYING:
+		return empty(p);
+	case MADE_WINDOW:
+		if (!p->made->chan || chan_return(p->made->chan, p->creator)) {
+			p->done = 0;
+			p->stage = MADE_QUOTA;
+		}
+		return -KEEL_EAGAIN;
+	case MADE_QUOTA:
+		return quota_back(p);
+	}
+	return -KEEL_EBUSY;
+}
+
+int made_reclaim(struct partition *by, uint64_t handle)
+{
+	struct partition *p;
+	int err;
+
+	lock_take(&life_lock);
+	p = made_of(by, handle, MADE_READY, MADE_QUOTA, &err);
+	if (p)
+		err = reclaim(p);
+	lock_release(&life_lock);
+	return err;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * made.h - partitions that a partition makes at run time, out of memory of its own.
+ *
+ * Each call does a piece of its work; -KEEL_EAGAIN: the same call again goes on. keel/abi.h has the contract.
+ */
+#ifndef METAKERNEL_PART_MADE_H
+#define METAKERNEL_PART_MADE_H
+
+#include "part/part.h"
+
+/* -> slot (not 0) of one being made, for made_go_on(), or an error. *need: pages of quota, as soon as that is known. */
+int made_begin(struct partition *by, const struct keel_part_create *want, uint64_t *need);
+int made_go_on(const struct partition *by, uint64_t slot);	/* -> handle */
+int made_give(struct partition *by, uint64_t handle, paddr_t pa, uint64_t npages);
+int made_chan(struct partition *by, uint64_t handle, uint64_t max_bytes);	/* -> handle */
+int made_start(struct partition *by, uint64_t handle, const struct keel_part_start *start);
+int made_reclaim(struct partition *by, uint64_t handle);
+
+#endif
