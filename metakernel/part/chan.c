@@ -296,7 +296,7 @@ int chan_create(struct partition *server, struct partition *client, const struct
 void chan_close(struct chan *c)
 {
 	lock_take(&chan_lock);
-	c->state = 0;
+	c->state &= KEEL_CHAN_WINDOW;	/* the server may have it mapped, as before and as afterwards */
 	c->generation++;
 	c->clean_bytes = 0;
 	c->man = &closed;
@@ -313,6 +313,7 @@ bool chan_return(struct chan *c, const struct partition *to)
 		return false;
 	if (c->window_bytes)
 		ASSERT(!chan_claim_frames(c->window_pa, c->window_bytes / PAGE_SIZE, c->owner, to->owner));
+	c->state = 0;
 	c->window_bytes = 0;
 	c->man = NULL;
 	return true;
