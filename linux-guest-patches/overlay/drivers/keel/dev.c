@@ -2,11 +2,10 @@
 /*
  * dev.c - /dev/keel: peers and channels for user space (keel/ioctl.h).
  *
- * A channel's window is allocated here once and belongs to the channel from then on: the pages are
- * never given back, whoever serves the channel next gets the same ones. They are ordinary pages
- * with struct page, mapped with vm_insert_page(), so that direct I/O, io_uring and vhost can pin
- * them. The metakernel wants them in one piece, which may be larger than the page allocator's
- * largest block: alloc_contig_pages() moves what is in the way.
+ * A channel's window is allocated here once and belongs to the channel from then on: whoever serves
+ * the channel next gets the same pages. They are given back when a channel ends, which those of the manifest
+ * never do (part.c has the others). They are ordinary pages with struct page, mapped with
+ * vm_insert_page(), so that direct I/O, io_uring and vhost can pin them, also beyond the channel's end.
  *
  * A server that waits has just answered, and the next call often comes within microseconds. So
  * the CPU is halted once right in the waiting call, as the idle task would do it, and only when
@@ -15,7 +14,10 @@
  * come to another CPU: that one sends an interrupt to where a task lingers.
  *
  * Locks:   keel_dev_lock guards everything but `eventfd`, `rung`, `lingers` and `wait`; keel_event_lock guards
- *          the first, and is taken by the event interrupt. A descriptor's channel is set once.
+ *          the first, and is taken by the event interrupt. A descriptor has a channel from KEEL_IOC_CHAN_SERVE
+ *          until it is closed or the channel ends; who kicks or waits without a lock may then ring or be rung
+ *          by the next channel with that handle, once. keel_window_lock, the innermost, is between mmap(2), which
+ *          has mmap_lock, and a channel's end.
  * Trusts:  the metakernel. Handles and sizes from user space are checked there, and here only
  *          where they index our own tables.
  */
@@ -45,8 +47,8 @@
 #include "keel.h"
 
 struct keel_channel {
-	void			*window;	/* once offered, for ever */
-	size_t			window_bytes;
+	struct keel_piece	window;		/* once offered, as long as the channel is */
+	bool			over;		/* it has ended; one that follows it begins anew */
 	struct file		*server;	/* descriptor that serves it now */
 	struct eventfd_ctx	*eventfd;	/* under keel_event_lock */
 	bool			rung;		/* since the last wait */
@@ -55,11 +57,12 @@ struct keel_channel {
 };
 
 static DEFINE_MUTEX(keel_dev_lock);
+static DEFINE_MUTEX(keel_window_lock);
 static DEFINE_SPINLOCK(keel_event_lock);
 static struct keel_channel keel_channels[KEEL_MAX_HANDLES];
 static void *keel_page;		/* what the metakernel reads and writes; under keel_dev_lock */
 
-/* The channel a descriptor serves, or NULL; it stays until the descriptor is closed. */
+/* The channel a descriptor serves, or NULL. */
 static struct keel_channel *keel_served(struct file *file)
 {
 	/* acquire; pairs with the release in keel_chan_serve_locked() */
@@ -240,28 +243,23 @@ static long keel_chan_limits(u32 handle, size_t *max_bytes)
 /* The channel's window: allocated and offered by the first caller. */
 static long keel_chan_window(struct keel_channel *chan, size_t bytes)
 {
-	unsigned long npages = bytes >> PAGE_SHIFT;
-	struct page *pages;
+	struct keel_piece window;
 	long ret;
 
-	if (chan->window)
+	if (chan->window.va)
 		return 0;
-	if (!npages || !PAGE_ALIGNED(bytes))
+	if (!bytes || !PAGE_ALIGNED(bytes))
 		return -EINVAL;
 
-	/* Contiguous, but single pages, each with a reference count of its own */
-	pages = alloc_contig_pages(npages, GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN, numa_mem_id(),
-				   NULL);
-	if (!pages)
-		return -ENOMEM;
-	ret = keel_hypercall3(KEEL_HC_CHAN_OFFER, keel_handle(chan), __pa(page_address(pages)), npages);
-	if (ret) {
-		free_contig_range(page_to_pfn(pages), npages);
+	ret = keel_piece_alloc(&window, bytes >> PAGE_SHIFT, 0);
+	if (ret)
 		return ret;
-	}
-	chan->window = page_address(pages);
-	chan->window_bytes = bytes;
-	return 0;
+	ret = keel_hypercall3(KEEL_HC_CHAN_OFFER, keel_handle(chan), __pa(window.va), window.npages);
+	if (ret)
+		keel_piece_free(&window);
+	else
+		chan->window = window;
+	return ret;
 }
 
 static long keel_chan_serve_locked(struct file *file, struct keel_ioc_serve *serve,
@@ -278,6 +276,8 @@ static long keel_chan_serve_locked(struct file *file, struct keel_ioc_serve *ser
 	if (ret)
 		return ret;
 	chan = &keel_channels[array_index_nospec(serve->handle, KEEL_MAX_HANDLES)];
+	if (chan->over)
+		return -EBADF;
 	if (chan->server)
 		return -EBUSY;
 	if (serve->window_bytes > max_bytes)
@@ -292,7 +292,7 @@ static long keel_chan_serve_locked(struct file *file, struct keel_ioc_serve *ser
 	/* release; pairs with the acquire in keel_served(): the window first */
 	smp_store_release(&file->private_data, chan);
 	keel_set_eventfd(chan, ctx);
-	serve->window_bytes = chan->window_bytes;
+	serve->window_bytes = chan->window.npages << PAGE_SHIFT;
 	return 0;
 }
 
@@ -324,12 +324,57 @@ static long keel_chan_serve(struct file *file, struct keel_ioc_serve __user *arg
 	return put_user(serve.window_bytes, &arg->window_bytes) ? -EFAULT : 0;
 }
 
-/* KEEL_HC_CHAN_STATE and KEEL_HC_CHAN_KICK on the channel this descriptor serves. */
-static long keel_chan_op(struct file *file, unsigned int hc, unsigned int value)
+static long keel_chan_up(struct file *file)
+{
+	struct keel_channel *chan;
+	long ret = -EBADF;
+
+	mutex_lock(&keel_dev_lock);
+	chan = keel_served(file);
+	if (chan)
+		ret = keel_hypercall2(KEEL_HC_CHAN_STATE, keel_handle(chan), 1);
+	mutex_unlock(&keel_dev_lock);
+	return ret;
+}
+
+static long keel_chan_kick(struct file *file)
 {
 	struct keel_channel *chan = keel_served(file);
 
-	return chan ? keel_hypercall2(hc, keel_handle(chan), value) : -EBADF;
+	return chan ? keel_hypercall1(KEEL_HC_CHAN_KICK, keel_handle(chan)) : -EBADF;
+}
+
+void keel_chan_begin(u32 handle)
+{
+	struct keel_channel *chan = &keel_channels[handle];
+
+	mutex_lock(&keel_dev_lock);
+	chan->over = false;
+	WRITE_ONCE(chan->rung, false);
+	mutex_unlock(&keel_dev_lock);
+}
+
+void keel_chan_end(u32 handle, struct keel_piece *window)
+{
+	struct keel_channel *chan = &keel_channels[handle];
+	struct eventfd_ctx *ctx;
+
+	mutex_lock(&keel_dev_lock);
+	chan->over = true;
+	mutex_lock(&keel_window_lock);
+	if (chan->server)
+		WRITE_ONCE(chan->server->private_data, NULL);
+	*window = chan->window;
+	chan->window.va = NULL;
+	mutex_unlock(&keel_window_lock);
+	chan->server = NULL;
+	ctx = keel_set_eventfd(chan, NULL);
+	mutex_unlock(&keel_dev_lock);
+	wake_up_all(&chan->wait);
+	if (ctx) {
+		eventfd_signal(ctx);	/* who waits for that finds out */
+		eventfd_ctx_put(ctx);
+	}
 }
 
 /* ---- Waiting for the client ------------------------------------------------------------------------- */
@@ -337,6 +382,16 @@ static long keel_chan_op(struct file *file, unsigned int hc, unsigned int value)
 static bool keel_chan_take(struct keel_channel *chan)
 {
 	return READ_ONCE(chan->rung) && xchg(&chan->rung, false);
+}
+
+/* After a take: if the channel has ended, it may have been a doorbell of its successor. */
+static long keel_chan_taken(struct file *file, struct keel_channel *chan)
+{
+	if (likely(keel_served(file) == chan))
+		return 0;
+	WRITE_ONCE(chan->rung, true);
+	wake_up_all(&chan->wait);
+	return -EBADF;
 }
 
 /* Halts this CPU until its next interrupt, if nobody else has a use for it. */
@@ -365,21 +420,22 @@ static long keel_chan_wait(struct file *file, bool kick, unsigned long timeout_m
 			return ret;
 	}
 	if (keel_chan_take(chan))
-		return 0;
+		return keel_chan_taken(file, chan);
 	if (!timeout_ms)
 		return -ETIME;
 
 	keel_chan_linger(chan);
 	if (keel_chan_take(chan))
-		return 0;
+		return keel_chan_taken(file, chan);
 	/* Not restarted: the time limit would start again, and the caller looks again anyway */
-	ret = wait_event_interruptible_timeout(chan->wait, keel_chan_take(chan),
+	ret = wait_event_interruptible_timeout(chan->wait,
+					       keel_served(file) != chan || keel_chan_take(chan),
 					       timeout_ms >= KEEL_WAIT_FOREVER ?
 					       MAX_SCHEDULE_TIMEOUT :
 					       msecs_to_jiffies(timeout_ms));
 	if (ret < 0)
 		return -EINTR;
-	return ret ? 0 : -ETIME;
+	return ret ? keel_chan_taken(file, chan) : -ETIME;
 }
 
 /* ---- File operations -------------------------------------------------------------------------------- */
@@ -418,13 +474,15 @@ static long keel_dev_ioctl(struct file *file, unsigned int cmd, unsigned long ar
 	case KEEL_IOC_CHAN_SERVE:
 		return keel_chan_serve(file, p);
 	case KEEL_IOC_CHAN_UP:
-		return keel_chan_op(file, KEEL_HC_CHAN_STATE, 1);
+		return keel_chan_up(file);
 	case KEEL_IOC_CHAN_KICK:
-		return keel_chan_op(file, KEEL_HC_CHAN_KICK, 0);
+		return keel_chan_kick(file);
 	case KEEL_IOC_CHAN_WAIT:
 		return keel_chan_wait(file, false, arg);
 	case KEEL_IOC_CHAN_KICK_WAIT:
 		return keel_chan_wait(file, true, arg);
+	case KEEL_IOC_PART_CREATE:
+		return keel_part_create(p);
 	}
 	return -ENOTTY;
 }
@@ -436,29 +494,40 @@ static __poll_t keel_dev_poll(struct file *file, struct poll_table_struct *table
 	if (!chan)
 		return EPOLLERR;
 	poll_wait(file, &chan->wait, table);
+	if (keel_served(file) != chan)
+		return EPOLLERR;
 	return READ_ONCE(chan->rung) ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
-static int keel_dev_mmap(struct file *file, struct vm_area_struct *vma)
+static int keel_dev_map(struct keel_channel *chan, struct vm_area_struct *vma)
 {
-	struct keel_channel *chan = keel_served(file);
 	unsigned long addr;
 	void *page;
 	int ret = 0;
 
-	if (!(vma->vm_flags & VM_SHARED) || vma->vm_pgoff)
-		return -EINVAL;
 	if (!chan)
 		return -EBADF;
-	if (vma->vm_end - vma->vm_start > chan->window_bytes)
+	if (vma_pages(vma) > chan->window.npages)
 		return -EINVAL;
 
 	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
-	page = chan->window;
+	page = chan->window.va;
 	for (addr = vma->vm_start; addr < vma->vm_end && !ret; addr += PAGE_SIZE) {
 		ret = vm_insert_page(vma, addr, virt_to_page(page));
 		page += PAGE_SIZE;
 	}
+	return ret;
+}
+
+static int keel_dev_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	int ret;
+
+	if (!(vma->vm_flags & VM_SHARED) || vma->vm_pgoff)
+		return -EINVAL;
+	mutex_lock(&keel_window_lock);
+	ret = keel_dev_map(keel_served(file), vma);
+	mutex_unlock(&keel_window_lock);
 	return ret;
 }
 

@@ -5,6 +5,7 @@
 #ifndef _DRIVERS_KEEL_KEEL_H
 #define _DRIVERS_KEEL_KEEL_H
 
+#include <linux/gfp_types.h>
 #include <linux/types.h>
 #include <asm/keel.h>
 
@@ -16,5 +17,22 @@ struct keel_listener {
 
 /* At most once per bit, never undone; before the first event or from initcalls. */
 void keel_listen(const struct keel_listener *listener);
+
+/* Contiguous memory for the metakernel or a partition. va NULL: none. */
+struct keel_piece {
+	void		*va;
+	unsigned long	npages;
+};
+
+/* `zero` is __GFP_ZERO, or 0: the metakernel does it. Never the OOM killer: 0 or -ENOMEM. */
+int keel_piece_alloc(struct keel_piece *piece, unsigned long npages, gfp_t zero);
+void keel_piece_free(struct keel_piece *piece);	/* and va is NULL */
+
+struct keel_ioc_create;
+long keel_part_create(struct keel_ioc_create __user *arg);
+
+/* A channel made at run time. When it ends its server loses it and its window is the caller's. */
+void keel_chan_begin(u32 handle);
+void keel_chan_end(u32 handle, struct keel_piece *window);
 
 #endif /* _DRIVERS_KEEL_KEEL_H */

@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * part.c - partitions of a program's own: KEEL_IOC_PART_CREATE and the descriptor it returns.
+ *
+ * All a partition needs comes out of Linux's page allocator: its memory, the metakernel's quota for
+ * it, its channel's window. While they are away they stay allocated here, so nobody in Linux touches
+ * them. The memory is mapped page frame by page frame (VM_PFNMAP): nothing can pin it, so when the
+ * mappings are gone at KEEL_IOC_PART_BOOT, nobody has it. A mapping also holds the descriptor.
+ *
+ * Everything comes back at once, by KEEL_HC_PART_RECLAIM, when the descriptor goes. What the metakernel
+ * does not give back is not freed.
+ *
+ * Memory is refused early rather than found at any price: these are large pieces, and the program that asks
+ * can tell its user, where the OOM killer would choose somebody.
+ *
+ * Locks:   keel_parts_lock guards the list and keel_part_info. `lock` of each partition is between a
+ *          page fault and PART_BOOT; it may be taken with mmap_lock held. Neither is held while user memory
+ *          is copied.
+ * Trusts:  the metakernel. What it checks (names, priorities, CPUs, addresses) is not checked here.
+ */
+#define pr_fmt(fmt) "keel: " fmt
+
+#include <linux/anon_inodes.h>
+#include <linux/delay.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/gfp.h>
+#include <linux/init.h>
+#include <linux/irqflags.h>
+#include <linux/jiffies.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/poll.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <keel/ioctl.h>
+#include "keel.h"
+
+#define KEEL_LARGE_PAGES	512	/* of 4 KiB, in a large one */
+#define KEEL_AROUND_PAGES	16	/* mapped by one fault */
+#define KEEL_RESERVE		16	/* of so many pages of RAM, one is not for partitions */
+#define KEEL_RECLAIM_MS		10000
+#define KEEL_MAX_PAGES		((u64)KEEL_PART_EXTENTS * KEEL_GIVE_MAX)
+
+struct keel_part {
+	struct list_head	link;
+	wait_queue_head_t	wait;
+	struct keel_piece	memory, quota;
+	u32			handle;		/* 0: the metakernel has not made it */
+	u32			chan;		/* 0: it has none */
+	struct mutex		lock;
+	bool			booted;		/* under `lock` */
+	bool			ended;
+	/* What hypercalls read. kmalloc() aligns a power of two to itself, so it is in one page */
+	union {
+		struct keel_part_create	create;
+		struct keel_part_start	start;
+	}			*args;
+	char			name[KEEL_NAME_LEN];
+};
+
+static DEFINE_MUTEX(keel_parts_lock);
+static LIST_HEAD(keel_parts);
+static struct keel_part_info *keel_part_info;	/* what the metakernel writes */
+
+/* ---- Pieces of memory ------------------------------------------------------------------------------- */
+
+static bool keel_memory_left(u64 npages)
+{
+	return si_mem_available() > (long)(npages + totalram_pages() / KEEL_RESERVE);
+}
+
+/*
+ * Contiguous, but single pages, each with a reference count of its own. Beginning with a large page, if
+ * there is one in it. The allocator's own blocks first: alloc_contig_pages() stops the world a little.
+ */
+int keel_piece_alloc(struct keel_piece *piece, unsigned long npages, gfp_t zero)
+{
+	gfp_t gfp = GFP_KERNEL | __GFP_NOWARN | zero;
+	unsigned long rounded = npages < KEEL_LARGE_PAGES ? npages : ALIGN(npages, KEEL_LARGE_PAGES);
+	struct page *pages;
+
+	if (!keel_memory_left(rounded))
+		return -ENOMEM;
+	piece->npages = npages;
+	piece->va = NULL;
+	if (npages <= MAX_ORDER_NR_PAGES)
+		piece->va = alloc_pages_exact(npages << PAGE_SHIFT, gfp | __GFP_NORETRY);
+	if (piece->va)
+		return 0;
+	/* It looks at multiples of the size, so that a multiple of a large page begins with one */
+	pages = alloc_contig_pages(rounded, gfp, numa_mem_id(), NULL);
+	if (!pages)
+		return -ENOMEM;
+	if (rounded != npages)
+		free_contig_range(page_to_pfn(pages) + npages, rounded - npages);
+	piece->va = page_address(pages);
+	return 0;
+}
+
+/* Some of the pages may still be mapped or pinned: they are free when that ends. */
+void keel_piece_free(struct keel_piece *piece)
+{
+	unsigned long pfn, end;
+
+	if (!piece->va)
+		return;
+	pfn = __pa(piece->va) >> PAGE_SHIFT;
+	for (end = pfn + piece->npages; pfn < end; pfn++) {
+		__free_page(pfn_to_page(pfn));
+		if (!(pfn % KEEL_LARGE_PAGES))
+			cond_resched();
+	}
+	piece->va = NULL;
+}
+
+/* ---- Making one ------------------------------------------------------------------------------------- */
+
+/* Gives the metakernel a quota of so many pages: 0, the partition is there. */
+static long keel_part_try(struct keel_part *part, unsigned long npages)
+{
+	long ret = keel_piece_alloc(&part->quota, npages, 0);
+
+	if (ret)
+		return ret;
+	part->args->create.quota_pa = __pa(part->quota.va);
+	part->args->create.quota_pages = npages;
+	ret = keel_hypercall1(KEEL_HC_PART_CREATE, __pa(part->args));
+	if (ret < 0) {
+		keel_piece_free(&part->quota);
+		return ret;
+	}
+	part->handle = ret;
+	return 0;
+}
+
+/* The first try is too little, and says how much it takes. */
+static long keel_part_register(struct keel_part *part, const struct keel_ioc_create *req)
+{
+	struct keel_part_create *create = &part->args->create;
+	unsigned long flags, needed;
+	long ret;
+
+	memset(create, 0, sizeof(*create));
+	memcpy(create->name, req->name, sizeof(create->name));
+	create->priority = req->priority;
+	create->nvcpus = req->nvcpus;
+	create->shadow_pages = req->shadow_pages;
+	create->flags = req->flags;
+	create->cpus = req->cpus;
+	create->quota_pa = __pa(part->memory.va);
+	/* The second result must not be overwritten by another hypercall or a return to user mode */
+	local_irq_save(flags);
+	ret = keel_hypercall1(KEEL_HC_PART_CREATE, __pa(part->args));
+	needed = keel_vcpu->ret1;
+	local_irq_restore(flags);
+	if (ret != -ENOMEM)
+		return ret < 0 ? ret : -EIO;
+	return needed <= KEEL_MAX_PAGES ? keel_part_try(part, needed) : -ENOMEM;
+}
+
+static void keel_part_unmake(struct keel_part *part);
+
+static struct keel_part *keel_part_make(const struct keel_ioc_create *req)
+{
+	struct keel_part *part = kzalloc(sizeof(*part), GFP_KERNEL);
+	long ret = -ENOMEM;
+
+	if (!part)
+		return ERR_PTR(-ENOMEM);
+	INIT_LIST_HEAD(&part->link);
+	init_waitqueue_head(&part->wait);
+	mutex_init(&part->lock);
+	strscpy(part->name, req->name);
+	part->args = kmalloc(roundup_pow_of_two(sizeof(*part->args)), GFP_KERNEL);
+	if (part->args)
+		ret = keel_piece_alloc(&part->memory, req->mem_bytes >> PAGE_SHIFT, __GFP_ZERO);
+	if (!ret)
+		ret = keel_part_register(part, req);
+	if (!ret && req->window_bytes) {
+		ret = keel_hypercall2(KEEL_HC_CHAN_CREATE, part->handle, req->window_bytes);
+		if (ret > 0) {
+			part->chan = ret;
+			keel_chan_begin(part->chan);
+			ret = 0;
+		}
+	}
+	if (ret) {
+		keel_part_unmake(part);
+		return ERR_PTR(ret);
+	}
+	mutex_lock(&keel_parts_lock);
+	list_add(&part->link, &keel_parts);
+	mutex_unlock(&keel_parts_lock);
+	return part;
+}
+
+/* ---- Taking it back --------------------------------------------------------------------------------- */
+
+static long keel_part_reclaim(struct keel_part *part)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(KEEL_RECLAIM_MS);
+	long ret;
+
+	keel_hypercall2(KEEL_HC_PART_CTL, part->handle, KEEL_CTL_DESTROY);
+	for (;;) {
+		ret = keel_hypercall1(KEEL_HC_PART_RECLAIM, part->handle);
+		/* Busy: a CPU is about to leave it */
+		if (ret != -EBUSY || time_after(jiffies, end))
+			return ret;
+		usleep_range(50, 200);
+	}
+}
+
+static void keel_part_unmake(struct keel_part *part)
+{
+	struct keel_piece window = { };
+	long ret = 0;
+
+	mutex_lock(&keel_parts_lock);
+	list_del(&part->link);
+	mutex_unlock(&keel_parts_lock);
+
+	if (part->chan)
+		keel_chan_end(part->chan, &window);
+	if (part->handle)
+		ret = keel_part_reclaim(part);
+	if (ret) {
+		pr_err("partition %s is not given back (%ld): its memory is lost, %lu KiB\n", part->name, ret,
+		       (part->memory.npages + part->quota.npages + window.npages) << (PAGE_SHIFT - 10));
+	} else {
+		keel_piece_free(&window);
+		keel_piece_free(&part->quota);
+		keel_piece_free(&part->memory);
+	}
+	kfree(part->args);
+	kfree(part);
+}
+
+/* ---- Its descriptor --------------------------------------------------------------------------------- */
+
+static vm_fault_t keel_part_fault(struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct keel_part *part = vma->vm_file->private_data;
+	unsigned long pfn = __pa(part->memory.va) >> PAGE_SHIFT;
+	unsigned long from = ALIGN_DOWN(vmf->pgoff, KEEL_AROUND_PAGES), i;
+	vm_fault_t ret = VM_FAULT_SIGBUS;
+
+	mutex_lock(&part->lock);
+	if (!part->booted)
+		ret = vmf_insert_pfn(vma, vmf->address, pfn + vmf->pgoff);
+	if (ret == VM_FAULT_NOPAGE) {
+		unsigned long end = min(from + KEEL_AROUND_PAGES, vma->vm_pgoff + vma_pages(vma));
+
+		/* Those that are mapped already stay as they are */
+		for (i = max(from, vma->vm_pgoff); i < end; i++)
+			vmf_insert_pfn(vma, vma->vm_start + ((i - vma->vm_pgoff) << PAGE_SHIFT), pfn + i);
+	}
+	mutex_unlock(&part->lock);
+	return ret;
+}
+
+static const struct vm_operations_struct keel_part_vm_ops = {
+	.fault	= keel_part_fault,
+};
+
+static int keel_part_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct keel_part *part = file->private_data;
+
+	if (!(vma->vm_flags & VM_SHARED) || vma->vm_pgoff > part->memory.npages ||
+	    vma_pages(vma) > part->memory.npages - vma->vm_pgoff)
+		return -EINVAL;
+	vm_flags_set(vma, VM_PFNMAP | VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
+	vma->vm_ops = &keel_part_vm_ops;
+	return 0;
+}
+
+/* Should a later piece be refused, the earlier ones are away until the descriptor is closed. */
+static long keel_part_give(struct keel_part *part)
+{
+	unsigned long left = part->memory.npages, n;
+	phys_addr_t pa = __pa(part->memory.va);
+	long ret = 0;
+
+	for (; left && !ret; left -= n, pa += n << PAGE_SHIFT) {
+		n = min(left, (unsigned long)KEEL_GIVE_MAX);
+		ret = keel_hypercall3(KEEL_HC_PART_GIVE, part->handle, pa, n);
+	}
+	return ret;
+}
+
+static long keel_part_boot(struct file *file, const struct keel_part_start __user *arg)
+{
+	struct keel_part *part = file->private_data;
+	struct keel_part_start start;
+	bool booted;
+	long ret;
+
+	if (copy_from_user(&start, arg, sizeof(start)))
+		return -EFAULT;
+	mutex_lock(&part->lock);
+	booted = part->booted;
+	part->booted = true;
+	mutex_unlock(&part->lock);
+	if (booted)
+		return -EBUSY;
+
+	/* Faults that saw `booted` clear are over */
+	unmap_mapping_range(file->f_mapping, 0, 0, 1);
+	ret = keel_part_give(part);
+	if (ret)
+		return ret;
+	part->args->start = start;
+	return keel_hypercall2(KEEL_HC_PART_START, part->handle, __pa(part->args));
+}
+
+static long keel_part_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return cmd == KEEL_IOC_PART_BOOT ? keel_part_boot(file, (void __user *)arg) : -ENOTTY;
+}
+
+static __poll_t keel_part_poll(struct file *file, struct poll_table_struct *table)
+{
+	struct keel_part *part = file->private_data;
+
+	poll_wait(file, &part->wait, table);
+	return READ_ONCE(part->ended) ? EPOLLIN | EPOLLRDNORM : 0;
+}
+
+static int keel_part_release(struct inode *inode, struct file *file)
+{
+	keel_part_unmake(file->private_data);
+	return 0;
+}
+
+static const struct file_operations keel_part_fops = {
+	.owner		= THIS_MODULE,
+	.unlocked_ioctl	= keel_part_ioctl,
+	.poll		= keel_part_poll,
+	.mmap		= keel_part_mmap,
+	.release	= keel_part_release,
+	.llseek		= noop_llseek,
+};
+
+/* The file, which has the partition from now on, or an error and the partition is gone. */
+static struct file *keel_part_file(struct keel_part *part)
+{
+	/* An inode of its own: what is unmapped at PART_BOOT are the mappings of an inode */
+	struct file *file = anon_inode_create_getfile("[keel-partition]", &keel_part_fops, part, O_RDWR, NULL);
+
+	if (IS_ERR(file))
+		keel_part_unmake(part);
+	return file;
+}
+
+static bool keel_part_sizes_ok(const struct keel_ioc_create *req)
+{
+	return req->mem_bytes && PAGE_ALIGNED(req->mem_bytes) && PAGE_ALIGNED(req->window_bytes) &&
+	       req->mem_bytes >> PAGE_SHIFT <= KEEL_MAX_PAGES && req->window_bytes >> PAGE_SHIFT <= KEEL_MAX_PAGES;
+}
+
+long keel_part_create(struct keel_ioc_create __user *arg)
+{
+	struct keel_ioc_create req;
+	struct keel_part *part;
+	struct file *file;
+	int fd;
+
+	if (copy_from_user(&req, arg, sizeof(req)))
+		return -EFAULT;
+	if (!keel_part_sizes_ok(&req) || memchr_inv(req.reserved, 0, sizeof(req.reserved)))
+		return -EINVAL;
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+
+	part = keel_part_make(&req);
+	file = IS_ERR(part) ? ERR_CAST(part) : keel_part_file(part);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		return PTR_ERR(file);
+	}
+	req.mem_pa = __pa(part->memory.va);
+	req.handle = part->handle;
+	req.chan = part->chan;
+	if (copy_to_user(arg, &req, sizeof(req))) {
+		put_unused_fd(fd);
+		fput(file);
+		return -EFAULT;
+	}
+	fd_install(fd, file);
+	return fd;
+}
+
+/* ---- Their ends ------------------------------------------------------------------------------------- */
+
+static bool keel_part_has_ended(const struct keel_part *part)
+{
+	return !keel_hypercall2(KEEL_HC_PART_INFO, part->handle, __pa(keel_part_info)) &&
+	       keel_part_info->state >= KEEL_PART_EXITED;
+}
+
+static void keel_parts_look(struct work_struct *work)
+{
+	struct keel_part *part;
+
+	mutex_lock(&keel_parts_lock);
+	list_for_each_entry(part, &keel_parts, link) {
+		if (part->ended || !keel_part_has_ended(part))
+			continue;
+		WRITE_ONCE(part->ended, true);
+		wake_up_all(&part->wait);
+	}
+	mutex_unlock(&keel_parts_lock);
+}
+
+static DECLARE_WORK(keel_parts_work, keel_parts_look);
+
+static void keel_part_notify(u64 events)
+{
+	queue_work(system_highpri_wq, &keel_parts_work);
+}
+
+static const struct keel_listener keel_part_listener = {
+	.mask	= BIT_ULL(KEEL_EV_PARTITION),
+	.notify	= keel_part_notify,
+};
+
+static int __init keel_part_init(void)
+{
+	if (!keel_guest())
+		return 0;
+	keel_part_info = kmalloc(roundup_pow_of_two(sizeof(*keel_part_info)), GFP_KERNEL);
+	if (!keel_part_info)
+		return -ENOMEM;
+	keel_listen(&keel_part_listener);
+	return 0;
+}
+device_initcall(keel_part_init);
