@@ -145,7 +145,7 @@ long clock_sleep(int id, int flags, const struct timespec *req)
 	if (ns <= now)
 		return 0;
 	deadline = clock_deadline(ns - now);
-	while ((woken = signal_wait(deadline)) > 0)
+	while ((woken = signal_wait(0, deadline)) > 0)
 		;
 	remote_forget();	/* whoever sleeps may look again at what others change meanwhile */
 	return woken;

@@ -134,7 +134,7 @@ ssize_t console_read(void *buf, size_t len)
 	if (!len)
 		return 0;
 	while (!line_poll()) {
-		int woken = signal_wait(RT_FOREVER);
+		int woken = signal_wait(0, RT_FOREVER);
 
 		if (woken < 0 && !signal_restarts())
 			return woken;

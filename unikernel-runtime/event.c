@@ -22,12 +22,20 @@ bool event_take(uint64_t mask)
 	return hit;
 }
 
-bool event_wait(uint64_t mask, uint64_t deadline_tsc)
+bool event_sleep(uint64_t mask, uint64_t deadline_tsc)
 {
-	while (!event_take(mask)) {
+	for (;;) {
+		if (vp_load(KEEL_VP_EVENTS))
+			seen |= vp_take_events();
+		if (seen & mask)
+			return true;
 		if (deadline_tsc && rdtsc() >= deadline_tsc)
 			return false;
 		hc2(KEEL_HC_BLOCK, 0, deadline_tsc);
 	}
-	return true;
+}
+
+bool event_wait(uint64_t mask, uint64_t deadline_tsc)
+{
+	return event_sleep(mask, deadline_tsc) && event_take(mask);
 }

@@ -5,7 +5,8 @@
  *	fds[]: number -> open file	files[]: open file (position, flags, kind), counted
  *
  * As on Linux, dup makes a second number for the same open file, with one position. 0, 1 and 2 are the
- * console at the start. What a file is behind its operations is in file.c and remote.c.
+ * console at the start, and when the first of them is used the standard streams of who started the partition, if
+ * there are any. What a file is behind its operations is in file.c, remote.c and stream.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,16 +18,27 @@
 #include <sys/uio.h>
 #include <unistd.h>
 #include <rt/calls.h>
+#include <rt/machine.h>
 #include <rt/rt.h>
+
+#define LOOK_NS		10000000000ULL	/* so often poll looks whether the server is still there */
 
 long rt_read_some(int fd, const struct iovec *iov, int n, size_t need);
 
 static struct file files[RT_FILES];
 static struct file *fds[RT_FILES];
 
+static bool decided;		/* what 0, 1 and 2 are */
+
 static struct file *file_of(long fd)
 {
-	return fd >= 0 && fd < RT_FILES ? fds[fd] : NULL;
+	if (fd < 0 || fd >= RT_FILES)
+		return NULL;
+	if (fd < RT_STREAMS && !decided) {
+		decided = true;
+		stream_init(files);
+	}
+	return fds[fd];
 }
 
 /* ---- the table ---------------------------------------------------------------------------------- */
@@ -86,12 +98,12 @@ static int fd_close(int fd)
 
 void file_init(void)
 {
-	struct file *f = file_new();
-
-	f->ops = &tty_ops;
-	f->flags = O_RDWR;
-	for (int i = 0; i < 3; i++)
-		fd_new(f);
+	for (int i = 0; i < RT_STREAMS; i++) {
+		files[i].ops = &tty_ops;
+		files[i].flags = O_RDWR;
+		files[i].refs = 1;
+		fds[i] = &files[i];
+	}
 }
 
 /* ---- data --------------------------------------------------------------------------------------- */
@@ -256,14 +268,17 @@ long sys_fdatasync(const long *a)
 	return sys_fsync(a);
 }
 
-/* The one thing libc asks with it here: is it a terminal? */
+/* The one thing libc asks with it here: is it a terminal? How large it is, nobody knows: 0 by 0. */
 long sys_ioctl(const long *a)
 {
 	struct file *f = file_of(a[0]);
 
 	if (!f)
 		return -EBADF;
-	return f->ops == &tty_ops && a[1] == TIOCGWINSZ ? 0 : -ENOTTY;
+	if (a[1] != TIOCGWINSZ || (f->ops != &tty_ops && !stream_is_tty(f)))
+		return -ENOTTY;
+	memset((void *)a[2], 0, sizeof(struct winsize));
+	return 0;
 }
 
 /* ---- numbers ------------------------------------------------------------------------------------ */
@@ -297,7 +312,7 @@ static long dup_to(struct file *f, long fd)
 	if (fd < 0 || fd >= RT_FILES)
 		return -EBADF;
 	f->refs++;
-	if (fds[fd])
+	if (file_of(fd))
 		fd_close((int)fd);
 	fds[fd] = f;
 	return fd;
@@ -346,12 +361,20 @@ long sys_fcntl(const long *a)
 
 /* ---- waiting ------------------------------------------------------------------------------------ */
 
-/* How many of them are ready; *console: whether one waits for input of the console. */
-static long poll_once(struct pollfd *p, long n, bool *console)
+/* Whether f has input, its end or an error; else what tells of it, beside the console, is added to *events. */
+static bool readable(struct file *f, uint64_t *events)
+{
+	if (is_stream(f))
+		return stream_readable(f, events);
+	return f->ops != &tty_ops || console_readable();
+}
+
+/* How many of them are ready. */
+static long poll_once(struct pollfd *p, long n, uint64_t *events)
 {
 	long ready = 0;
 
-	*console = false;
+	*events = 0;
 	for (; n > 0; n--, p++) {
 		struct file *f = file_of(p->fd);
 
@@ -359,10 +382,8 @@ static long poll_once(struct pollfd *p, long n, bool *console)
 		if (p->fd < 0)
 			continue;
 		p->revents = f ? p->events & (POLLIN | POLLOUT) : POLLNVAL;
-		if (f && f->ops == &tty_ops && p->events & POLLIN && !console_readable()) {
+		if (f && p->events & POLLIN && !readable(f, events))
 			p->revents &= ~POLLIN;
-			*console = true;
-		}
 		ready += p->revents != 0;
 	}
 	return ready;
@@ -375,14 +396,14 @@ long sys_poll(const long *a)
 	if (a[1] < 0 || a[1] > RT_FILES)
 		return -EINVAL;
 	for (;;) {
-		bool console;
-		long ready = poll_once((struct pollfd *)a[0], a[1], &console);
+		uint64_t events, look = clock_deadline(LOOK_NS);
+		long ready = poll_once((struct pollfd *)a[0], a[1], &events);
 		int woken;
 
-		if (ready || (int)a[2] == 0)
+		if (ready || (int)a[2] == 0 || (deadline && rdtsc() >= deadline))
 			return ready;
-		woken = signal_wait(deadline);
-		if (woken <= 0)
+		woken = signal_wait(events, deadline && deadline < look ? deadline : look);
+		if (woken < 0)
 			return woken;
 	}
 }

@@ -22,6 +22,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <rt/machine.h>
+#include <rt/pieces.h>
 #include <rt/rt.h>
 #include <rt/session.h>
 
@@ -108,7 +109,7 @@ static bool evict(void)
 }
 
 /* A buffer in the window of *bytes or less, at least CHUNK_MIN (or *bytes); 0: no room. */
-static uint64_t get_buffer(size_t *bytes)
+uint64_t remote_buffer(size_t *bytes)
 {
 	uint64_t off;
 
@@ -138,7 +139,7 @@ static int ready(void)
 	io.path[1] = keel_dc_alloc(&session, KEEL_DC_PATH_MAX);
 	io.statx = keel_dc_alloc(&session, KEEL_DC_STATX_BYTES);
 	io.data_bytes = CHUNK_BYTES;
-	io.data = get_buffer(&io.data_bytes);
+	io.data = remote_buffer(&io.data_bytes);
 	if (!io.path[0] || !io.path[1] || !io.statx || !io.data)
 		return -ENOMEM;
 	io.generation = session.generation;
@@ -288,46 +289,6 @@ static int remote_close(struct file *f)
 	return 0;
 }
 
-/* ---- the caller's pieces ---------------------------------------------------------------------------- */
-
-struct pieces {
-	const struct iovec *iov;
-	size_t skip;		/* of iov[0] */
-};
-
-static size_t pieces_bytes(const struct iovec *iov, int n)
-{
-	size_t len = 0;
-
-	for (int i = 0; i < n; i++)
-		if (__builtin_add_overflow(len, iov[i].iov_len, &len))
-			return KEEL_DC_MAX_IO;
-	return len < KEEL_DC_MAX_IO ? len : KEEL_DC_MAX_IO;
-}
-
-/* Copy the next `bytes` of the pieces to `mem`, or from there to them; there are that many. */
-static void pieces_copy(struct pieces *p, char *mem, size_t bytes, bool to_pieces)
-{
-	while (bytes) {
-		size_t part = p->iov->iov_len - p->skip;
-		char *piece = (char *)p->iov->iov_base + p->skip;
-
-		if (part > bytes)
-			part = bytes;
-		if (to_pieces)
-			memcpy(piece, mem, part);
-		else
-			memcpy(mem, piece, part);
-		mem += part;
-		bytes -= part;
-		p->skip += part;
-		if (p->skip == p->iov->iov_len) {
-			p->iov++;
-			p->skip = 0;
-		}
-	}
-}
-
 /* ---- reading ---------------------------------------------------------------------------------------- */
 
 /* READ into the window. Bytes, never more than asked for. */
@@ -358,7 +319,7 @@ static struct ahead *ahead_get(struct file *f)
 		size_t bytes = AHEAD_BYTES;
 
 		a->len = 0;
-		a->off = get_buffer(&bytes);
+		a->off = remote_buffer(&bytes);
 		a->bytes = a->off ? bytes : 0;
 	}
 	return a->bytes ? a : NULL;

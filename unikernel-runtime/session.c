@@ -4,7 +4,8 @@
  *
  * The rings and the allocator are keel/drivercall_client.h; this file adds what a partition needs
  * around them: capability scan, page tables, waiting. One request is waited for at a time, because the
- * runtime has one thread; beside it some may be on their way whose answers nobody needs ("posted").
+ * runtime has one thread; beside it some may be on their way whose answers nobody needs ("posted"), and one for each
+ * standard stream ("started"), which a handler of a signal may find there.
  *
  * Generations: any change at the other side (keeld ends, Linux restarts it) moves the number in
  * CHAN_INFO and rings. The session is then over: calls in flight return -EIO, files opened in it
@@ -13,6 +14,7 @@
  * Trusts: nothing in the window. A completion that does not match a request ends the session.
  */
 #include <errno.h>
+#include <string.h>
 #include <rt/machine.h>
 #include <rt/rt.h>
 #include <rt/session.h>
@@ -26,6 +28,8 @@
 #define NO_CHANNEL	(-1)
 #define NOT_LOOKED	(-2)
 
+#define RUN_TIME_CHAN	1			/* handle, in a partition made at run time */
+
 #define POSTED		(1ULL << 63)		/* in user_data */
 #define MAX_POSTED	8
 
@@ -36,6 +40,11 @@ static int chan = NOT_LOOKED;		/* handle */
 static uint64_t mapped_pa, mapped_bytes;
 static uint64_t next_tag = 1;		/* user_data: one per request, never reused */
 static unsigned posted;			/* of them unanswered */
+static struct {
+	uint64_t tag;			/* 0: nothing is on its way */
+	bool answered;
+	int32_t res;
+} started[RT_STREAMS];
 
 /* A hypercall may only write inside one page. */
 static union {
@@ -118,6 +127,7 @@ static int attach(uint64_t wait_ns)
 	if (err)
 		return err;
 	posted = 0;
+	memset(started, 0, sizeof(started));
 	keel_dc_attach(&session, (void *)paging_window_va(), mapped_bytes, answer.chan.generation);
 	kick();
 	while ((err = keel_dc_attached(&session)) == -KEEL_EAGAIN) {
@@ -172,6 +182,17 @@ int session_open(void)
 	return err;
 }
 
+bool session_at_once(void)
+{
+	if (alive())
+		return true;
+	/* One look, so that who has no such channel does not pay for the search. */
+	if (chan == NOT_LOOKED && (hc2(KEEL_HC_CHAN_INFO, RUN_TIME_CHAN, va_to_pa(&answer.chan)) < 0 ||
+				   !(answer.chan.state & KEEL_CHAN_SERVER_UP)))
+		return false;
+	return find_channel() && !find_server(clock_deadline(0), ATTACH_WAIT_NS);
+}
+
 bool session_is(uint32_t generation)
 {
 	return is_open && session.generation == generation && !keel_dc_stale(&session);
@@ -195,7 +216,20 @@ static int submit(struct keel_sqe *sqe, uint64_t tag)
 	return 0;
 }
 
-/* Take one answer: 1, and *cqe is it; 0: to something posted, or there is none; or -EIO. */
+/* Keep the answer to something started; false: it is to nothing that is. */
+static bool keep(const struct keel_cqe *cqe)
+{
+	for (unsigned n = 0; n < RT_STREAMS; n++) {
+		if (!started[n].tag || started[n].tag != cqe->user_data || started[n].answered)
+			continue;
+		started[n].answered = true;
+		started[n].res = cqe->res;
+		return true;
+	}
+	return false;
+}
+
+/* Take one answer: 1, and *cqe is it; 0: to something posted or started, or there is none; or -EIO. */
 static int take(struct keel_cqe *cqe, bool *any)
 {
 	int got = keel_dc_poll(&session, cqe);
@@ -203,12 +237,43 @@ static int take(struct keel_cqe *cqe, bool *any)
 	*any = got > 0;
 	if (got < 0)
 		return lost();
-	if (!got || !(cqe->user_data & POSTED))
-		return got;
+	if (!got || keep(cqe))
+		return 0;
+	if (!(cqe->user_data & POSTED))
+		return 1;
 	if (!posted)
 		return lost();
 	posted--;
 	return 0;
+}
+
+/*
+ * Take the answers there are, up to the one to `tag`: 1. 0: none is left, and the next one rings; or -EIO. `bell`: it
+ * has rung, so that something must have happened.
+ */
+static int look(uint64_t tag, struct keel_cqe *cqe, bool bell)
+{
+	for (;;) {
+		bool any;
+		int got;
+
+		bell |= event_take(chan_event());	/* before the look: a later bell ends the wait */
+		got = take(cqe, &any);
+		if (got < 0 || (got > 0 && cqe->user_data != tag))
+			return lost();
+		if (got > 0)
+			return 1;
+		if (any) {
+			bell = false;
+			continue;
+		}
+		/* A bell without an answer: has the other side gone? */
+		if (bell && !still_there())
+			return lost();
+		bell = false;
+		if (keel_dc_may_sleep(&session))
+			return 0;
+	}
 }
 
 /*
@@ -217,26 +282,15 @@ static int take(struct keel_cqe *cqe, bool *any)
  */
 static int wait_answer(uint64_t tag, struct keel_cqe *cqe, uint64_t deadline)
 {
-	bool bell = false, any;
+	bool bell = false;
 
 	while (tag || posted) {
-		int got;
+		int got = look(tag, cqe, bell);
 
-		bell |= event_take(chan_event());	/* before the look: a later bell ends the wait */
-		got = take(cqe, &any);
-		if (got < 0 || (got > 0 && cqe->user_data != tag))
-			return lost();
-		if (got > 0)
+		if (got)
+			return got < 0 ? got : 0;
+		if (!tag && !posted)
 			return 0;
-		if (any) {
-			bell = false;
-			continue;
-		}
-		/* A bell without an answer: has the other side gone? */
-		if (bell && !still_there())
-			return lost();
-		if (!keel_dc_may_sleep(&session))
-			continue;
 		bell = event_wait(chan_event(), deadline ? deadline : clock_deadline(RECHECK_NS));
 		if (!bell && deadline)
 			return -ETIMEDOUT;
@@ -251,6 +305,55 @@ int session_ask(struct keel_sqe *sqe, struct keel_cqe *cqe)
 	int err = submit(sqe, tag);
 
 	return err ? err : wait_answer(tag, cqe, RT_FOREVER);
+}
+
+int session_start(unsigned n, struct keel_sqe *sqe)
+{
+	uint64_t tag = next_tag++;
+	int err = submit(sqe, tag);
+
+	started[n].answered = false;
+	started[n].tag = err ? 0 : tag;
+	return err;
+}
+
+int session_wait(unsigned n)
+{
+	const uint32_t generation = session.generation;
+	const uint64_t tag = started[n].tag;
+	struct keel_cqe cqe;
+	bool bell = false;
+
+	while (session_is(generation) && started[n].tag == tag && !started[n].answered) {
+		int woken;
+
+		if (look(0, &cqe, bell) || started[n].answered)
+			break;
+		woken = signal_wait(chan_event(), clock_deadline(RECHECK_NS));
+		if (woken < 0)
+			return woken;
+		bell = !woken;
+	}
+	return 0;
+}
+
+uint64_t session_look(void)
+{
+	struct keel_cqe cqe;
+
+	if (is_open)
+		look(0, &cqe, true);
+	return is_open ? chan_event() : 0;
+}
+
+bool session_answer(unsigned n, int32_t *res)
+{
+	if (!started[n].answered)
+		return false;
+	*res = started[n].res;
+	started[n].tag = 0;
+	started[n].answered = false;
+	return true;
 }
 
 void session_post(struct keel_sqe *sqe)

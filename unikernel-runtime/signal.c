@@ -40,12 +40,11 @@ static void run_handler(int sig)
 {
 	struct action act = actions[sig];
 	uint64_t old = blocked;
+	bool others = restart;
 
 	if (act.flags & SA_RESETHAND)
 		actions[sig].handler = SIG_DFL;
 	blocked |= (act.mask | (act.flags & SA_NODEFER ? 0 : BIT(sig))) & ~UNCATCHABLE;
-	handled = true;
-	restart &= (act.flags & SA_RESTART) != 0;
 	if (act.flags & SA_SIGINFO) {
 		siginfo_t info = { .si_signo = sig, .si_code = SI_TKILL };
 		ucontext_t context = { 0 };
@@ -55,6 +54,9 @@ static void run_handler(int sig)
 		act.handler(sig);
 	}
 	blocked = old;
+	/* Now: it may have waited itself. */
+	handled = true;
+	restart = others && act.flags & SA_RESTART;
 }
 
 /* Do what the action of each signal that is pending and not blocked says. */
@@ -81,13 +83,13 @@ void signal_raise(int sig)
 	deliver();
 }
 
-int signal_wait(uint64_t deadline_tsc)
+int signal_wait(uint64_t events, uint64_t deadline_tsc)
 {
-	bool woken = event_wait(1ULL << KEEL_EV_CONSOLE, deadline_tsc);
+	bool woken = event_sleep(events | 1ULL << KEEL_EV_CONSOLE, deadline_tsc);
 
 	handled = false;
 	restart = true;
-	if (woken)
+	if (event_take(1ULL << KEEL_EV_CONSOLE))
 		console_pump();
 	return handled ? -EINTR : woken;
 }

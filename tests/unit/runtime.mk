@@ -5,6 +5,8 @@ runtime_test-srcs	:= $(runtime_machine) tests/unit/runtime_lua.c
 runtime_test-libs	:= -lpthread
 runtime_remote_test-srcs := $(runtime_test-srcs)
 runtime_remote_test-libs := -lpthread
+runtime_stdio_test-srcs := $(runtime_test-srcs)
+runtime_stdio_test-libs := -lpthread
 runtime_calls_test-srcs	:= $(runtime_machine)
 runtime_calls_test-libs	:= -lpthread
 runtime_files_test-srcs	:= $(runtime_machine)
@@ -15,7 +17,7 @@ runtime_keeld_test-cflags := -Iipc/linux/keeld
 runtime_keeld_test-libs	:= -luring -lpthread
 runtime_heap_test-cflags := -Iunikernel-runtime/include -fno-builtin
 
-$(addprefix $(O)/tests/unit/runtime_,test remote_test files_test keeld_test): | $(O)/images/lua.elf
+$(addprefix $(O)/tests/unit/runtime_,test remote_test files_test keeld_test stdio_test): | $(O)/images/lua.elf
 
 # A C program on the runtime. Lua's image stands for all objects of the runtime and of musl.
 $(O)/unikernel/probe.elf: tests/unit/runtime_probe.c $(O)/unikernel/lua.debug tests/unit/runtime.mk
@@ -25,7 +27,7 @@ $(O)/unikernel/probe.elf: tests/unit/runtime_probe.c $(O)/unikernel/lua.debug te
 
 -include $(O)/unikernel/probe.elf.d
 
-$(O)/tests/unit/runtime_calls_test: | $(O)/unikernel/probe.elf
+$(addprefix $(O)/tests/unit/runtime_,calls_test stdio_test): | $(O)/unikernel/probe.elf
 
 $(O)/tests/unit/runtime_run: $(UNIT_OBJ)/tests/unit/runtime_run.o $(runtime_machine:%.c=$(UNIT_OBJ)/%.o)
 	$(call say,LD,$@)

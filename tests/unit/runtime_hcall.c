@@ -92,6 +92,17 @@ static void wait_for_server(struct machine *m)
 		machine_die("eventfd");
 }
 
+/* How many milliseconds a test waits for the other end of a stream. */
+static int patience(struct machine *m, uint64_t deadline)
+{
+	const int most = 5000;
+	uint64_t now = machine_guest_tsc(m), ms = deadline > now ? (deadline - now) / machine_tsc_khz() : 0;
+
+	if (m->cfg.time_flies)
+		return 0;
+	return deadline && ms < (uint64_t)most ? (int)ms : most;
+}
+
 static void block(struct machine *m, uint64_t deadline)
 {
 	struct keel_vcpu_page *v = &m->priv->vcpu;
@@ -105,7 +116,7 @@ static void block(struct machine *m, uint64_t deadline)
 		return;
 	}
 	if (m->cfg.root && !m->cfg.no_server && !(m->chan_state & KEEL_CHAN_SERVER_UP) &&
-	    m->hypercalls[KEEL_HC_CHAN_INFO]) {
+	    m->hypercalls[KEEL_HC_CAP_INFO]) {
 		if (m->priv->blocks++ < m->cfg.server_after_blocks)
 			return;		/* woken for nothing: that is allowed */
 		machine_server_up(m);
@@ -117,6 +128,8 @@ static void block(struct machine *m, uint64_t deadline)
 		machine_event(m, KEEL_EV_CONSOLE);
 		return;
 	}
+	if (machine_serve_late(m, patience(m, deadline)))
+		return;
 	if (!deadline) {
 		machine_finish(m, MACHINE_STUCK, "blocked for ever");
 		return;
@@ -146,7 +159,7 @@ static long cap_info(struct machine *m, uint64_t handle, uint64_t pa)
 	if (handle == 0) {
 		c->type = KEEL_CAP_PARTITION;
 		c->rights = KEEL_RIGHT_INFO;
-	} else if (handle == MACHINE_CHANNEL && (m->cfg.root || m->cfg.server)) {
+	} else if (handle == machine_channel(m) && (m->cfg.root || m->cfg.server)) {
 		c->type = KEEL_CAP_CHANNEL;
 		c->rights = KEEL_RIGHT_USE;
 	} else {
@@ -169,10 +182,12 @@ static long part_info(struct machine *m, uint64_t handle, uint64_t pa)
 	return 0;
 }
 
-static long chan_info(struct machine *m, uint64_t pa)
+static long chan_info(struct machine *m, uint64_t handle, uint64_t pa)
 {
 	struct keel_chan_info *c = pa_buffer(m, pa, sizeof(*c));
 
+	if (handle != machine_channel(m) || (!m->cfg.root && !m->cfg.server))
+		return -KEEL_EBADF;
 	if (!c)
 		return -KEEL_EFAULT;
 	memset(c, 0, sizeof(*c));
@@ -231,7 +246,7 @@ long machine_hypercall(struct machine *m, const struct user_regs_struct *r)
 	case KEEL_HC_PART_INFO:
 		return part_info(m, r->rdi, r->rsi);
 	case KEEL_HC_CHAN_INFO:
-		return chan_info(m, r->rsi);
+		return chan_info(m, r->rdi, r->rsi);
 	case KEEL_HC_CHAN_KICK:
 		if (m->cfg.server)
 			m->cfg.server->kick(m);

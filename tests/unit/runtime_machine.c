@@ -93,6 +93,9 @@ static void child(struct machine *m, const struct boot *b)
 			_exit(99);
 	if (m->cfg.time_flies && prctl(PR_SET_TSC, PR_TSC_SIGSEGV))
 		_exit(97);
+	/* The other ends of pipes are the test's alone. */
+	close_range(3, (unsigned)m->priv->fd - 1, 0);
+	close_range((unsigned)m->priv->fd + 1, ~0u, 0);
 	ptrace(PTRACE_TRACEME, 0, 0, 0);
 	raise(SIGSTOP);
 	_exit(98);

@@ -18,7 +18,7 @@
 #define MACHINE_WINDOW		(1 << 20)
 #define MACHINE_MEM_PA		0x10000000ULL
 #define MACHINE_WINDOW_PA	0x30000000ULL
-#define MACHINE_CHANNEL		5	/* its handle */
+#define MACHINE_CHANNEL		5	/* its handle, unless machine_config.chan says another one */
 
 /* How the run ended. */
 enum machine_end {
@@ -38,6 +38,7 @@ struct machine;
  */
 #define SERVE_NORMALLY	0x7fffffff
 #define SERVE_NEVER	0x7ffffffe	/* no answer at all */
+#define SERVE_LATE	0x7ffffffd	/* normally, but when the guest has slept; one at a time */
 typedef int (*machine_serve)(struct machine *m, const struct keel_sqe *sqe);
 
 /*
@@ -64,6 +65,10 @@ struct machine_config {
 	bool input_pieces;		/* what goes up to a ^C, or past a line's end, at each wait */
 	unsigned interrupt_at;		/* ^C comes when the guest looks at its events for the so-manieth time */
 	const char *root;		/* directory the server serves as "/"; NULL: no channel at all */
+	unsigned chan;			/* handle of the channel; 0: MACHINE_CHANNEL */
+	uint32_t dc_flags;		/* KEEL_DC_STDIO, KEEL_DC_TTY: */
+	int stdio[3];			/* host descriptors that are then files 0, 1 and 2 of the session */
+	size_t (*portion)(size_t len);	/* how much of them one request moves; NULL: len */
 	int server_after_blocks;	/* the server comes up when the guest has waited that often */
 	bool time_flies;		/* what the guest sleeps has passed at once, on its clocks */
 	bool server_up;			/* from the start */
@@ -88,6 +93,7 @@ struct machine {
 	size_t out_len;
 	unsigned hypercalls[KEEL_HC_NR];
 	unsigned requests;		/* SQEs served */
+	unsigned attached;		/* sessions */
 	uint64_t instructions;		/* up to cfg.stop_at */
 	size_t touched_pages;		/* of the guest's memory, by the end */
 

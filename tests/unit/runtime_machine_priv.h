@@ -38,6 +38,7 @@ struct machine_priv {
 	uint32_t session;		/* generation of the open session, 0: none */
 	struct keel_ring sq, cq;
 	int files[HANDLES];		/* host descriptors, -1 free */
+	struct keel_sqe late;		/* to be answered when the guest sleeps, if .opcode */
 };
 
 struct boot {
@@ -77,10 +78,18 @@ long machine_inject(struct machine *m, long nr, uint64_t a, uint64_t b, uint64_t
 long machine_hypercall(struct machine *m, const struct user_regs_struct *r);
 
 void machine_event(struct machine *m, unsigned bit);
+
+static inline unsigned machine_channel(const struct machine *m)
+{
+	return m->cfg.chan ? m->cfg.chan : MACHINE_CHANNEL;
+}
+
 void machine_change_state(struct machine *m, uint32_t clear, uint32_t set);
 
 /* Serve what the guest has asked for, unless the server is elsewhere. */
 void machine_serve_all(struct machine *m);
+/* Answer what is to be answered late, a READ of a stream when there is something. False: not within that time. */
+bool machine_serve_late(struct machine *m, int timeout_ms);
 void machine_server_close(struct machine *m);
 
 #endif /* RUNTIME_MACHINE_PRIV_H */

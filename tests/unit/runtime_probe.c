@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -325,6 +326,82 @@ static void probe_wall(void)
 	printf("wall %ld %ld %ld monotonic %ld\n", before, between - before, wall() - between, (long)(b.tv_sec - a.tv_sec));
 }
 
+/* ---- standard streams ---------------------------------------------------------------------------- */
+
+static void probe_streams(void)
+{
+	struct stat st[3];
+	int tty[3];
+	char c;
+
+	for (int fd = 0; fd < 3; fd++) {
+		tty[fd] = isatty(fd);
+		call(SYS_fstat, fd, (long)&st[fd], 0);
+	}
+	for (int fd = 0; fd < 3; fd++)
+		printf("%d: tty %d mode %o seek %ld pread %ld flags %ld\n", fd, tty[fd], st[fd].st_mode & S_IFMT,
+		       call(SYS_lseek, fd, 0, SEEK_CUR), keel_syscall(SYS_pread64, fd, (long)&c, 1, 0, 0, 0),
+		       call(SYS_fcntl, fd, F_GETFL, 0));
+	printf("read of output %ld, write of input %ld", call(SYS_read, 1, (long)&c, 1), call(SYS_write, 0, (long)&c, 1));
+	c = '2';
+	printf(", dup ");
+	fflush(stdout);
+	call(SYS_write, call(SYS_dup, 1, 0, 0), (long)&c, 1);
+	printf("\n");
+}
+
+static void on_read(int sig)
+{
+	printf("handler of %d, opened %d\n", sig, open("/mnt/new", O_CREAT | O_WRONLY, 0644) > 2);
+	fflush(stdout);
+}
+
+static void probe_stream_read(void)
+{
+	char s[16] = "";
+	long n;
+
+	act(SIGINT, on_read, SA_RESTART);
+	n = call(SYS_read, 0, (long)s, sizeof(s) - 1);
+	printf("read %ld %s\n", n, s);
+}
+
+static void on_write(int sig)
+{
+	(void)sig;
+	call(SYS_write, 1, (long)"handler\n", 8);
+}
+
+static void probe_stream_write(void)
+{
+	act(SIGINT, on_write, 0);
+	printf("wrote %ld\n", call(SYS_write, 1, (long)"first\n", 6));
+}
+
+static void poll_and_read(size_t most)
+{
+	struct pollfd p = { .fd = 0, .events = POLLIN };
+	long ready = call(SYS_poll, (long)&p, 1, -1);
+	char s[16] = "";
+
+	printf("poll %ld revents %d\n", ready, p.revents);
+	printf("read %ld", call(SYS_read, 0, (long)s, (long)most));
+	printf(" %s\n", s);
+}
+
+static void probe_stream_poll(void)
+{
+	struct pollfd p = { .fd = 0, .events = POLLIN };
+
+	setvbuf(stdout, NULL, _IONBF, 0);
+	printf("nothing %ld\n", call(SYS_poll, (long)&p, 1, 20));
+	printf(">\n");
+	poll_and_read(2);
+	poll_and_read(15);
+	printf(".\n");
+	poll_and_read(15);
+}
+
 /* ---- the end ------------------------------------------------------------------------------------- */
 
 static __attribute__((noinline)) int deep(int n)
@@ -359,6 +436,8 @@ int main(int argc, char **argv)
 		{ "no_thread", probe_no_thread }, { "signals", probe_signals }, { "munmap", probe_munmap },
 		{ "madvise", probe_madvise }, { "dup", probe_dup }, { "clock", probe_clock },
 		{ "sleep", probe_sleep }, { "wall", probe_wall }, { "fault", probe_fault },
+		{ "streams", probe_streams }, { "stream_read", probe_stream_read },
+		{ "stream_write", probe_stream_write }, { "stream_poll", probe_stream_poll },
 	};
 
 	for (unsigned i = 0; i < sizeof(probes) / sizeof(probes[0]); i++)

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,7 +23,7 @@ void machine_event(struct machine *m, unsigned bit)
 
 void machine_bell(struct machine *m)
 {
-	machine_event(m, MACHINE_CHANNEL);
+	machine_event(m, machine_channel(m));
 }
 
 void machine_change_state(struct machine *m, uint32_t clear, uint32_t set)
@@ -40,6 +41,7 @@ void machine_server_close(struct machine *m)
 			close(m->priv->files[i]);
 		m->priv->files[i] = -1;
 	}
+	m->priv->late.opcode = 0;
 }
 
 void machine_server_down(struct machine *m)
@@ -47,13 +49,13 @@ void machine_server_down(struct machine *m)
 	machine_server_close(m);
 	m->priv->session = 0;
 	machine_change_state(m, KEEL_CHAN_SERVER_UP, 0);
-	machine_event(m, MACHINE_CHANNEL);
+	machine_event(m, machine_channel(m));
 }
 
 void machine_server_up(struct machine *m)
 {
 	machine_change_state(m, 0, KEEL_CHAN_SERVER_UP | KEEL_CHAN_WINDOW);
-	machine_event(m, MACHINE_CHANNEL);
+	machine_event(m, machine_channel(m));
 }
 
 /* The client asks for a session: drivercall.h, "Generations". */
@@ -81,9 +83,13 @@ static void server_session(struct machine *m)
 	h->buf_bytes = p->layout.buf_bytes;
 	keel_ring_init(&p->sq, &h->sq, p->layout.sq_entries);
 	keel_ring_init(&p->cq, &h->cq, p->layout.cq_entries);
+	h->flags = m->cfg.dc_flags;
+	for (int i = 0; i < 3 && m->cfg.dc_flags & KEEL_DC_STDIO; i++)
+		p->files[i] = dup(m->cfg.stdio[i]);
+	m->attached++;
 	p->session = want;
 	keel_store_release(&h->generation, want);
-	machine_event(m, MACHINE_CHANNEL);
+	machine_event(m, machine_channel(m));
 }
 
 static void *in_window(struct machine *m, uint64_t off, uint64_t bytes)
@@ -145,6 +151,20 @@ static uint32_t opened(struct machine *m, const struct keel_sqe *s, int res)
 	return keel_dc_opened(S_ISREG(st.st_mode), (uint64_t)st.st_size, (uint64_t)st.st_blocks);
 }
 
+/* Standard streams: no positions, and so much at once as the test wants. A READ waits until there is something. */
+static int serve_stream(struct machine *m, const struct keel_sqe *s, int fd)
+{
+	size_t len = m->cfg.portion ? m->cfg.portion(s->len) : s->len;
+	void *buf = in_window(m, s->addr, s->len);
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	if (s->off)
+		machine_finish(m, MACHINE_FAULT, "position %#lx in a stream", s->off);
+	if (s->opcode == KEEL_OP_WRITE)
+		return result(write(fd, buf, len));
+	return fd >= 0 && poll(&p, 1, 0) == 0 ? SERVE_LATE : result(read(fd, buf, len));
+}
+
 static int serve_one(struct machine *m, const struct keel_sqe *s)
 {
 	char path[2048], to[2048];
@@ -153,6 +173,9 @@ static int serve_one(struct machine *m, const struct keel_sqe *s)
 	if (s->flags || s->ioprio || s->buf_index || s->personality || s->file_index || s->addr3 ||
 	    s->reserved)
 		return -EINVAL;
+	if (m->cfg.dc_flags & KEEL_DC_STDIO && (unsigned)s->fd < 3 &&
+	    (s->opcode == KEEL_OP_READ || s->opcode == KEEL_OP_WRITE))
+		return serve_stream(m, s, fd);
 	switch (s->opcode) {
 	case KEEL_OP_OPENAT:
 		return serve_open(m, s);
@@ -185,6 +208,36 @@ static int serve_one(struct machine *m, const struct keel_sqe *s)
 	return -EINVAL;
 }
 
+static void answer(struct machine *m, const struct keel_sqe *s, int res)
+{
+	struct machine_priv *p = m->priv;
+	struct keel_cqe *cqes = (void *)(m->window + p->layout.cq_off);
+
+	cqes[keel_ring_slot(&p->cq, p->cq.own)] = (struct keel_cqe){ s->user_data, res, opened(m, s, res) };
+	keel_ring_publish(&p->cq, 1);
+}
+
+static void serve_late(struct machine *m, const struct keel_sqe *s)
+{
+	if (m->priv->late.opcode)
+		machine_finish(m, MACHINE_FAULT, "two requests that wait");
+	m->priv->late = *s;
+}
+
+bool machine_serve_late(struct machine *m, int timeout_ms)
+{
+	struct keel_sqe s = m->priv->late;
+	struct pollfd p = { .fd = host_fd(m, s.fd), .events = POLLIN };
+
+	if (!s.opcode || (s.opcode == KEEL_OP_READ && poll(&p, 1, timeout_ms) <= 0))
+		return false;
+	m->priv->late.opcode = 0;
+	answer(m, &s, serve_one(m, &s));
+	if (keel_ring_need_kick(&m->priv->cq))
+		machine_event(m, machine_channel(m));
+	return true;
+}
+
 void machine_serve_all(struct machine *m)
 {
 	struct machine_priv *p = m->priv;
@@ -195,7 +248,6 @@ void machine_serve_all(struct machine *m)
 	server_session(m);
 	while (p->session && (n = keel_ring_avail(&p->sq)) > 0) {
 		const struct keel_sqe *sqes = (const void *)(m->window + p->layout.sq_off);
-		struct keel_cqe *cqes = (void *)(m->window + p->layout.cq_off);
 		struct keel_sqe s = sqes[keel_ring_slot(&p->sq, p->sq.own)];
 		int res = m->cfg.serve ? m->cfg.serve(m, &s) : SERVE_NORMALLY;
 
@@ -205,15 +257,15 @@ void machine_serve_all(struct machine *m)
 		if (!p->session)
 			return;		/* the callback took the server down */
 		keel_ring_consume(&p->sq, 1);
-		if (res == SERVE_NEVER)
-			continue;
 		if (res == SERVE_NORMALLY)
 			res = serve_one(m, &s);
-		cqes[keel_ring_slot(&p->cq, p->cq.own)] = (struct keel_cqe){ s.user_data, res, opened(m, &s, res) };
-		keel_ring_publish(&p->cq, 1);
+		if (res == SERVE_LATE)
+			serve_late(m, &s);
+		else if (res != SERVE_NEVER)
+			answer(m, &s, res);
 	}
 	if (p->session && keel_ring_need_kick(&p->cq))
-		machine_event(m, MACHINE_CHANNEL);
+		machine_event(m, machine_channel(m));
 	if (p->session && keel_ring_arm(&p->sq) > 0)
 		machine_serve_all(m);
 }

@@ -42,6 +42,7 @@ struct keel_dc_client {
 	uint64_t window_bytes;
 	struct keel_ring sq, cq;
 	uint32_t generation;	/* of the session */
+	uint32_t flags;		/* KEEL_DC_STDIO, KEEL_DC_TTY */
 	uint32_t in_flight;	/* submitted, not yet polled */
 	uint32_t unit_shift;	/* of the allocator */
 	uint32_t nunits;
@@ -104,6 +105,7 @@ static inline int keel_dc_attached(struct keel_dc_client *c)
 	c->cqes = (struct keel_cqe *)(void *)(c->window + l->cq_off);
 	keel_ring_init(&c->sq, &c->hdr->sq, l->sq_entries);
 	keel_ring_init(&c->cq, &c->hdr->cq, l->cq_entries);
+	c->flags = keel_load_relaxed(&h->flags);
 	c->in_flight = 0;
 	keel_dc_alloc_init(c);
 	return 0;

@@ -59,6 +59,9 @@ bool event_take(uint64_t mask);
  */
 bool event_wait(uint64_t mask, uint64_t deadline_tsc);
 
+/* The same, but the bit stays set for event_take(). */
+bool event_sleep(uint64_t mask, uint64_t deadline_tsc);
+
 /* ---- signal.c --------------------------------------------------------------------------------- */
 
 #define RT_PID	1		/* the one process, its one thread, and both their groups */
@@ -67,11 +70,11 @@ bool event_wait(uint64_t mask, uint64_t deadline_tsc);
 void signal_raise(int sig);
 
 /*
- * Sleep until the TSC passes the deadline (0), something happened on the console (1), or a handler ran
- * (-EINTR; signal_restarts(): it was installed with SA_RESTART). The caller tests its condition, then
- * waits, in a loop.
+ * Sleep until the TSC passes the deadline (0), something happened on the console or one of `events` is set,
+ * which stays set (1), or a handler ran (-EINTR; signal_restarts(): it was installed with SA_RESTART). The
+ * caller tests its condition, then waits, in a loop.
  */
-int signal_wait(uint64_t deadline_tsc);
+int signal_wait(uint64_t events, uint64_t deadline_tsc);
 bool signal_restarts(void);
 
 /* ---- clock.c --------------------------------------------------------------------------------- */
@@ -142,6 +145,7 @@ struct file {
 	uint64_t pos;			/* of read and write; kept here, not by the server */
 	union {
 		const struct keel_module *module;
+		struct stream *stream;
 		struct {
 			int32_t handle;		/* the server's number for it */
 			uint32_t generation;	/* of the server that gave it */
@@ -158,6 +162,20 @@ struct file {
 extern const struct file_ops tty_ops;
 
 void file_init(void);
+
+/* ---- stream.c: standard streams of whoever started the partition --------------------------------- */
+
+#define RT_STREAMS	3		/* 0, 1 and 2 */
+
+/* Make files[n], on the console so far, those streams. False: there are none, nothing has changed. */
+bool stream_init(struct file files[RT_STREAMS]);
+
+bool is_stream(const struct file *f);
+bool stream_is_tty(const struct file *f);
+
+/* Whether a read gives something, the end or an error at once; else what to wait for is added to *events. */
+bool stream_readable(struct file *f, uint64_t *events);
+
 void cwd_init(const char *dir);	/* ignored if it is not absolute */
 
 /* An open file that no descriptor holds yet: free again unless fd_new() follows. NULL: too many. */

@@ -39,6 +39,27 @@ static inline int session_call(struct keel_sqe *sqe, int32_t *res, unsigned n)
 	return err;
 }
 
+/*
+ * Requests that take as long as a person at a terminal: one at a time for each standard stream n, beside those
+ * above. start: 0 or -EIO. wait: until it is answered or the session over (0), or a handler ran (-EINTR), which may
+ * have taken the answer. answer: whether it is there; taken, the next one may be started.
+ */
+int session_start(unsigned n, struct keel_sqe *sqe);
+int session_wait(unsigned n);
+bool session_answer(unsigned n, int32_t *res);
+
+/* Look for answers without waiting. The event bits that tell of the next one. */
+uint64_t session_look(void);
+
+/*
+ * A session, if that takes no waiting for a server that is still to come: as for session_open(). Only a partition made
+ * at run time has its channel where this looks, and a server from its first instruction.
+ */
+bool session_at_once(void);
+
+/* A buffer in the window of *bytes or less; read-ahead makes room for it. 0: there is none. */
+uint64_t remote_buffer(size_t *bytes);
+
 /* Submit a request whose answer does not matter, and go on. */
 void session_post(struct keel_sqe *sqe);
 
