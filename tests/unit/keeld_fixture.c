@@ -96,6 +96,7 @@ static int fake_state(struct transport *t, uint32_t *generation, bool *client_up
 /* ---- the server's thread, as main.c does it ----------------------------------------------------------- */
 
 struct policy policy;
+const int *server_stdio;
 static pthread_t server_thread;
 static int server_result;
 
@@ -109,6 +110,8 @@ static void *serve(void *arg)
 	(void)arg;
 	if (server_new(&s, &policy))
 		abort();
+	if (server_stdio)
+		server_give_stdio(s, server_stdio);
 	do {
 		server_result = server_run(s, &t);
 		set_up(&chan.server_up, false);

@@ -31,6 +31,8 @@ extern struct policy policy;
 extern struct keel_dc_client client;
 extern char root[64], outside[64];	/* directories: granted, and not */
 
+extern const int *server_stdio;		/* three descriptors: standard streams of the next setup() */
+
 /* Each test has a session; root is the same for all of a program. */
 int setup(void **state);
 int teardown(void **state);

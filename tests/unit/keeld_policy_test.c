@@ -398,6 +398,24 @@ static void a_directory_can_have_another_name(void **state)
 	assert_int_equal(load("rw %s/secret as /a\n", root, ""), -ENOTDIR);
 }
 
+static void rules_can_come_from_no_file(void **state)
+{
+	char host[128], why[256];
+
+	(void)state;
+	snprintf(host, sizeof(host), "%s/data", root);
+	policy.nrules = 0;
+	assert_int_equal(policy_add(&policy, true, host, "/else", "-v", why, sizeof(why)), 0);
+	assert_int_equal(try("/else/file", true), 0);
+	assert_int_equal(policy_add(&policy, false, "/none", "/none", "-v", why, sizeof(why)), -ENOENT);
+	assert_string_equal(why, "-v: /none: No such file or directory");
+	assert_int_equal(policy_add(&policy, false, "/", "/else", "-v", why, sizeof(why)), -EEXIST);
+	assert_string_equal(why, "-v: /else already has a rule");
+	assert_int_equal(policy_add(&policy, false, "/", "not/absolute", "-v", why, sizeof(why)), -EINVAL);
+	assert_int_equal(policy.nrules, 1);
+	policy_free(&policy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -415,6 +433,7 @@ int main(void)
 		cmocka_unit_test(absolute_links_inside_the_tree_work),
 		cmocka_unit_test(absolute_links_out_of_the_tree_do_not),
 		cmocka_unit_test(a_directory_can_have_another_name),
+		cmocka_unit_test(rules_can_come_from_no_file),
 	};
 
 	return cmocka_run_group_tests(tests, setup, remove_tree);

@@ -232,6 +232,7 @@ static int start_open(struct server *s, struct request *r, const struct keel_sqe
 		return err;
 	}
 	f->fd = fd;
+	f->stream = false;
 	f->state = FILE_OPEN;
 	return file;
 }
@@ -284,6 +285,18 @@ static int read_now(struct file *f, char *buf, uint32_t len, uint64_t off)
 	return (int)n;
 }
 
+/* From where the stream is. io_uring waits for a pipe or a terminal itself; others go on. */
+static int start_stream(struct server *s, struct request *r, const struct keel_sqe *q, int fd, char *buf)
+{
+	const uint64_t here = UINT64_MAX;
+
+	if (q->opcode == KEEL_OP_WRITE)
+		io_uring_prep_write(request_sqe(s, r), fd, buf, q->len, here);
+	else
+		io_uring_prep_read(request_sqe(s, r), fd, buf, q->len, here);
+	return IN_FLIGHT;
+}
+
 static int start_rw(struct server *s, struct request *r, const struct keel_sqe *q)
 {
 	int fd = file_fd(s, q->fd), res;
@@ -292,6 +305,8 @@ static int start_rw(struct server *s, struct request *r, const struct keel_sqe *
 
 	if (fd < 0)
 		return fd;
+	if (s->files[q->fd].stream)
+		return start_stream(s, r, q, fd, buf);
 	if (q->opcode == KEEL_OP_WRITE) {
 		if (q->len <= SMALL_WRITE && s->files[q->fd].regular) {
 			n = pwrite(fd, buf, q->len, (off_t)q->off);
@@ -457,6 +472,18 @@ void ops_finish(struct server *s, uint64_t id, int res)
 	if (s->open)
 		complete(s, r->user_data, res, res < 0 ? 0 : r->flags);
 	request_put(s, r);
+}
+
+void ops_open_stdio(struct server *s)
+{
+	int i, fd;
+
+	for (i = 0; s->stdio_flags && i < 3; i++) {
+		/* One that the starter has closed is no file for the client either. */
+		fd = fcntl(s->stdio_fds[i], F_DUPFD_CLOEXEC, 0);
+		if (fd >= 0)
+			s->files[i] = (struct file) { .state = FILE_OPEN, .special = true, .stream = true, .fd = fd };
+	}
 }
 
 void ops_close_files(struct server *s)

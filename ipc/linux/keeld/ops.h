@@ -20,6 +20,7 @@ struct file {
 	enum file_state state;
 	bool regular;
 	bool special;		/* neither regular nor a directory */
+	bool stream;		/* a standard stream: without positions of the client's */
 	bool no_nowait;		/* its file system does not know RWF_NOWAIT */
 	int fd;
 };
@@ -40,6 +41,8 @@ struct server {
 	struct transport *t;
 	struct io_uring uring;
 	bool stop;
+	uint32_t stdio_flags;	/* of the header; 0: sessions have no standard streams */
+	int stdio_fds[3];
 
 	bool event;		/* a doorbell or change of state since last looked at */
 	bool unchecked;		/* the channel's state was not asked for since the last event */
@@ -73,6 +76,9 @@ void ops_finish(struct server *s, uint64_t id, int res);
 
 /* Tells the client Linux's wall clock, if that was not just done. */
 void ops_tell_time(struct server *s);
+
+/* A session begins: its standard streams, if there are to be any. */
+void ops_open_stdio(struct server *s);
 
 /* Closes every file of the session. Nothing is in flight. */
 void ops_close_files(struct server *s);

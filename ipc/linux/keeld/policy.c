@@ -296,22 +296,31 @@ static bool inside(const struct policy_rule *outer, const struct policy_rule *in
 	       (inner->real[n] == '\0' || inner->real[n] == '/');
 }
 
+/* " in line N"; nothing for a rule of no file. */
+static const char *line_of(const struct policy_rule *r, char text[32])
+{
+	text[0] = '\0';
+	if (r->line)
+		snprintf(text, 32, " in line %u", r->line);
+	return text;
+}
+
 static int check_against(const struct policy *p, const struct policy_rule *r, const struct place *at)
 {
 	const struct policy_rule *o;
+	char line[32];
 	unsigned int i;
 
 	for (i = 0; i < p->nrules; i++) {
 		o = &p->rules[i];
 		if (!strcmp(o->path, r->path))
-			return refuse(at, -EEXIST, "%s already has a rule in line %u", r->path,
-				      o->line);
+			return refuse(at, -EEXIST, "%s already has a rule%s", r->path, line_of(o, line));
 		if ((inside(o, r) && o->writable && !r->writable) ||
 		    (inside(r, o) && r->writable && !o->writable))
-			return refuse(at, -EINVAL, "`%s %s` against `%s %s` in line %u: a part of a "
+			return refuse(at, -EINVAL, "`%s %s` against `%s %s`%s: a part of a "
 				      "writable tree cannot be made read-only",
 				      r->writable ? "rw" : "ro", r->path,
-				      o->writable ? "rw" : "ro", o->path, o->line);
+				      o->writable ? "rw" : "ro", o->path, line_of(o, line));
 	}
 	return 0;
 }
@@ -461,6 +470,17 @@ int policy_load(struct policy *p, const char *file, char *err, size_t err_bytes)
 	if (res)
 		policy_free(p);
 	return res;
+}
+
+int policy_add(struct policy *p, bool writable, const char *host, const char *path, const char *who, char *err,
+	       size_t err_bytes)
+{
+	struct place at = { .file = who, .err = err, .err_bytes = err_bytes };
+	int res = check_path(host, &at);
+
+	if (!res)
+		res = check_path(path, &at);
+	return res ? res : add_rule(p, writable, host, path, &at);
 }
 
 void policy_free(struct policy *p)

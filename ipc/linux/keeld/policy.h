@@ -38,6 +38,9 @@ struct policy_path {
 
 /* 0, or negative errno with "FILE:LINE: what is wrong" in err. */
 int policy_load(struct policy *p, const char *file, char *err, size_t err_bytes);
+/* One rule that is in no file; *p begins zeroed. As above, with "WHO: what is wrong". */
+int policy_add(struct policy *p, bool writable, const char *host, const char *path, const char *who, char *err,
+	       size_t err_bytes);
 void policy_free(struct policy *p);
 
 /*

@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -129,7 +130,7 @@ static void session_begin(struct server *s, uint32_t generation)
 	h->magic = KEEL_DC_MAGIC;
 	h->version = KEEL_DC_VERSION;
 	h->size = KEEL_DC_HEADER_BYTES;
-	h->flags = 0;
+	h->flags = s->stdio_flags;
 	h->window_bytes = s->layout.window_bytes;
 	h->sq_entries = s->layout.sq_entries;
 	h->cq_entries = s->layout.cq_entries;
@@ -139,6 +140,7 @@ static void session_begin(struct server *s, uint32_t generation)
 	h->buf_bytes = s->layout.buf_bytes;
 	keel_ring_init(&s->sq, &h->sq, s->layout.sq_entries);
 	keel_ring_init(&s->cq, &h->cq, s->layout.cq_entries);
+	ops_open_stdio(s);
 	s->generation = generation;
 	s->open = true;
 	/* Release: all of the header first; pairs with the acquire in keel_dc_attached. */
@@ -334,6 +336,8 @@ int server_new(struct server **out, const struct policy *policy)
 	if (!s)
 		return -ENOMEM;
 	s->policy = policy;
+	/* Who reads a stream or a FIFO may leave: that is an answer, not our end. */
+	signal(SIGPIPE, SIG_IGN);
 	s->denials = (struct log_limit) { .burst = PEER_BURST, .every_ms = PEER_EVERY_MS };
 	s->sessions = s->denials;
 	/* Room for every request and a cancellation of each. */
@@ -344,6 +348,18 @@ int server_new(struct server **out, const struct policy *policy)
 	}
 	*out = s;
 	return 0;
+}
+
+void server_give_stdio(struct server *s, const int fds[3])
+{
+	int i;
+
+	s->stdio_flags = KEEL_DC_STDIO;
+	for (i = 0; i < 3; i++) {
+		s->stdio_fds[i] = fds[i];
+		if (isatty(fds[i]))
+			s->stdio_flags |= KEEL_DC_TTY(i);
+	}
 }
 
 void server_delete(struct server *s)
