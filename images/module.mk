@@ -11,6 +11,8 @@ images_date	:= 2023-11-14 22:13:20
 
 # keeld and keelctl go into the initramfs once ipc/ knows how to build them.
 images_tools	:= $(if $(wildcard ipc/module.mk),$(O)/ipc/keeld $(O)/ipc/keelctl)
+# What `keelctl run` finds by name.
+images_run	:= $(images_out)/lua.elf
 images_tree	:= $(shell find images/initramfs -type f -o -type l)
 # ROOTFS_EXTRA=DIR adds everything below DIR to the initramfs.
 images_extra	:= $(if $(ROOTFS_EXTRA),$(shell find $(ROOTFS_EXTRA) -type f -o -type l))
@@ -30,9 +32,10 @@ images_base_items = \
 	node:dev/console=5,1 node:dev/null=1,3 \
 	busybox:$(images_busybox) tree:images/initramfs \
 	$(foreach t,$(images_tools),file:bin/$(notdir $(t))=$(t)) \
+	$(foreach i,$(images_run),file:usr/lib/keel/images/$(notdir $(i))=$(i)) \
 	$(if $(ROOTFS_EXTRA),tree:$(ROOTFS_EXTRA))
 
-$(images_out)/initramfs.cpio.gz: $(images_busybox) $(images_tree) $(images_tools) $(images_extra) \
+$(images_out)/initramfs.cpio.gz: $(images_busybox) $(images_tree) $(images_tools) $(images_run) $(images_extra) \
 		scripts/mkcpio images/module.mk $(images_out)/extra
 	$(call say,CPIO,$@)
 	$(Q)mkdir -p $(@D)

@@ -6,10 +6,13 @@
 ipc_headers	:= $(wildcard ipc/include/keel/*.h)
 ipc_cflags	= -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARN) $(REPRO) -Iipc/include
 
-ipc_keeld_src	:= main.c server.c ops.c request.c policy.c log.c transport_keel.c
-ipc_keeld_obj	:= $(ipc_keeld_src:%.c=$(O)/ipc/keeld.d/%.o)
-ipc_keelctl_src	:= main.c show.c console.c device.c visible.c
-ipc_keelctl_obj	:= $(ipc_keelctl_src:%.c=$(O)/ipc/keelctl.d/%.o)
+# What serves a channel: in keeld, and in the worker process of each `keelctl run`.
+ipc_server_src	:= server.c ops.c request.c policy.c log.c transport_keel.c confine.c
+ipc_server_obj	:= $(ipc_server_src:%.c=$(O)/ipc/keeld.d/%.o)
+ipc_keeld_obj	:= $(O)/ipc/keeld.d/main.o $(ipc_server_obj)
+ipc_keelctl_src	:= main.c show.c console.c device.c visible.c run.c options.c cmdline.c image.c machine.c worker.c \
+		   supervise.c joblog.c job.c jobs.c
+ipc_keelctl_obj	:= $(ipc_keelctl_src:%.c=$(O)/ipc/keelctl.d/%.o) $(ipc_server_obj)
 
 $(O)/ipc/%.d/.dir:
 	@mkdir -p $(@D); touch $@
@@ -20,7 +23,7 @@ $(O)/ipc/keeld.d/%.o: ipc/linux/keeld/%.c $(O)/flags ipc/module.mk | $(O)/ipc/ke
 
 $(O)/ipc/keelctl.d/%.o: ipc/linux/keelctl/%.c $(O)/flags ipc/module.mk | $(O)/ipc/keelctl.d/.dir
 	$(call say,CC,$@)
-	$(Q)$(CC) $(ipc_cflags) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ipc_cflags) -Iipc/linux/keeld -MMD -MP -c -o $@ $<
 
 $(O)/ipc/keeld: $(ipc_keeld_obj)
 	$(call say,LINK,$@)
@@ -28,7 +31,7 @@ $(O)/ipc/keeld: $(ipc_keeld_obj)
 
 $(O)/ipc/keelctl: $(ipc_keelctl_obj)
 	$(call say,LINK,$@)
-	$(Q)$(CC) -static -s -o $@ $^
+	$(Q)$(CC) -static -s -o $@ $^ -luring
 
 -include $(ipc_keeld_obj:.o=.d) $(ipc_keelctl_obj:.o=.d)
 

@@ -25,3 +25,7 @@ $(O)/tests/unit/drivercall_test: | $(O)/ipc/headers.ok
 keelctl_test-srcs	:= $(addprefix ipc/linux/keelctl/,show.c console.c device.c visible.c)
 keelctl_test-cflags	:= -Iipc/linux/keelctl
 keelctl_test-libs	:= -Wl,--wrap=ioctl
+keelctl_image_test-srcs		:= ipc/linux/keelctl/image.c metakernel/boot/elf.c metakernel/boot/parse.c
+keelctl_image_test-cflags	:= -Iipc/linux/keelctl
+keelctl_options_test-srcs	:= $(addprefix ipc/linux/keelctl/,options.c cmdline.c device.c)
+keelctl_options_test-cflags	:= -Iipc/linux/keelctl

@@ -10,6 +10,13 @@ int cmd_log(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
 int cmd_restart(int argc, char **argv);
 int cmd_console(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_images(int argc, char **argv);
+int cmd_logs(int argc, char **argv);
+int cmd_wait(int argc, char **argv);
+int cmd_rm(int argc, char **argv);
+
+#define IMAGES_DIR	"/usr/lib/keel/images"
 
 /* Prints the usage text to standard error; EXIT_USAGE. */
 int usage_error(void);

@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+int die_status = EXIT_FAILED;
+const char *device_path;
+
 static int device_fd = -1;
 
 void die(const char *fmt, ...)
@@ -21,7 +24,7 @@ void die(const char *fmt, ...)
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
 	fputc('\n', stderr);
-	exit(EXIT_FAILED);
+	exit(die_status);
 }
 
 void die_call(const char *what, const char *name, int err)
@@ -36,6 +39,7 @@ void die_call(const char *what, const char *name, int err)
 
 void device_open(const char *path)
 {
+	device_path = path;
 	device_fd = open(path, O_RDWR | O_CLOEXEC);
 	if (device_fd >= 0)
 		return;

@@ -7,10 +7,17 @@
 
 #define EXIT_FAILED	1
 #define EXIT_USAGE	2
+/* `keelctl run`: its own, where others are the program's. As container tools have them. */
+#define EXIT_RUN	125	/* keelctl could not do it */
+#define EXIT_NO_RUN	126	/* the image cannot be run */
+#define EXIT_NO_IMAGE	127	/* there is no such image */
 
-/* Prints "keelctl: ..." and exits with EXIT_FAILED. */
+extern int die_status;		/* EXIT_FAILED, unless a command says otherwise */
+
+/* Prints "keelctl: ..." and exits with die_status. */
 void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
+extern const char *device_path;	/* of what device_open() has opened */
 void device_open(const char *path);
 /* An ioctl; result >= 0, or negative errno. */
 int device_call(unsigned long request, void *arg);

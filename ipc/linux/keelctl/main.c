@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "device.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +11,24 @@
 static const char usage[] =
 	"usage: keelctl [-d DEVICE] COMMAND\n"
 	"\n"
+	"  run [OPTIONS] IMAGE [ARGS] a partition of your own from an image, which is a file (./my.elf) or one of\n"
+	"                             those that `images` lists; its standard input, output and error are\n"
+	"                             keelctl's, its exit status too. Options:\n"
+	"      -d               detached: print its name and return; what it prints is in its log\n"
+	"      -it              on a terminal (-i is always so)\n"
+	"      --name NAME      instead of IMAGE-1, IMAGE-2 ...\n"
+	"      -m SIZE          memory, 8M\n"
+	"      -v DIR[:PATH[:ro]]  a directory it may use, under the name PATH; may be repeated. Without:\n"
+	"                       the current directory\n"
+	"      -w DIR           where it starts, instead of the current directory\n"
+	"      -e NAME=VALUE    environment; may be repeated\n"
+	"      --cpus LIST      CPUs it runs on, 1-3 or 0,2      --vcpus N  how many it has, 1\n"
+	"      --prio P         priority, 8                      --rm       no trace of it when it has ended (-d)\n"
+	"  images                     what `run` finds by name\n"
+	"  logs [-f] NAME             what a detached partition has printed; -f: until it ends\n"
+	"  wait NAME                  wait for its end and print its status\n"
+	"  kill NAME                  the same as stop\n"
+	"  rm NAME...                 forget a detached partition that has ended\n"
 	"  ps                         partitions: state, ring, memory, time used, why they ended\n"
 	"  caps                       what this Linux holds: partitions and channels, with rights\n"
 	"  stats [-p] NAME            how often and why NAME entered the metakernel; -p: NAME=NUMBER\n"
@@ -22,14 +41,20 @@ static const char usage[] =
 	"  restart NAME               end it and start its image again\n"
 	"\n"
 	"  -d DEVICE  instead of /dev/keel      -h  this text\n"
-	"Exit status: 0 done, 1 failed, 2 wrong usage.\n";
+	"Exit status: 0 done, 1 failed, 2 wrong usage. Of run: the program's; 128+N if a fault ended it for which\n"
+	"Linux has signal N; 125 keelctl could not, 126 the image cannot be run, 127 there is none.\n";
 
 static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
+	bool no_device;		/* it asks only Linux */
+	int failed;		/* exit status when /dev/keel is not there */
 } commands[] = {
-	{ "ps", cmd_ps }, { "caps", cmd_caps }, { "stats", cmd_stats }, { "log", cmd_log },
-	{ "console", cmd_console }, { "stop", cmd_stop }, { "restart", cmd_restart },
+	{ "ps", cmd_ps, false, 1 }, { "caps", cmd_caps, false, 1 }, { "stats", cmd_stats, false, 1 },
+	{ "log", cmd_log, false, 1 }, { "console", cmd_console, false, 1 }, { "stop", cmd_stop, false, 1 },
+	{ "kill", cmd_stop, false, 1 }, { "restart", cmd_restart, false, 1 },
+	{ "run", cmd_run, false, EXIT_RUN }, { "images", cmd_images, true, 1 }, { "logs", cmd_logs, true, 1 },
+	{ "wait", cmd_wait, true, 1 }, { "rm", cmd_rm, true, 1 },
 };
 
 int usage_error(void)
@@ -68,7 +93,9 @@ int main(int argc, char **argv)
 			fputs(usage, stdout);
 			return 0;
 		}
-		device_open(device);
+		die_status = commands[i].failed;
+		if (!commands[i].no_device)
+			device_open(device);
 		optind = 0;	/* start over (GNU) */
 		return commands[i].run(argc, argv);
 	}

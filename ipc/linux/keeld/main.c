@@ -9,6 +9,7 @@
  * Nothing keeld does needs a capability, so all are given up before anything else. It stays the
  * user it was, and gets no further than that user's permission bits.
  */
+#include "confine.h"
 #include "log.h"
 #include "policy.h"
 #include "server.h"
@@ -17,7 +18,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <keel/ioctl.h>
-#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,7 +26,6 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -64,24 +63,6 @@ static const char usage[] =
 	"  -l FILE    log to FILE, which becomes FILE.old at 64 KiB\n"
 	"  -s         log to syslog instead of standard error\n"
 	"  -h         this text\n";
-
-/* ---- what this process may do ----------------------------------------------------------------------- */
-
-static int give_up_capabilities(void)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
-	unsigned long cap;
-
-	/* Neither by executing something nor from what children may inherit can they come back. */
-	for (cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EPERM)
-			return -errno;		/* EPERM: no root, which has none anyway */
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(SYS_capset, &header, none) < 0)
-		return -errno;
-	return 0;
-}
 
 /* ---- child: one channel ---------------------------------------------------------------------------- */
 
@@ -343,7 +324,7 @@ int main(int argc, char **argv)
 		}
 	}
 	log_init(NULL, log_to, to_syslog);
-	err = give_up_capabilities();
+	err = confine_capabilities();
 	if (err) {
 		log_line("giving up capabilities: %s", strerror(-err));
 		return 1;

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+/* jobs.c - keelctl's commands on what `keelctl run` leaves and needs: images, logs, wait, rm. */
+#include "commands.h"
+#include "device.h"
+#include "job.h"
+#include "visible.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FOLLOW_MS	200	/* between two looks at a log */
+
+static void look(const char *command, const char *name, bool wait, struct job_state *state)
+{
+	int err = job_look(name, wait, state);
+
+	if (err == -ENOENT)
+		die("%s %s: no such detached partition", command, name);
+	if (err)
+		die("%s %s: %s", command, name, strerror(-err));
+}
+
+/* ---- images --------------------------------------------------------------------------------------- */
+
+static int is_image(const struct dirent *e)
+{
+	const char *dot = strrchr(e->d_name, '.');
+
+	return dot && dot != e->d_name && !strcmp(dot, ".elf");
+}
+
+int cmd_images(int argc, char **argv)
+{
+	char path[PATH_MAX], text[4 * NAME_MAX + 1];
+	struct dirent **found;
+	struct stat st;
+	int i, n;
+
+	(void)argv;
+	if (argc != 1)
+		return usage_error();
+	n = scandir(IMAGES_DIR, &found, is_image, alphasort);
+	if (n < 0)
+		die("%s: %s", IMAGES_DIR, strerror(errno));
+	printf("%-24s %8s\n", "IMAGE", "BYTES");
+	for (i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "%s/%s", IMAGES_DIR, found[i]->d_name);
+		found[i]->d_name[strlen(found[i]->d_name) - 4] = '\0';
+		if (!stat(path, &st) && S_ISREG(st.st_mode))
+			printf("%-24s %8lld\n", visible_text(found[i]->d_name, text, sizeof(text)), (long long)st.st_size);
+		free(found[i]);
+	}
+	free(found);
+	return 0;
+}
+
+/* ---- logs ----------------------------------------------------------------------------------------- */
+
+/* All that is in the file from where it is. */
+static void print_rest(int fd, struct visible *v)
+{
+	char text[4096];
+	ssize_t n;
+
+	while ((n = read(fd, text, sizeof(text))) > 0) {
+		if (isatty(STDOUT_FILENO))
+			visible_put(v, text, (size_t)n, stdout);
+		else
+			fwrite(text, 1, (size_t)n, stdout);
+	}
+	if (fflush(stdout) || ferror(stdout))
+		die("standard output: %s", strerror(errno));
+}
+
+static int open_log(const char *name, const char *suffix)
+{
+	char path[PATH_MAX];
+
+	job_path(path, name, suffix);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* Whether NAME.log is another file by now: the one at fd is complete. */
+static bool is_old(int fd, const char *name)
+{
+	struct stat here, there;
+	char path[PATH_MAX];
+
+	job_path(path, name, ".log");
+	return !fstat(fd, &here) && !stat(path, &there) && here.st_ino != there.st_ino;
+}
+
+static void follow(int fd, const char *name, struct visible *v)
+{
+	const struct timespec pause = { .tv_nsec = FOLLOW_MS * 1000000L };
+	struct job_state state;
+	bool old;
+
+	for (;;) {
+		/* Asked before the last look: what came between is printed. */
+		bool ended = job_look(name, false, &state) || !state.running;
+
+		old = is_old(fd, name);
+		print_rest(fd, v);
+		if (old) {
+			close(fd);
+			fd = open_log(name, ".log");
+			continue;
+		}
+		if (ended)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	close(fd);
+}
+
+int cmd_logs(int argc, char **argv)
+{
+	struct visible v = { 0 };
+	struct job_state state;
+	bool on = false;
+	int opt, fd;
+
+	while ((opt = getopt(argc, argv, "f")) != -1) {
+		if (opt != 'f')
+			return usage_error();
+		on = true;
+	}
+	if (optind != argc - 1)
+		return usage_error();
+	look("logs", argv[optind], false, &state);
+	fd = open_log(argv[optind], ".log.old");
+	if (fd >= 0) {
+		print_rest(fd, &v);
+		close(fd);
+	}
+	fd = open_log(argv[optind], ".log");
+	if (fd >= 0 && on) {
+		follow(fd, argv[optind], &v);
+	} else if (fd >= 0) {
+		print_rest(fd, &v);
+		close(fd);
+	}
+	visible_end(&v, stdout);
+	return 0;
+}
+
+/* ---- wait, rm ------------------------------------------------------------------------------------- */
+
+int cmd_wait(int argc, char **argv)
+{
+	struct job_state state;
+
+	if (argc != 2)
+		return usage_error();
+	look("wait", argv[1], true, &state);
+	if (!state.known)
+		die("wait %s: the process that looked after it was killed: nobody knows its status", argv[1]);
+	printf("%d\n", state.status);
+	return 0;
+}
+
+int cmd_rm(int argc, char **argv)
+{
+	struct job_state state;
+	int i;
+
+	if (argc < 2)
+		return usage_error();
+	for (i = 1; i < argc; i++) {
+		look("rm", argv[i], false, &state);
+		if (state.running)
+			die("rm %s: it is running (keelctl stop %s)", argv[i], argv[i]);
+		job_remove(argv[i]);
+	}
+	return 0;
+}
