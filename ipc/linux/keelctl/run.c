@@ -25,7 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define WINDOW_BYTES	(256ul << 10)
+#define WINDOW_BYTES	(512ul << 10)
 #define NAME_TRIES	1000
 
 struct run {
