@@ -54,16 +54,6 @@ void job_give_up(struct job *j)
 	j->fd = -1;
 }
 
-void job_unlink_log(const char *name)
-{
-	char path[PATH_MAX];
-
-	job_path(path, name, ".server");
-	unlink(path);
-	job_path(path, name, ".server.old");
-	unlink(path);
-}
-
 void job_remove(const char *name)
 {
 	static const char *const left[] = { ".log", ".log.old", ".server", ".server.old", ".job" };

@@ -4,7 +4,7 @@
  *
  *   NAME.job    key=value lines; locked (flock) as long as that process lives, so that nobody has to trust a process ID
  *   NAME.log    what the partition printed (joblog.h)
- *   NAME.server what the process that serves its files had to say; gone at the end
+ *   NAME.server what the process that serves its files had to say
  *
  * A name stays taken until NAME.job is removed.
  */
@@ -47,9 +47,6 @@ void job_streams_taken(const struct job *j);
 
 void job_started(struct job *j, const char *image, bool remove);
 void job_ended(struct job *j, int status, const char *said);
-
-/* NAME.server goes. */
-void job_unlink_log(const char *name);
 
 /* ---- for others ---- */
 

@@ -268,10 +268,10 @@ static void start(struct run *r, struct supervised *s)
 {
 	struct keel_part_start regs;
 	struct worker w = { .name = r->name, .device = device_path, .chan = r->made.chan, .policy = &r->policy };
-	char log[64];
+	char log[PATH_MAX];
 
-	snprintf(log, sizeof(log), "%s/%s.server", job_dir, r->name);
-	w.log = log;
+	job_path(log, r->name, ".server");
+	w.log = r->o.detach ? log : "/dev/null";	/* nobody would remove it, if we were killed */
 	lay_out(r, &regs);
 	*s = (struct supervised) { .name = r->name, .handle = r->made.handle, .fd = r->fd, .output = -1,
 				   .attached = !r->o.detach };
@@ -313,7 +313,6 @@ int cmd_run(int argc, char **argv)
 		job_started(&r.job, r.o.image, r.o.remove);
 	status = supervise(&s, r.signals);
 	close(r.fd);
-	job_unlink_log(r.name);
 	if (r.o.detach)
 		job_ended(&r.job, status, s.said);
 	else if (s.said[0])

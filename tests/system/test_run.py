@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: MIT
+"""`keelctl run` as somebody at the prompt types it: a program from one line to its exit status, and nothing left behind.
+
+One machine for all tests of the file. Failure looks like another output or status, or like a partition, a file, a process or memory of Linux
+that a run has not given back.
+"""
+import base64
+import re
+import struct
+
+import pytest
+from conftest import IMAGES
+from systems import start_shared
+
+pytestmark = [pytest.mark.group("run"), pytest.mark.limit(240)]
+
+CAT = "while true do local s = io.read(65536) if not s then break end io.write(s) end"
+PEER_VA = 0x400000
+LEFT = ("keelctl ps | tail -n +2 | wc -l; ls -d /run/keel/*; "
+        "ps | grep -c '[k]eelctl'")
+
+
+@pytest.fixture(scope="module", name="linux")
+def shared_machine():
+    linux = start_shared("run", "--bundle", str(IMAGES / "test.bundle"), timeout=900)
+    linux.wait_prompt()
+    linux.shell("dmesg -n 1; mkdir /tmp/work; cd /tmp/work")
+    yield linux
+    linux.stop()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(linux):
+    """Whatever a test runs, what the machine has afterwards is what it had before."""
+    before = linux.shell(LEFT)
+    yield
+    assert linux.shell(LEFT) == before
+
+
+def put(linux, name, text):
+    """A file in Linux with these bytes."""
+    data = base64.b64encode(text if isinstance(text, bytes) else text.encode()).decode()
+    linux.shell(f"echo {data} | base64 -d >{name}")
+    assert linux.status == 0
+
+
+def run(linux, command, timeout=60):
+    """-> (output, status) of a command line. By way of a file: the metakernel's own lines come when they come."""
+    output = linux.shell(f"{{ {command}; }} >/tmp/said; s=$?; cat /tmp/said; echo; (exit $s)", timeout)
+    return output, linux.status
+
+
+def program(code):
+    """An ELF image with this machine code at its beginning, and nothing else."""
+    at = 64 + 56
+    ehdr = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 62, 1, PEER_VA + at, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    size = at + len(code)
+    phdr = struct.pack("<IIQQQQQQ", 1, 5, 0, PEER_VA, PEER_VA, size, size, 4096)
+    return ehdr + phdr + code
+
+
+# --- what it prints, what it reads, what it says at its end ------------------------------------------
+
+def test_pipe_example(linux):
+    """The line of the manual, as it stands there, by a new user in / too."""
+    for place in ("/tmp/work", "/"):
+        assert run(linux, f"cd {place}; echo 'print(io.read(\"n\")*2)' > a.lua; echo 21 | keelctl run lua a.lua") == ("42", 0)
+        linux.shell("rm a.lua; cd /tmp/work")
+
+
+def test_exit_status_is_its_own(linux):
+    assert run(linux, "keelctl run lua -e 'os.exit(3)'") == ("", 3)
+    assert run(linux, "keelctl run lua -e 'print(1)'") == ("1", 0)
+    output, status = run(linux, "keelctl run lua -e 'error(\"so\")' 2>&1")
+    assert status == 1 and "so" in output
+
+
+def test_standard_error_is_apart(linux):
+    assert run(linux, "keelctl run lua -e 'io.stderr:write(\"bad\") print(\"good\")' 2>e; cat e") == ("good\nbad", 0)
+
+
+def test_arguments_and_environment(linux):
+    """Words of any kind arrive as they are."""
+    put(linux, "args.lua", "for i = 1, #arg do print('<' .. arg[i] .. '>') end print(os.getenv('A'), os.getenv('PWD'))")
+    output, status = run(linux, "keelctl run -e A='x  y' lua args.lua \"it's\" 'say \"hi\"' '' '  two '")
+    assert (output, status) == ("<it's>\n<say \"hi\">\n<>\n<  two >\nx  y\t/tmp/work", 0)
+
+
+def test_ten_megabytes_through_it(linux):
+    """Random bytes through standard input and output, from files and from pipes, unchanged."""
+    put(linux, "cat.lua", CAT)
+    linux.shell("dd if=/dev/urandom of=r bs=1M count=10 2>/dev/null")
+    want = linux.shell("sha256sum <r")
+    assert run(linux, "keelctl run lua cat.lua <r >out; sha256sum <out") == (want, 0)
+    assert run(linux, "cat r | keelctl run lua cat.lua | cat | sha256sum") == (want, 0)
+    linux.shell("rm r out")
+
+
+def test_reader_that_leaves(linux):
+    assert run(linux, "keelctl run lua -e 'repeat until not io.write((\"x\"):rep(4096))' | head -c 3") == ("xxx", 0)
+
+
+# --- files ---------------------------------------------------------------------------------------------
+
+def test_files_are_what_is_granted(linux):
+    """Without -v the current directory; with it only what it names."""
+    linux.shell("mkdir -p /tmp/other; echo secret >/tmp/other/f; echo here >f")
+    put(linux, "open.lua", "for i = 1, #arg do local f, why = io.open(arg[i]) print(f and f:read() or why) end")
+    assert run(linux, "keelctl run lua open.lua f /tmp/other/f") == ("here\n/tmp/other/f: Permission denied", 0)
+    assert run(linux, "keelctl run -v /tmp/other:/o:ro -v /tmp/work lua open.lua /o/f f") == ("secret\nhere", 0)
+    output, _ = run(linux, "keelctl run -v /tmp/other:/o:ro -w /o lua -e "
+                    "'print(io.open(\"f\"):read(), io.open(\"f\", \"w\"))'")
+    assert re.match(r"secret\tnil\tf: (Permission denied|Read-only file system)", output)
+    assert linux.shell("keelctl run lua -e 'io.open(\"new\", \"w\"):write(\"x\")'; cat new; rm new") == "x"
+    linux.shell("rm -r /tmp/other")
+
+
+# --- what is wrong is one line, and a status as container tools have them ---------------------------------
+
+@pytest.mark.parametrize("command, status, word", [
+    ("keelctl run nothing", 127, "there is no such image"), ("keelctl run ./nothing", 127, "there is no such file"),
+    ("keelctl run /etc/passwd", 126, "not an ELF image"), ("keelctl run /tmp", 126, "not a file"),
+    ("keelctl run -m 8X lua", 125, "-m 8X"), ("keelctl run -m 1024M lua", 125, "in one piece"),
+    ("keelctl run -m 100K lua", 125, "-m 100K is too little"), ("keelctl run --cpus 60 lua", 125, "--cpus"),
+    ("keelctl run -v /none lua", 125, "/none: No such file"), ("keelctl run -w /none lua", 125, "-w /none"),
+    ("keelctl run --name lua lua", 125, "the name is in use"), ("keelctl run --what lua", 125, "what"),
+    ("keelctl run", 125, "which image"), ("keelctl run -t lua </dev/null", 125, "no terminal"),
+    ("keelctl run -d nothing", 127, "there is no such image"), ("keelctl run -d --name lua lua", 125, "the name is in use"),
+], ids=["no-image", "no-file", "not-an-elf", "directory-as-image", "wrong-size", "too-much-memory", "too-little-memory", "no-such-cpu",
+        "no-directory", "no-workdir", "name-in-use", "wrong-option", "nothing-to-run", "no-terminal", "no-image-detached",
+        "name-in-use-detached"])
+def test_refused(linux, command, status, word):
+    output, got = run(linux, f"{command} 2>&1")
+    assert got == status and word in output and "\n" not in output, output
+
+
+@pytest.mark.parametrize("change, word", [((18, b"\xb7"), "wrong machine"), ((16, b"\x03"), "dynamic"), ((64, b"\x03"), "dynamic")],
+                         ids=["wrong-machine", "position-independent", "dynamic"])
+def test_wrong_elf(linux, change, word):
+    image = bytearray(program(b"\x0f\x0b"))
+    image[change[0]:change[0] + 1] = change[1]
+    put(linux, "wrong.elf", bytes(image))
+    output, status = run(linux, "keelctl run ./wrong.elf 2>&1")
+    assert status == 126 and word in output and "\n" not in output
+
+
+@pytest.mark.parametrize("code, status, word", [
+    (b"\x0f\x0b", 132, "vector 6"),				# ud2
+    (b"\x31\xc0\x89\x00", 139, "vector 14"),			# mov [0], eax
+    (b"\x31\xc9\xf7\xf1", 136, "vector 0"),			# div ecx, of 0
+    (b"\xb8\x12\0\0\0\xbf\x03\0\0\0\xbe\x07\0\0\0\xcd\x0f", 7, ""),	# KEEL_HC_SHUTDOWN(EXIT, 7)
+    (b"\xb8\x12\0\0\0\xbf\x02\0\0\0\xcd\x0f", 134, "keelctl: "),	# KEEL_HC_SHUTDOWN(CRASH)
+], ids=["undefined-instruction", "page-fault", "division-by-zero", "image-of-ones-own", "crash"])
+def test_end(linux, code, status, word):
+    """A fault is 128 and the signal that Linux would have sent, and a line that says what happened."""
+    put(linux, "own.elf", program(code))
+    output, got = run(linux, "keelctl run ./own.elf 2>&1")
+    assert got == status and word in output and len(output.split("\n")) == 1, output
+    assert not word or output.startswith("keelctl: own-1: ")
+
+
+def test_ctrl_c_ends_it(linux):
+    """On the terminal, and by a signal from elsewhere."""
+    linux.send("keelctl run lua -e 'print(\"bu\" .. \"sy\") io.flush() while true do end'; echo status-$?\r")
+    linux.expect(r"busy")
+    linux.send("\x03")
+    linux.expect(r"status-130\s")
+    linux.wait_prompt()
+    assert run(linux, "timeout -s TERM 1 keelctl run lua -e 'while true do end'; echo $?")[0] == "143"
+    # A read that waits does not keep it.
+    assert run(linux, "mkfifo q; sleep 100 >q & timeout -s INT 1 keelctl run lua -e 'io.read()' <q; echo $?; kill $!; rm q")[0] == "130"
+
+
+def test_killed_is_given_back(linux):
+    """kill -9 of keelctl: the partition and its worker go with it."""
+    linux.shell("keelctl run --name gone lua -e 'while true do end' & sleep 1; kill -9 $!; wait $!")
+    assert linux.status == 137
+    for _ in range(50):
+        if "gone" not in linux.shell("keelctl ps; ps") and "keelctl" not in linux.shell("ps"):
+            break
+    assert "gone" not in linux.shell("keelctl ps")
+
+
+# --- detached ---------------------------------------------------------------------------------------------
+
+def test_detached(linux):
+    """It says its name; what it prints is in its log; its status can be asked for, once it has ended."""
+    assert run(linux, "keelctl run -d --name job lua -e 'print(\"out\") io.stderr:write(\"err\\n\") print(io.read()) os.exit(5)'") == ("job", 0)
+    assert run(linux, "keelctl wait job") == ("5", 0)
+    assert run(linux, "keelctl logs job") == ("out\nerr\nnil", 0) or run(linux, "keelctl logs job") == ("err\nout\nnil", 0)
+    output, status = run(linux, "keelctl run -d --name job lua 2>&1")
+    assert status == 125 and "in use" in output
+    assert run(linux, "keelctl rm job; keelctl logs job 2>&1") == ("keelctl: logs job: no such detached partition", 1)
+
+
+def test_detached_and_stopped(linux):
+    name, status = run(linux, "keelctl run -d lua -e 'while true do end'")
+    assert status == 0 and re.fullmatch(r"lua-\d+", name)
+    assert name in linux.shell("keelctl ps")
+    output, status = run(linux, f"keelctl rm {name} 2>&1")
+    assert status == 1 and "it is running" in output
+    assert run(linux, f"keelctl kill {name}; keelctl wait {name}; keelctl rm {name}") == ("137", 0)
+
+
+def test_detached_leaves_nothing_with_rm(linux):
+    assert run(linux, "keelctl run -d --rm --name short lua -e 'print(1)'") == ("short", 0)
+    linux.shell("keelctl wait short 2>/dev/null; ls /run/keel/short.*")
+    assert linux.status != 0
+
+
+def test_log_follows_to_the_end(linux):
+    linux.shell("keelctl run -d --name tell lua -e 'for i = 1, 20000 do print(i) end'")
+    output, status = run(linux, "keelctl logs -f tell | tail -n 1; keelctl logs tell | wc -c; keelctl rm tell")
+    assert status == 0 and output.split() == ["20000", str(sum(len(str(i)) + 1 for i in range(1, 20001)))]
+
+
+# --- again and again ----------------------------------------------------------------------------------------
+
+def test_memory_comes_back(linux):
+    """Thirty runs leave Linux what it had."""
+    linux.shell("keelctl run lua -e ''")
+    free = "sync; echo 3 >/proc/sys/vm/drop_caches; sed -n 's/MemFree: *//p' /proc/meminfo"
+    before = max(int(linux.shell(free).split()[0]) for _ in range(5))	# the last run's is on its way back
+    linux.shell("for i in $(seq 30); do keelctl run lua -e '' || echo FAILED; done", timeout=120)
+    assert linux.status == 0
+    assert any(int(linux.shell(free).split()[0]) > before - before // 100 for _ in range(20))
+
+
+def test_several_at_once(linux):
+    output, status = run(linux, "for i in 1 2 3 4; do (echo $i | keelctl run lua -e 'print(io.read(\"n\") * 100)') & done; wait")
+    assert status == 0 and sorted(output.split("\n")) == ["100", "200", "300", "400"]
