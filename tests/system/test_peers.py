@@ -147,7 +147,7 @@ def test_linux_ends_a_fuzzer(machine, tmp_path):
     linux.wait_prompt(300)
     linux.send(f"for i in $(seq {rounds}); do keelctl restart fuzz >/dev/null || break; [ $((i%3)) = 0 ] &&"
                " { keelctl stop fuzz || break; }; done; echo \"@\"made $i\r")
-    assert linux.expect(r"@made (\d+)", TIMEOUT).group(1) == str(rounds)
+    assert linux.expect(r"@made (\d+)\r", TIMEOUT).group(1) == str(rounds)
     linux.send("exit 7\r")
     assert linux.wait_exit() == 7
     assert "[keel] panic" not in log_text(linux)

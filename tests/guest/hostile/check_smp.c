@@ -107,9 +107,10 @@ static void answer(unsigned int vector)
 /* vCPU 0 pings all others, each of which answers before the next one: none may be lost. */
 static const char *ping_all(void)
 {
-	uint64_t i, n, start = rdtsc();
+	uint64_t i, n, start;
 
 	for (i = 1; i <= IPIS; i++) {
+		start = rdtsc();	/* each has that long: all of them may take longer on a busy host */
 		if (i & 1)
 			hcall(KEEL_HC_IPI_SET, VEC_PING, ~1UL, 0);
 		for (n = 1; n < clones; n++) {
