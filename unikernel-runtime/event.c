@@ -37,5 +37,9 @@ bool event_sleep(uint64_t mask, uint64_t deadline_tsc)
 
 bool event_wait(uint64_t mask, uint64_t deadline_tsc)
 {
-	return event_sleep(mask, deadline_tsc) && event_take(mask);
+	bool hit = event_sleep(mask, deadline_tsc);
+
+	if (hit)
+		seen &= ~mask;
+	return hit;
 }

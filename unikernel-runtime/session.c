@@ -45,6 +45,7 @@ static struct {
 	bool answered;
 	int32_t res;
 } started[RT_STREAMS];
+static unsigned int nstarted;		/* that have a tag: most calls look no further */
 
 /* A hypercall may only write inside one page. */
 static union {
@@ -128,6 +129,7 @@ static int attach(uint64_t wait_ns)
 		return err;
 	posted = 0;
 	memset(started, 0, sizeof(started));
+	nstarted = 0;
 	keel_dc_attach(&session, (void *)paging_window_va(), mapped_bytes, answer.chan.generation);
 	kick();
 	while ((err = keel_dc_attached(&session)) == -KEEL_EAGAIN) {
@@ -219,7 +221,7 @@ static int submit(struct keel_sqe *sqe, uint64_t tag)
 /* Keep the answer to something started; false: it is to nothing that is. */
 static bool keep(const struct keel_cqe *cqe)
 {
-	for (unsigned n = 0; n < RT_STREAMS; n++) {
+	for (unsigned n = 0; nstarted && n < RT_STREAMS; n++) {
 		if (!started[n].tag || started[n].tag != cqe->user_data || started[n].answered)
 			continue;
 		started[n].answered = true;
@@ -251,7 +253,7 @@ static int take(struct keel_cqe *cqe, bool *any)
  * Take the answers there are, up to the one to `tag`: 1. 0: none is left, and the next one rings; or -EIO. `bell`: it
  * has rung, so that something must have happened.
  */
-static int look(uint64_t tag, struct keel_cqe *cqe, bool bell)
+static inline __attribute__((always_inline)) int look(uint64_t tag, struct keel_cqe *cqe, bool bell)
 {
 	for (;;) {
 		bool any;
@@ -283,20 +285,19 @@ static int look(uint64_t tag, struct keel_cqe *cqe, bool bell)
 static int wait_answer(uint64_t tag, struct keel_cqe *cqe, uint64_t deadline)
 {
 	bool bell = false;
+	int got;
 
-	while (tag || posted) {
-		int got = look(tag, cqe, bell);
-
-		if (got)
-			return got < 0 ? got : 0;
-		if (!tag && !posted)
+	if (!(tag | posted))
+		return 0;
+	while (!(got = look(tag, cqe, bell))) {
+		if (!(tag | posted))
 			return 0;
 		bell = event_wait(chan_event(), deadline ? deadline : clock_deadline(RECHECK_NS));
 		if (!bell && deadline)
 			return -ETIMEDOUT;
 		bell = true;
 	}
-	return 0;
+	return got < 0 ? got : 0;
 }
 
 int session_ask(struct keel_sqe *sqe, struct keel_cqe *cqe)
@@ -314,6 +315,7 @@ int session_start(unsigned n, struct keel_sqe *sqe)
 
 	started[n].answered = false;
 	started[n].tag = err ? 0 : tag;
+	nstarted += !err;
 	return err;
 }
 
@@ -352,6 +354,7 @@ bool session_answer(unsigned n, int32_t *res)
 		return false;
 	*res = started[n].res;
 	started[n].tag = 0;
+	nstarted--;
 	started[n].answered = false;
 	return true;
 }

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* cap.c - the tables of handles. */
-#include "mm/frames.h"
 #include "part/part.h"
 
 union cap part_cap(const struct partition *p, uint64_t handle, unsigned int type)
 {
-	union cap c = { .word = 0 };
+	union cap c = cap_at(p, handle);
 
-	if (handle >= KEEL_MAX_HANDLES)
-		return c;
-	c.word = __atomic_load_n(&p->caps[frames_clamp(handle, KEEL_MAX_HANDLES)].word, __ATOMIC_ACQUIRE);
 	if (type != KEEL_CAP_NONE && c.type != type)
 		c.word = 0;
 	return c;

@@ -42,9 +42,9 @@ bool chan_attached(uint16_t owner, const struct partition *p)
 
 static struct chan *chan_of(const struct partition *p, uint64_t handle, unsigned int *side)
 {
-	union cap cap = part_cap(p, handle, KEEL_CAP_CHANNEL);
+	union cap cap = cap_at(p, handle);
 
-	if (!cap.word)
+	if (cap.type != KEEL_CAP_CHANNEL)
 		return NULL;
 	*side = cap.rights & KEEL_RIGHT_SERVE ? 0 : 1;
 	return &chans[cap.index];

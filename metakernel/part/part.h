@@ -53,6 +53,16 @@ struct partition {
 	struct made *made;		/* in the quota */
 };
 
+/* What a handle stands for, whatever that is. */
+static inline union cap cap_at(const struct partition *p, uint64_t handle)
+{
+	union cap c = { .word = 0 };
+
+	if (handle < KEEL_MAX_HANDLES)
+		c.word = __atomic_load_n(&p->caps[frames_clamp(handle, KEEL_MAX_HANDLES)].word, __ATOMIC_ACQUIRE);
+	return c;
+}
+
 extern struct partition parts[MAX_PARTS];
 extern unsigned int nparts;
 extern struct manifest manifest;
