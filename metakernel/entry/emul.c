@@ -86,6 +86,9 @@ static void write_cr4(struct vcpu *v, uint64_t value)
 		mmu_flush_all(v);
 	if (changed & CR4_TSD)
 		seldom_set_tsd(v, value & CR4_TSD);
+	/* The machine's stays on: who asks XGETBV, on whichever CPU, must not find what it cannot rely on everywhere. */
+	if (changed & ~value & CR4_OSXSAVE)
+		vcpu_set_xcr0(v, XCR0_X87);
 }
 
 static bool emul_mov_cr(struct vcpu *v, struct regs *r, struct insn *in, bool write)

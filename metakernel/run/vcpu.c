@@ -82,7 +82,7 @@ void vcpu_reset(struct vcpu *v, paddr_t cr3)
 		v->cr4 |= 0x40000;
 	v->xcr0 = hal_cpu()->xsave ? hal_cpu()->xcr0_mask & 7 : 0;
 	if (p->man->kind == MANIFEST_LINUX)
-		v->xcr0 &= 1;		/* Linux sets its own */
+		v->xcr0 &= XCR0_X87 | XCR0_SSE;		/* Linux sets its own */
 	v->timer_tsc = v->wake_tsc = v->ready_since = 0;
 	v->ds = v->es = v->fs = v->gs = 0;
 	v->fs_base = v->gs_base = 0;
@@ -226,6 +226,7 @@ int vcpu_set_xcr0(struct vcpu *v, uint64_t value)
 	    ((value & XCR0_MPX) && (value & XCR0_MPX) != XCR0_MPX) ||
 	    ((value & XCR0_AVX512) && ((value & XCR0_AVX512) != XCR0_AVX512 || !(value & XCR0_AVX))))
 		return -KEEL_EINVAL;
+	value |= XCR0_SSE;	/* SSE works without, and then it would not be switched */
 	if (value == v->xcr0)
 		return 0;
 	/* What comes into reach is its own, not what another left there. */

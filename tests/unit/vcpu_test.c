@@ -43,6 +43,25 @@ static void amd_fxrstor(const void *area)
 #define hal_wrfsbase(v)	((void)(v))
 #define hal_rdgsbase()	0x5000UL
 #define hal_wrgsbase(v)	((void)(v))
+/* Of the extended state one byte of an XMM register, which is saved and restored if XCR0 has SSE (SDM vol. 1, 13.7). */
+static uint64_t xcr0_now;
+static uint8_t xmm_now;
+static void xsave(void *area)
+{
+	uint64_t *bv = (uint64_t *)area + 64;
+
+	*bv = xcr0_now & XCR0_SSE;
+	if (*bv)
+		((uint8_t *)area)[160] = xmm_now;
+}
+static void xrstor(const void *area)
+{
+	if (xcr0_now & XCR0_SSE)
+		xmm_now = ((const uint64_t *)area)[64] & XCR0_SSE ? ((const uint8_t *)area)[160] : 0;
+}
+#define hal_xsave(a, m)	xsave(a)
+#define hal_xrstor(a, m) xrstor(a)
+#define hal_xsetbv(n, value) (xcr0_now = (value))
 #include "metakernel/run/vcpu.c"
 
 #define DATA(dpl, type)	(0x00cf90000000ffffUL | (uint64_t)(dpl) << 45 | (uint64_t)(type) << 40)
@@ -321,6 +340,33 @@ static void selectors_go_and_come_with_their_vcpu(void **state)
 	}
 }
 
+/* A guest that sets XCR0 to 1, or turns XSAVE off, still has its programs use SSE. */
+static void sse_is_switched_whatever_xcr0_is(void **state)
+{
+	static uint64_t areas[2][512];
+	static struct vcpu other;
+
+	(void)state;
+	hal_cpu_info = (struct hal_cpu) { .xsave = true, .xcr0_mask = 7, .xsave_size = sizeof(areas[0]) };
+	memset(areas, 0, sizeof(areas));
+	other = (struct vcpu) { .part = &part, .ro = &vcpu_ro, .vp = &vp, .xstate = areas[1], .xcr0 = 7 };
+	v->xstate = areas[0];
+	v->xcr0 = 7;
+	vcpu_load(v, 1);
+	assert_int_equal(vcpu_set_xcr0(v, XCR0_X87), 0);
+	xmm_now = 0x5a;
+	vcpu_save(v, 2);
+	vcpu_load(&other, 2);
+	assert_int_equal(xcr0_now, 7);
+	assert_int_equal(xmm_now, 0);
+	xmm_now = 0x77;
+	vcpu_save(&other, 3);
+	vcpu_load(v, 3);
+	assert_int_equal(xmm_now, 0x5a);
+	hal_cpu_info = (struct hal_cpu) { 0 };
+	v->xcr0 = here.xcr0 = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -331,6 +377,7 @@ int main(void)
 		cmocka_unit_test_setup(the_x87_pointers_of_the_partition_before_are_gone, start),
 		cmocka_unit_test_setup(selectors_go_and_come_with_their_vcpu, start),
 		cmocka_unit_test_setup(load_gs_takes_what_a_load_takes, start),
+		cmocka_unit_test_setup(sse_is_switched_whatever_xcr0_is, start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
