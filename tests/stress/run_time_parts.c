@@ -296,7 +296,7 @@ static void test_killed_program(void)
 
 static void test_channel_ends_with_it(void)
 {
-	int server = open("/dev/keel", O_RDWR | O_CLOEXEC), event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	int server = open("/dev/keel", O_RDWR | O_CLOEXEC), event = eventfd(0, EFD_CLOEXEC);
 	struct pollfd pfd = { .fd = server, .events = POLLIN };
 	struct keel_ioc_serve serve = { .eventfd = event };
 	struct keel_ioc_chan chan;
@@ -317,7 +317,7 @@ static void test_channel_ends_with_it(void)
 	NEED(ioctl(server, KEEL_IOC_CHAN_UP) == 0 && boot_at(&p, CODE_VA) == 0);
 	while (window[0] != WRITTEN && !stress_failures)
 		CHECK(ioctl(server, KEEL_IOC_CHAN_WAIT, POLL_MS) == 0);
-	NEED(eventfd_read(event, &(eventfd_t) { 0 }) == 0);
+	NEED(eventfd_read(event, &(eventfd_t) { 0 }) == 0);	/* waits: the word may be there before the doorbell */
 
 	/* One more waits for it when it ends, and writes into the window all the time */
 	pid = stress_fork();
