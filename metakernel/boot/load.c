@@ -59,7 +59,7 @@ struct bundle_file load_find(const void *bundle, size_t len, const char *name, c
 
 static struct peer_file keep(struct bundle_file f)
 {
-	uint64_t npages = align_up(f.size, PAGE_SIZE) / PAGE_SIZE;
+	uint64_t npages = pages_of(f.size);
 	paddr_t pa = frames_alloc_mk(npages ? npages : 1);
 
 	if (!pa)

@@ -74,7 +74,7 @@ static void e820_fill(uint8_t *bp, const struct boot_info *bi, const struct part
 
 static paddr_t place_initrd(const struct boot_info *bi, const struct partition *p, size_t size)
 {
-	uint64_t npages = align_up(size, PAGE_SIZE) / PAGE_SIZE;
+	uint64_t npages = pages_of(size);
 	unsigned int i;
 
 	/* The highest place below 4 GiB that is Linux's own. */
@@ -169,7 +169,7 @@ void load_linux(struct partition *p, const struct boot_info *bi, const void *bun
 	linux_cmdline(bi, p);
 	/* Everything that was needed of the bundle has been copied out of it. */
 	memset(pa_to_va(va_to_pa(bundle)), 0, len);
-	if (frames_claim(va_to_pa(bundle) >> PAGE_SHIFT, align_up(len, PAGE_SIZE) / PAGE_SIZE,
+	if (frames_claim(va_to_pa(bundle) >> PAGE_SHIFT, pages_of(len),
 			 FRAMES_MK, p->owner))
 		load_refuse("the bundle's memory is not as it should be");
 	/* And what is running here will be over: hal_once_over(). */

@@ -145,7 +145,7 @@ static int64_t dispatch(struct vcpu *v, struct regs *r, uint64_t n)
 	case HC_DEBUG: return check_hcall(v, r);
 	case HC_MEASURE: return measure_hcall(r->rdi);
 	}
-	if (n <= INT64_MAX && (n & 0xff) == KEEL_HC_FLUSH_SET)
+	if (n <= INT64_MAX && (n & HCALL_MASK) == KEEL_HC_FLUSH_SET)
 		return hc_flush_wait(v, r);
 	return hcall_seldom(v, r, n);
 }

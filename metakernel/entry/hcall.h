@@ -9,6 +9,9 @@
 
 void hcall_handle(struct vcpu *v, struct regs *r);
 
+#define HCALL_BITS	8	/* of RAX: the number; above it, a call made again may keep how far it is */
+#define HCALL_MASK	((1UL << HCALL_BITS) - 1)
+
 /* The hypercall is made again, with `rax` for its number. -> what to put there */
 static inline int64_t hcall_again(struct regs *r, uint64_t rax)
 {

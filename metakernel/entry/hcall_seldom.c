@@ -23,8 +23,6 @@
 #include "lib/log.h"
 #include "lib/string.h"
 
-#define CALL_BITS	8	/* of RAX; above them a call made again may keep how far it is */
-
 /* Of work in pieces -KEEL_EAGAIN is no result: the call is made again, with the registers it was made with. */
 static int64_t finished(struct regs *r, int err)
 {
@@ -134,7 +132,7 @@ static int64_t hc_shutdown(struct vcpu *v, struct regs *r)
 
 static int64_t hc_cap_info(struct vcpu *v, struct regs *r)
 {
-	union cap c = part_cap(v->part, r->rdi, KEEL_CAP_NONE);
+	union cap c = cap_at(v->part, r->rdi);
 	struct keel_cap_info *info = part_buffer(v->part, r->rsi, sizeof(*info));
 	const char *name;
 
@@ -251,7 +249,7 @@ static int64_t hc_part_ctl(struct vcpu *v, struct regs *r)
 /* What goes on in pieces is named by the bits of RAX above the number. */
 static int64_t hc_part_create(struct vcpu *v, struct regs *r)
 {
-	uint64_t slot = r->rax >> CALL_BITS, need = 0;
+	uint64_t slot = r->rax >> HCALL_BITS, need = 0;
 	const struct keel_part_create *want;
 	struct keel_part_create copy;
 	int64_t err;
@@ -268,7 +266,7 @@ static int64_t hc_part_create(struct vcpu *v, struct regs *r)
 	keel_copy_words(&copy, want, sizeof(copy) / 8);
 	err = made_begin(v->part, &copy, &need);
 	v->vp->ret1 = need;
-	return err < 0 ? err : hcall_again(r, (uint64_t)err << CALL_BITS | KEEL_HC_PART_CREATE);
+	return err < 0 ? err : hcall_again(r, (uint64_t)err << HCALL_BITS | KEEL_HC_PART_CREATE);
 }
 
 static int64_t hc_part_start(struct vcpu *v, struct regs *r)
@@ -333,7 +331,7 @@ int64_t hcall_seldom(struct vcpu *v, struct regs *r, uint64_t n)
 	case KEEL_HC_PART_START: return hc_part_start(v, r);
 	case KEEL_HC_PART_RECLAIM: return finished(r, made_reclaim(v->part, r->rdi));
 	}
-	if (n <= INT64_MAX && (n & (bit64(CALL_BITS) - 1)) == KEEL_HC_PART_CREATE)
+	if (n <= INT64_MAX && (n & HCALL_MASK) == KEEL_HC_PART_CREATE)
 		return hc_part_create(v, r);
 	return -KEEL_ENOSYS;
 }

@@ -19,7 +19,6 @@
 
 #define RANGE_MAX	512
 #define WAIT_LOOKS	2000	/* at whether another has obeyed, before interrupts are let in */
-#define TICKET_SHIFT	8	/* above the number of the call that goes on waiting */
 
 int64_t hc_vcpu_start(struct vcpu *v, struct regs *r)
 {
@@ -91,12 +90,12 @@ static int64_t wait(struct vcpu *v, struct regs *r, uint64_t set, uint64_t ticke
 		}
 		hal_pause();
 	}
-	return hcall_again(r, ticket << TICKET_SHIFT | KEEL_HC_FLUSH_SET);
+	return hcall_again(r, ticket << HCALL_BITS | KEEL_HC_FLUSH_SET);
 }
 
 int64_t hc_flush_wait(struct vcpu *v, struct regs *r)
 {
-	uint64_t set = r->rdi & shoot_everybody(v->part) & ~(1UL << v->id), ticket = r->rax >> TICKET_SHIFT;
+	uint64_t set = r->rdi & shoot_everybody(v->part) & ~(1UL << v->id), ticket = r->rax >> HCALL_BITS;
 
 	return ticket > __atomic_load_n(&v->part->tickets, __ATOMIC_RELAXED) ? -KEEL_EINVAL : wait(v, r, set, ticket);
 }

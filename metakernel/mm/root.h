@@ -26,7 +26,7 @@ struct shadow_root {
 /* What describes so many pages of a pool, in pages. */
 static inline uint64_t mmu_meta_pages(uint64_t npages)
 {
-	return align_up(npages * sizeof(struct shadow_page), PAGE_SIZE) / PAGE_SIZE;
+	return pages_of(npages * sizeof(struct shadow_page));
 }
 
 int mmu_init_vcpu(struct vcpu *v);

@@ -6,7 +6,7 @@ union cap part_cap(const struct partition *p, uint64_t handle, unsigned int type
 {
 	union cap c = cap_at(p, handle);
 
-	if (type != KEEL_CAP_NONE && c.type != type)
+	if (c.type != type)
 		c.word = 0;
 	return c;
 }

@@ -23,7 +23,7 @@ union cap {
 	uint32_t word;		/* 0: the handle is void */
 };
 
-/* What a handle stands for; nothing (type KEEL_CAP_NONE) if that is not of this type. KEEL_CAP_NONE: whatever it is. */
+/* What a handle stands for; nothing (KEEL_CAP_NONE) if that is not of this type. cap_at() (part.h): whatever it is. */
 union cap part_cap(const struct partition *p, uint64_t handle, unsigned int type);
 /* A handle for something. -KEEL_ENOSPC: the table is full */
 int cap_add(struct partition *p, unsigned int type, unsigned int rights, unsigned int index);

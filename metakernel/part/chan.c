@@ -7,10 +7,10 @@
  * never faults. Either side may then go up and down; each change counts the generation and rings
  * the other side.
  *
- * Invariants: both sides are fixed by the manifest. Nobody may map a frame of the channel before all of them
+ * Invariants: both sides are fixed when it is made. Nobody may map a frame of the channel before all of them
  *             are zeroed and there is a window (I3).
  * Locks:      LOCK_CHAN: states, generations, windows, and with them the owner of every frame once partitions run.
- *             Whether a window is there may be read without (chan_attached): it never goes again.
+ *             Whether a window is there may be read without (chan_attached): it goes only from who has ended.
  * Bounds:     an offer is made in pieces: the frames change owner in the first, all at once, which nobody may map from
  *             then on; when every vCPU of the server has forgotten them they are
  *             zeroed in those that follow. Should the server end before the last one, they stay the channel's, out
@@ -281,15 +281,19 @@ int chan_create(struct partition *server, struct partition *client, const struct
 
 	if (!c)
 		return -KEEL_ENOSPC;
-	handle = cap_add(server, KEEL_CAP_CHANNEL, KEEL_RIGHT_SERVE, (unsigned int)(c - chans));
-	if (handle < 0)
-		return handle;
 	lock_take(&chan_lock);
 	open_up(c, server, client, man);
-	c->handle[0] = (uint8_t)handle;
+	/* Last: whoever has a handle finds all of it. */
 	c->handle[1] = (uint8_t)cap_add(client, KEEL_CAP_CHANNEL, KEEL_RIGHT_USE, (unsigned int)(c - chans));
+	handle = cap_add(server, KEEL_CAP_CHANNEL, KEEL_RIGHT_SERVE, (unsigned int)(c - chans));
+	if (handle < 0) {
+		cap_remove(client, KEEL_CAP_CHANNEL, (unsigned int)(c - chans));
+		c->man = NULL;
+	} else {
+		c->handle[0] = (uint8_t)handle;
+		*out = c;
+	}
 	lock_release(&chan_lock);
-	*out = c;
 	return handle;
 }
 

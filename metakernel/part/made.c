@@ -4,7 +4,7 @@
  *
  *   begin ── CLAIMED ── CLEANING ── VCPUS ── READY ── STARTING ── STARTED        the quota, then what stands in it
  *                                              └──────────┬───────────┘ reclaim, when it has ended
- *              slot free again ── QUOTA ── WINDOW ── EMPTYING ── LEAVING
+ *              slot free again ── QUOTA ── WINDOW ── EMPTYING ── LEAVING ── WITHDRAWN
  *
  * Owns:       slots of parts[] behind the manifest's; of each the quota, which holds its vCPUs with their tables and pools,
  *             its console rings and struct made (I4).
@@ -13,7 +13,7 @@
  *             the notes of SHOOT_ALL behind them then. A quota goes back only when no CPU can know an address in it:
  *             the partition has ended, no CPU has one of its vCPUs, they are out of the roster and its consoles
  *             out of the port, and since then each CPU has left the metakernel once (WORK_FORGET).
- * Bounds:     a piece zeroes CLEAN_PAGES frames, claims KEEL_GIVE_MAX, or makes one vCPU (I5).
+ * Bounds:     a piece zeroes CLEAN_PAGES frames, claims KEEL_GIVE_MAX, or makes or withdraws one vCPU (I5).
  * Trusts:     nothing of a request; it is copied before it is looked at.
  */
 #include <hal/cpu.h>
@@ -36,7 +36,7 @@
 
 enum made_stage {
 	MADE_NOT, MADE_CLAIMED, MADE_CLEANING, MADE_VCPUS, MADE_READY, MADE_STARTING, MADE_STARTED,
-	MADE_LEAVING, MADE_EMPTYING, MADE_WINDOW, MADE_QUOTA
+	MADE_WITHDRAWN, MADE_LEAVING, MADE_EMPTYING, MADE_WINDOW, MADE_QUOTA
 };
 
 struct extent {
@@ -54,9 +54,15 @@ _Static_assert(sizeof(struct made) <= BOOKS_PAGES * PAGE_SIZE, "struct made fits
 
 static struct manifest_part nobody;	/* what a slot is while nobody is there */
 
-static uint64_t pages_of(uint64_t bytes)
+void *made_take(struct partition *p, uint64_t npages)
 {
-	return align_up(bytes, PAGE_SIZE) / PAGE_SIZE;
+	const struct keel_part_create *want = &p->request;
+	paddr_t pa = p->quota_next;
+
+	if (npages > want->quota_pages - (pa - want->quota_pa) / PAGE_SIZE)
+		return NULL;
+	p->quota_next = pa + npages * PAGE_SIZE;
+	return pa_to_va(pa);
 }
 
 /* As part_take() is asked for them. */
@@ -153,14 +159,15 @@ static int begin(struct partition *by, const struct keel_part_create *want)
 	if (err)
 		return -KEEL_EFAULT;
 	slot_reset(p, want);
+	p->creator = by;
+	p->stage = MADE_CLAIMED;
 	handle = cap_add(by, KEEL_CAP_PARTITION, KEEL_RIGHT_INFO | KEEL_RIGHT_CONTROL, p->index);
 	if (handle < 0) {
 		ASSERT(!chan_claim_frames(want->quota_pa, want->quota_pages, FRAMES_MK, by->owner));
+		p->creator = NULL;
 		return handle;
 	}
 	p->handle = (unsigned int)handle;
-	p->creator = by;
-	p->stage = MADE_CLAIMED;
 	tell_giver(p);
 	return (int)p->index;
 }
@@ -359,14 +366,13 @@ static bool gone(const struct partition *p)
 	return true;
 }
 
-/* From here on nobody new finds anything of it. */
+/* A piece: a vCPU, whose list may be long, or the rest. When it is done nobody new finds anything of it. */
 static void withdraw(struct partition *p)
 {
-	unsigned int i;
-
-	for (i = 0; i < p->nvcpus; i++)
-		roster_remove(&p->vcpu[i]);
-	p->nvcpus = 0;
+	if (p->nvcpus) {
+		roster_remove(&p->vcpu[--p->nvcpus]);
+		return;
+	}
 	if (p->made->chan) {
 		cap_remove(p->creator, KEEL_CAP_CHANNEL, (unsigned int)(p->made->chan - chans));
 		chan_close(p->made->chan);
@@ -374,6 +380,7 @@ static void withdraw(struct partition *p)
 	console_remove(p);
 	p->man = &nobody;
 	cpus_ask(WORK_FORGET);
+	p->stage = MADE_LEAVING;
 }
 
 /* A piece of zeroing what it had; each extent goes back when all of it is clean. */
@@ -416,8 +423,10 @@ static int reclaim(struct partition *p)
 			return -KEEL_EBUSY;
 		if (!gone(p))
 			return -KEEL_EAGAIN;
+		p->stage = MADE_WITHDRAWN;
+		return -KEEL_EAGAIN;
+	case MADE_WITHDRAWN:
 		withdraw(p);
-		p->stage = MADE_LEAVING;
 		return -KEEL_EAGAIN;
 	case MADE_LEAVING:
 		if (cpus_asked(WORK_FORGET)) {

@@ -9,6 +9,8 @@
 
 #include "part/part.h"
 
+/* Zeroed pages of p's quota; NULL: so many are not left. */
+void *made_take(struct partition *p, uint64_t npages);
 /* -> slot (not 0) of one being made, for made_go_on(), or an error. *need: pages of quota, as soon as that is known. */
 int made_begin(struct partition *by, const struct keel_part_create *want, uint64_t *need);
 int made_go_on(const struct partition *by, uint64_t slot);	/* -> handle */

@@ -19,6 +19,7 @@
 #include "part/chan.h"
 #include "part/console.h"
 #include "part/ending.h"
+#include "part/made.h"
 #include "part/manifest.h"
 #include "part/part.h"
 #include "run/cpu.h"
@@ -64,19 +65,7 @@ __once static void *take_free(uint64_t npages)
 
 void *part_take(struct partition *p, uint64_t npages)
 {
-	paddr_t pa = p->quota_next;
-
-	if (!p->creator)
-		return take_free(npages);
-	if (npages > (p->request.quota_pa - pa) / PAGE_SIZE + p->request.quota_pages)
-		return NULL;
-	p->quota_next = pa + npages * PAGE_SIZE;
-	return pa_to_va(pa);
-}
-
-static uint64_t pages_of(uint64_t bytes)
-{
-	return align_up(bytes, PAGE_SIZE) / PAGE_SIZE;
+	return p->creator ? made_take(p, npages) : take_free(npages);
 }
 
 int part_take_vcpus(struct partition *p, unsigned int n)

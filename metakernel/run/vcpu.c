@@ -34,8 +34,7 @@
 
 int vcpu_init(struct vcpu *v, struct partition *p, unsigned int id, unsigned int cpu)
 {
-	uint64_t state_bytes = hal_cpu()->xsave_size;
-	uint64_t npages = (state_bytes + PAGE_SIZE - 1) / PAGE_SIZE;
+	uint64_t npages = pages_of(hal_cpu()->xsave_size);
 
 	v->part = p;
 	v->id = id;
@@ -58,7 +57,7 @@ int vcpu_init(struct vcpu *v, struct partition *p, unsigned int id, unsigned int
 void vcpu_reset(struct vcpu *v, paddr_t cr3)
 {
 	struct partition *p = v->part;
-	uint64_t npages = (hal_cpu()->xsave_size + PAGE_SIZE - 1) / PAGE_SIZE;
+	uint64_t npages = pages_of(hal_cpu()->xsave_size);
 
 	memset(v->vp, 0, sizeof(*v->vp));
 	memset(v->entry, 0, sizeof(v->entry));

@@ -46,6 +46,7 @@ typedef uint64_t vaddr_t;	/* virtual address, of the metakernel or of a partitio
 
 static inline uint64_t align_down(uint64_t x, uint64_t a) { return x & ~(a - 1); }
 static inline uint64_t align_up(uint64_t x, uint64_t a) { return (x + a - 1) & ~(a - 1); }
+static inline uint64_t pages_of(uint64_t bytes) { return align_up(bytes, PAGE_SIZE) / PAGE_SIZE; }
 static inline bool is_aligned(uint64_t x, uint64_t a) { return (x & (a - 1)) == 0; }
 static inline uint64_t bit64(unsigned int n) { return 1ULL << n; }
 static inline uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
