@@ -7,7 +7,7 @@ ipc_headers	:= $(wildcard ipc/include/keel/*.h)
 ipc_cflags	= -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARN) $(REPRO) -Iipc/include
 
 # What serves a channel: in keeld, and in the worker process of each `keelctl run`.
-ipc_server_src	:= server.c ops.c request.c policy.c log.c transport_keel.c confine.c
+ipc_server_src	:= serve.c server.c ops.c request.c policy.c log.c transport_keel.c confine.c
 ipc_server_obj	:= $(ipc_server_src:%.c=$(O)/ipc/keeld.d/%.o)
 ipc_keeld_obj	:= $(O)/ipc/keeld.d/main.o $(ipc_server_obj)
 ipc_keelctl_src	:= main.c show.c console.c device.c visible.c run.c options.c cmdline.c image.c machine.c worker.c \

@@ -12,7 +12,7 @@ runtime_calls_test-libs	:= -lpthread
 runtime_files_test-srcs	:= $(runtime_machine)
 runtime_files_test-libs	:= -lpthread
 runtime_keeld_test-srcs	:= $(runtime_machine) \
-	$(filter-out %/main.c %/transport_keel.c,$(wildcard ipc/linux/keeld/*.c))
+	$(filter-out %/main.c %/serve.c %/transport_keel.c,$(wildcard ipc/linux/keeld/*.c))
 runtime_keeld_test-cflags := -Iipc/linux/keeld
 runtime_keeld_test-libs	:= -luring -lpthread
 runtime_heap_test-cflags := -Iunikernel-runtime/include -fno-builtin

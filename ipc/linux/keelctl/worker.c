@@ -10,8 +10,7 @@
 #include "confine.h"
 #include "device.h"
 #include "log.h"
-#include "server.h"
-#include "transport.h"
+#include "serve.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,29 +21,10 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#define AGAIN_MS	100	/* of a channel whose client broke the rules */
-
-static int ready_fd;
-static int (*channel_up)(struct transport *t);
-
-/* The channel is up: whoever waits for that is told. */
-static int up_and_tell(struct transport *t)
-{
-	int err = channel_up(t);
-
-	if (ready_fd >= 0 && !err) {
-		err = write(ready_fd, "", 1) == 1 ? 0 : -errno;
-		close(ready_fd);
-		ready_fd = -1;
-	}
-	return err;
-}
-
 /* All but the standard streams, the policy's directories and the pipe: above all not the partition itself. */
-static void close_others(const struct policy *p)
+static void close_others(const struct policy *p, int ready_fd)
 {
 	unsigned int from = STDERR_FILENO + 1, keep, i;
 
@@ -73,30 +53,7 @@ static void take_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Serves until the process is ended; again and again while only the partition is to blame. */
-static int serve(struct server *s, const struct worker *w)
-{
-	const struct timespec pause = { .tv_nsec = AGAIN_MS * 1000000L };
-	struct transport t;
-	int err;
-
-	for (;;) {
-		err = transport_keel_open(&t, w->device, w->chan);
-		if (err) {
-			log_line("%s: serving the channel: %s", w->device, strerror(-err));
-			return err;
-		}
-		channel_up = t.up;
-		t.up = up_and_tell;
-		err = server_run(s, &t);
-		transport_keel_close(&t);
-		if (err != -EBADMSG)
-			return err;
-		nanosleep(&pause, NULL);
-	}
-}
-
-static int worker_main(const struct worker *w)
+static int worker_main(const struct worker *w, int ready_fd)
 {
 	static const int streams[] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
 	struct server *s;
@@ -118,7 +75,7 @@ static int worker_main(const struct worker *w)
 		log_line("giving up rights: %s", strerror(-err));
 		return err;
 	}
-	return serve(s, w);
+	return serve_channel(s, w->device, w->chan, ready_fd);
 }
 
 pid_t worker_start(const struct worker *w)
@@ -137,9 +94,8 @@ pid_t worker_start(const struct worker *w)
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
 		if (getppid() != parent)
 			_exit(0);
-		ready_fd = ready[1];
-		close_others(w->policy);
-		_exit(-worker_main(w) & 0xff);
+		close_others(w->policy, ready[1]);
+		_exit(-worker_main(w, ready[1]) & 0xff);
 	}
 	close(ready[1]);
 	while ((n = read(ready[0], &byte, 1)) < 0 && errno == EINTR)

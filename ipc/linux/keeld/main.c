@@ -12,8 +12,7 @@
 #include "confine.h"
 #include "log.h"
 #include "policy.h"
-#include "server.h"
-#include "transport.h"
+#include "serve.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,11 +26,9 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define RESTART_MS	1000	/* of a child that died */
-#define REUP_MS		100	/* of a channel whose client broke the rules */
 #define EXIT_USAGE	2
 
 struct child {
@@ -77,28 +74,6 @@ static void stop_signals(int how)
 	sigprocmask(how, &set, NULL);
 }
 
-/* Serves until a signal ends the process; again and again while only the client is to blame. */
-static int serve_channel(struct server *s, uint32_t handle)
-{
-	const struct timespec pause = { .tv_nsec = REUP_MS * 1000000L };
-	struct transport t;
-	int err;
-
-	for (;;) {
-		err = transport_keel_open(&t, device, handle);
-		if (err) {
-			log_line("%s: serving the channel: %s", device, strerror(-err));
-			return 1;
-		}
-		err = server_run(s, &t);
-		transport_keel_close(&t);
-		if (err != -EBADMSG)
-			return err ? 1 : 0;
-		/* Not faster than this, however often the client does it. */
-		nanosleep(&pause, NULL);
-	}
-}
-
 /* Reads NAME's policy; one that grants nothing, if that cannot be done. */
 static void load_policy(struct policy *policy, const char *name, uint32_t handle)
 {
@@ -128,7 +103,7 @@ static int child_main(const char *name, uint32_t handle)
 		log_line("io_uring: %s", strerror(-err));
 		return 1;
 	}
-	err = serve_channel(s, handle);
+	err = serve_channel(s, device, handle, -1) ? 1 : 0;
 	server_delete(s);
 	policy_free(&policy);
 	return err;
