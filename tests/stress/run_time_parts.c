@@ -115,18 +115,20 @@ static int ended(struct part *p, int ms)
 	return n == 1 && pfd.revents == POLLIN;
 }
 
+/* Also what lies in the lists of CPUs, ready for the next one, which MemFree is without. */
 static uint64_t mem_free(void)
 {
-	FILE *f = fopen("/proc/meminfo", "r");
-	unsigned long kib = 0;
+	FILE *f = fopen("/proc/zoneinfo", "r");
+	unsigned long pages = 0, n;
 	char line[128];
 
 	NEED(f != NULL);
-	while (!kib && fgets(line, sizeof(line), f))
-		sscanf(line, "MemFree: %lu", &kib);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, " nr_free_pages %lu", &n) == 1 || sscanf(line, " count: %lu", &n) == 1)
+			pages += n;
 	fclose(f);
-	NEED(kib);
-	return kib;
+	NEED(pages);
+	return pages * PAGE / 1024;
 }
 
 /* ---- What is refused ------------------------------------------------------------------------------- */
