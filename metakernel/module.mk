@@ -20,7 +20,7 @@ mk-objs := $(mk-srcs:%.c=$(O)/%.o)
 $(mk-boot-srcs:%.c=$(O)/%.o): MK_CFLAGS += -Os
 # And what is seldom reached, so that the rest has room.
 mk-cold-srcs := metakernel/part/busmaster.c metakernel/run/seldom.c $(addprefix metakernel/entry/, emul.c emul_io.c emul_msr.c emul_store.c \
-	hcall_seldom.c insn.c pci.c) $(addprefix metakernel/part/, ending.c made.c part.c peer.c) metakernel/run/roster.c
+	hcall_seldom.c insn.c pci.c) $(addprefix metakernel/part/, console.c ending.c made.c part.c peer.c) metakernel/run/roster.c
 $(mk-cold-srcs:%.c=$(O)/%.o): MK_CFLAGS += -Os
 
 $(mk-objs): $(O)/%.o: %.c metakernel/flags.mk metakernel/module.mk $(O)/flags | $(LIBFDT_READY)
