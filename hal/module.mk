@@ -4,12 +4,12 @@ include metakernel/flags.mk
 
 hal-lds := hal/x86_64/keel.lds
 # What runs only before the first partition: small rather than fast, and given away then (keel.lds).
-hal-once-srcs := $(addprefix hal/x86_64/boot/, acpi.c bootinfo.c cpu.c entry_init.c memmap.c pic.c rtc.c smp.c)
+hal-once-srcs := $(addprefix hal/x86_64/boot/, acpi.c boot.c bootinfo.c cpu.c entry_init.c memmap.c pic.c rtc.c smp.c tsc_rate.c)
 hal-c-srcs := $(hal-once-srcs) \
 	hal/x86_64/apic.c \
 	hal/x86_64/barrier.c \
-	hal/x86_64/boot.c \
 	hal/x86_64/ioapic.c \
+	hal/x86_64/map.c \
 	hal/x86_64/pci.c \
 	hal/x86_64/power.c \
 	hal/x86_64/tsc.c \

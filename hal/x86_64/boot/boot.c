@@ -21,7 +21,8 @@
 #include <hal/hooks.h>
 #include <hal/memmap.h>
 #include <hal/power.h>
-#include "boot/bootinfo.h"
+#include "../map.h"
+#include "bootinfo.h"
 
 #define PTE_P		bit64(0)
 #define PTE_RW		bit64(1)
@@ -39,7 +40,7 @@
 
 #define IMAGE_END_MARK	0x646e65206c65656b	/* "keel end" */
 
-extern uint64_t boot_pml4[], boot_pdpt_low[], boot_pd_low[], boot_pd_image[];
+extern uint64_t boot_pdpt_low[], boot_pd_low[];
 extern const uint64_t hal_image_end_mark;
 
 static struct boot_info boot_info;
@@ -50,11 +51,6 @@ static void __noreturn boot_die(const char *why)
 	hal_console_puts(why);
 	hal_console_puts("\r\n");
 	hal_exit(HAL_EXIT_PANIC);
-}
-
-paddr_t hal_boot_cr3(void)
-{
-	return va_to_pa(boot_pml4);
 }
 
 /*
@@ -82,13 +78,6 @@ paddr_t hal_early_alloc(size_t npages)
 	bi->early_end = pa + bytes;
 	__builtin_memset(pa_to_va(pa), 0, bytes);
 	return pa;
-}
-
-const void *hal_phys_window(paddr_t pa, uint64_t bytes)
-{
-	if (pa + bytes < pa || pa + bytes > boot_info.direct_map_end)
-		return NULL;
-	return pa_to_va(pa);
 }
 
 /* The table that entry e points to, made if it is absent. */
@@ -189,18 +178,6 @@ static void remap_image(void)
 			boot_pd_image[i] = 0;
 }
 
-void hal_once_over(void)
-{
-	for (vaddr_t va = (vaddr_t)__once_start; va < (vaddr_t)__once_end; va += PAGE_SIZE) {
-		uint64_t page = (va - HAL_IMAGE_BASE) >> PAGE_SHIFT;
-		uint64_t *pt = pa_to_va(boot_pd_image[page / TABLE_ENTRIES] & PTE_ADDR);
-
-		pt[page % TABLE_ENTRIES] = 0;
-		__builtin_memset(pa_to_va(page << PAGE_SHIFT), 0, PAGE_SIZE);
-	}
-	hal_write_cr3(hal_boot_cr3());
-}
-
 static void find_ram_end(struct boot_info *bi)
 {
 	for (unsigned int i = 0; i < bi->nregions; i++)
@@ -225,23 +202,6 @@ static void find_rsdp(struct boot_info *bi)
 		bi->rsdp_is_copy = bi->rsdp_pa != 0;
 }
 
-const char *hal_build_id(void)
-{
-	/* An ELF note: name size 4, descriptor size, type, "GNU\0", descriptor. */
-	static char hex[41];
-	const unsigned char *note = (const unsigned char *)__build_id_start;
-	size_t len = (size_t)(__build_id_end - __build_id_start);
-
-	if (len <= 16 || hex[0])
-		return hex;
-	len = min_u64(len - 16, 20);
-	for (size_t i = 0; i < len; i++) {
-		hex[2 * i] = "0123456789abcdef"[note[16 + i] >> 4];
-		hex[2 * i + 1] = "0123456789abcdef"[note[16 + i] & 15];
-	}
-	return hex;
-}
-
 void __noreturn hal_boot(uint32_t magic, uint32_t info_pa)
 {
 	struct boot_info *bi = &boot_info;
@@ -258,6 +218,7 @@ void __noreturn hal_boot(uint32_t magic, uint32_t info_pa)
 	bi->early_end = va_to_pa(__image_end);
 	bi->direct_map_end = SIZE_4G;
 	map_direct(bi);
+	map_end = bi->direct_map_end;
 	remap_image();
 	boot_pml4[0] = 0;
 	hal_write_cr3(hal_boot_cr3());
