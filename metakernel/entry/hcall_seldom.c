@@ -175,54 +175,28 @@ static struct partition *part_of(const struct vcpu *v, uint64_t handle, unsigned
 	return c.rights & right ? &parts[c.index] : NULL;
 }
 
-static int64_t hc_part_info(struct vcpu *v, struct regs *r)
+/* Calls about another partition that read or fill a buffer. */
+static int64_t hc_part_buffer(struct vcpu *v, struct regs *r, uint64_t n)
 {
-	struct keel_part_info *info = part_buffer(v->part, r->rsi, sizeof(*info));
+	bool cons = n == KEEL_HC_PART_CONS_READ || n == KEEL_HC_PART_CONS_WRITE;
+	uint64_t bytes = cons ? r->rdx : n == KEEL_HC_PART_INFO ? sizeof(struct keel_part_info) : sizeof(struct keel_part_stats);
+	void *buf = part_buffer(v->part, r->rsi, bytes);
 	int64_t err;
-	struct partition *p = part_of(v, r->rdi, KEEL_RIGHT_INFO, &err);
+	struct partition *p = part_of(v, r->rdi, cons ? KEEL_RIGHT_CONTROL : KEEL_RIGHT_INFO, &err);
 
 	if (!p)
 		return err;
-	if (!info)
+	if (!buf)
 		return -KEEL_EFAULT;
-	part_fill_info(p, info);
+	if (n == KEEL_HC_PART_CONS_READ)
+		return console_peer_read(p, buf, (unsigned int)bytes);
+	if (n == KEEL_HC_PART_CONS_WRITE)
+		return console_peer_write(p, buf, (unsigned int)bytes);
+	if (n == KEEL_HC_PART_INFO)
+		part_fill_info(p, buf);
+	else
+		part_fill_stats(p, buf);
 	return 0;
-}
-
-static int64_t hc_part_stats(struct vcpu *v, struct regs *r)
-{
-	struct keel_part_stats *st = part_buffer(v->part, r->rsi, sizeof(*st));
-	int64_t err;
-	struct partition *p = part_of(v, r->rdi, KEEL_RIGHT_INFO, &err);
-
-	if (!p)
-		return err;
-	if (!st)
-		return -KEEL_EFAULT;
-	part_fill_stats(p, st);
-	return 0;
-}
-
-static int64_t hc_part_cons_read(struct vcpu *v, struct regs *r)
-{
-	char *buf = part_buffer(v->part, r->rsi, r->rdx);
-	int64_t err;
-	struct partition *p = part_of(v, r->rdi, KEEL_RIGHT_CONTROL, &err);
-
-	if (!p)
-		return err;
-	return buf ? console_peer_read(p, buf, (unsigned int)r->rdx) : -KEEL_EFAULT;
-}
-
-static int64_t hc_part_cons_write(struct vcpu *v, struct regs *r)
-{
-	const char *buf = part_buffer(v->part, r->rsi, r->rdx);
-	int64_t err;
-	struct partition *p = part_of(v, r->rdi, KEEL_RIGHT_CONTROL, &err);
-
-	if (!p)
-		return err;
-	return buf ? console_peer_write(p, buf, (unsigned int)r->rdx) : -KEEL_EFAULT;
 }
 
 static int64_t hc_part_ctl(struct vcpu *v, struct regs *r)
@@ -280,6 +254,16 @@ static int64_t hc_part_start(struct vcpu *v, struct regs *r)
 	return finished(r, made_start(v->part, r->rdi, &copy));
 }
 
+static int64_t hc_mem_info(struct vcpu *v, struct regs *r)
+{
+	uint64_t npages = 0;
+	paddr_t pa = 0;
+	int64_t err = made_extent(v->part, r->rdi, &pa, &npages);
+
+	v->vp->ret1 = npages;
+	return err ? err : (int64_t)pa;
+}
+
 static int64_t hc_log_read(struct vcpu *v, struct regs *r)
 {
 	char *buf = part_buffer(v->part, r->rdi, r->rsi);
@@ -314,10 +298,10 @@ int64_t hcall_seldom(struct vcpu *v, struct regs *r, uint64_t n)
 	case KEEL_HC_CHAN_OFFER: return hc_chan_offer(v, r);
 	case KEEL_HC_CHAN_STATE: return hc_chan_state(v, r);
 	case KEEL_HC_CHAN_INFO: return hc_chan_info(v, r);
-	case KEEL_HC_PART_INFO: return hc_part_info(v, r);
-	case KEEL_HC_PART_STATS: return hc_part_stats(v, r);
-	case KEEL_HC_PART_CONS_READ: return hc_part_cons_read(v, r);
-	case KEEL_HC_PART_CONS_WRITE: return hc_part_cons_write(v, r);
+	case KEEL_HC_PART_INFO:
+	case KEEL_HC_PART_STATS:
+	case KEEL_HC_PART_CONS_READ:
+	case KEEL_HC_PART_CONS_WRITE: return hc_part_buffer(v, r, n);
 	case KEEL_HC_PART_CTL: return hc_part_ctl(v, r);
 	case KEEL_HC_LOG_READ: return hc_log_read(v, r);
 	case KEEL_HC_SET_XCR0: return hc_set_xcr0(v, r);
@@ -329,6 +313,11 @@ int64_t hcall_seldom(struct vcpu *v, struct regs *r, uint64_t n)
 	case KEEL_HC_PART_GIVE: return made_give(v->part, r->rdi, r->rsi, r->rdx);
 	case KEEL_HC_CHAN_CREATE: return made_chan(v->part, r->rdi, r->rsi);
 	case KEEL_HC_PART_START: return hc_part_start(v, r);
+	case KEEL_HC_PART_GROW:
+	case KEEL_HC_PART_SHRINK:
+	case KEEL_HC_PART_MEMORY: return finished(r, made_resize(v->part, r->rdi, (unsigned int)n, r->rsi, r->rdx));
+	case KEEL_HC_MEM_INFO: return hc_mem_info(v, r);
+	case KEEL_HC_MEM_RELEASE: return made_release(v->part, r->rdi);
 	case KEEL_HC_PART_RECLAIM: return finished(r, made_reclaim(v->part, r->rdi));
 	}
 	if (n <= INT64_MAX && (n & HCALL_MASK) == KEEL_HC_PART_CREATE)

@@ -39,9 +39,17 @@ enum made_stage {
 	MADE_WITHDRAWN, MADE_LEAVING, MADE_EMPTYING, MADE_WINDOW, MADE_QUOTA
 };
 
+/* Memory that was given: the partition's own; or nobody's, because one side has still to forget it. */
+enum extent_state { EXTENT_OWN, EXTENT_COMING, EXTENT_LEAVING };
+
 struct extent {
-	uint64_t pfn, npages;
+	uint64_t pfn;
+	uint64_t ticket;	/* of those who have to forget it */
+	uint32_t done;		/* frames that are zeroed */
+	uint16_t npages;
+	uint8_t state;
 };
+_Static_assert(KEEL_GIVE_MAX <= UINT16_MAX, "npages");
 
 struct made {
 	struct manifest_part man;
@@ -108,15 +116,19 @@ static struct partition *free_slot(void)
 	return NULL;
 }
 
-/* Nobody's leaf, remembered way or walk has anything of what they had (I3), once they have obeyed. */
-static void tell_giver(struct partition *p)
+/* Nobody's leaf, remembered way or walk has anything of what they had (I3), once they have obeyed. -> a ticket */
+static uint64_t tell(struct partition *p)
 {
-	struct partition *by = p->creator;
 	unsigned int i;
 
-	for (i = 0; i < by->nvcpus; i++)
-		shoot_note(&by->vcpu[i], &(struct shoot) { .what = SHOOT_ALL });
-	p->ticket = shoot_ring(by, shoot_everybody(by));
+	for (i = 0; i < p->nvcpus; i++)
+		shoot_note(&p->vcpu[i], &(struct shoot) { .what = SHOOT_ALL });
+	return shoot_ring(p, shoot_everybody(p));
+}
+
+static void tell_giver(struct partition *p)
+{
+	p->ticket = tell(p->creator);
 }
 
 static bool giver_obeyed(const struct partition *p)
@@ -187,14 +199,22 @@ int made_begin(struct partition *by, const struct keel_part_create *want, uint64
 	return err;
 }
 
-/* Frames [done, npages) of a range, a piece of it. -> is that all? */
-static bool clean(struct partition *p, uint64_t pfn, uint64_t npages)
+/* Frames [done, npages) of a range, a piece of it. -> how far that is */
+static uint64_t clean(uint64_t pfn, uint64_t done, uint64_t npages)
 {
-	uint64_t stop = min_u64(p->done + CLEAN_PAGES, npages);
+	uint64_t stop = min_u64(done + CLEAN_PAGES, npages);
 
-	for (; p->done < stop; p->done++)
-		chan_clean_frame((pfn + p->done) << PAGE_SHIFT);
-	return stop == npages;
+	for (; done < stop; done++)
+		chan_clean_frame((pfn + done) << PAGE_SHIFT);
+	return stop;
+}
+
+static bool clean_quota(struct partition *p)
+{
+	const struct keel_part_create *want = &p->request;
+
+	p->done = clean(want->quota_pa >> PAGE_SHIFT, p->done, want->quota_pages);
+	return p->done == want->quota_pages;
 }
 
 /* What stands in the quota but the vCPUs' own. It was counted: there is enough. */
@@ -227,7 +247,7 @@ static int go_on(struct partition *p)
 		}
 		return -KEEL_EAGAIN;
 	case MADE_CLEANING:
-		if (clean(p, p->request.quota_pa >> PAGE_SHIFT, p->request.quota_pages)) {
+		if (clean_quota(p)) {
 			furnish(p);
 			p->done = 0;
 			p->stage = MADE_VCPUS;
@@ -266,7 +286,8 @@ static struct partition *made_of(const struct partition *by, uint64_t handle, un
 	return c.word && p->creator == by && p->stage >= from && p->stage <= to ? p : NULL;
 }
 
-static int give(struct partition *p, paddr_t pa, uint64_t npages)
+/* Out of the creator's hands; with EXTENT_OWN at once into the partition's. */
+static int give(struct partition *p, paddr_t pa, uint64_t npages, enum extent_state state)
 {
 	struct made *m = p->made;
 
@@ -274,9 +295,9 @@ static int give(struct partition *p, paddr_t pa, uint64_t npages)
 		return -KEEL_EINVAL;
 	if (m->nextents == KEEL_PART_EXTENTS)
 		return -KEEL_ENOSPC;
-	if (chan_claim_frames(pa, npages, p->creator->owner, p->owner))
+	if (chan_claim_frames(pa, npages, p->creator->owner, state == EXTENT_OWN ? p->owner : FRAMES_MK))
 		return -KEEL_EFAULT;
-	m->extent[m->nextents++] = (struct extent) { pa >> PAGE_SHIFT, npages };
+	m->extent[m->nextents++] = (struct extent) { .pfn = pa >> PAGE_SHIFT, .npages = (uint16_t)npages, .state = (uint8_t)state };
 	return 0;
 }
 
@@ -288,7 +309,7 @@ int made_give(struct partition *by, uint64_t handle, paddr_t pa, uint64_t npages
 	lock_take(&life_lock);
 	p = made_of(by, handle, MADE_READY, MADE_READY, &err);
 	if (p)
-		err = give(p, pa, npages);
+		err = give(p, pa, npages, EXTENT_OWN);
 	lock_release(&life_lock);
 	return err;
 }
@@ -354,6 +375,126 @@ int made_start(struct partition *by, uint64_t handle, const struct keel_part_sta
 	return err;
 }
 
+/* ---- More and less memory ---------------------------------------------------------------------------- */
+
+static struct extent *extent_at(const struct partition *p, paddr_t pa, enum extent_state state)
+{
+	struct extent *e;
+
+	for (e = p->made->extent; e < p->made->extent + p->made->nextents; e++)
+		if (e->pfn << PAGE_SHIFT == pa && e->state == state)
+			return e;
+	return NULL;
+}
+
+/* A piece of its way from whose it was, who has been told, to another. 0: it is there */
+static int move(struct extent *e, const struct partition *from, const struct partition *to)
+{
+	if (!shoot_obeyed(from, shoot_everybody(from), e->ticket))
+		return -KEEL_EAGAIN;
+	e->done = (uint32_t)clean(e->pfn, e->done, e->npages);
+	if (e->done < e->npages)
+		return -KEEL_EAGAIN;
+	ASSERT(!chan_claim_frames(e->pfn << PAGE_SHIFT, e->npages, FRAMES_MK, to->owner));
+	return 0;
+}
+
+static int grow_begin(struct partition *p, paddr_t pa, uint64_t npages)
+{
+	int err = p->alive ? give(p, pa, npages, EXTENT_COMING) : -KEEL_EBUSY;
+
+	if (err)
+		return err;
+	p->made->extent[p->made->nextents - 1].ticket = tell(p->creator);
+	return -KEEL_EAGAIN;
+}
+
+static int grow(struct partition *p, paddr_t pa, uint64_t npages)
+{
+	struct extent *e = extent_at(p, pa, EXTENT_COMING);
+	int err;
+
+	if (!e)
+		return grow_begin(p, pa, npages);
+	if (!p->alive) {	/* nobody has seen it: an error leaves it the creator's */
+		ASSERT(!chan_claim_frames(pa, e->npages, FRAMES_MK, p->creator->owner));
+		*e = p->made->extent[--p->made->nextents];
+		return -KEEL_EBUSY;
+	}
+	err = move(e, p->creator, p);
+	if (!err) {
+		e->state = EXTENT_OWN;
+		part_raise(p, KEEL_EV_MEMORY);
+	}
+	return err;
+}
+
+static int shrink(struct partition *p, paddr_t pa)
+{
+	struct extent *e = extent_at(p, pa, EXTENT_LEAVING);
+	int err = e ? move(e, p, p->creator) : -KEEL_EBUSY;
+
+	if (!err)
+		*e = p->made->extent[--p->made->nextents];
+	return err;
+}
+
+int made_resize(struct partition *by, uint64_t handle, unsigned int how, uint64_t value, uint64_t npages)
+{
+	struct partition *p;
+	int err;
+
+	lock_take(&life_lock);
+	p = made_of(by, handle, MADE_STARTED, MADE_STARTED, &err);
+	if (p && how == KEEL_HC_PART_GROW) {
+		err = grow(p, value, npages);
+	} else if (p && how == KEEL_HC_PART_SHRINK) {
+		err = shrink(p, value);
+	} else if (p) {
+		__atomic_store_n(&p->vcpu->vp->mem_target, value, __ATOMIC_RELEASE);
+		part_raise(p, KEEL_EV_MEMORY);
+		err = 0;
+	}
+	lock_release(&life_lock);
+	return err;
+}
+
+int made_extent(struct partition *p, uint64_t n, paddr_t *pa, uint64_t *npages)
+{
+	int err = -KEEL_EINVAL;
+
+	lock_take(&life_lock);
+	if (p->made && n < p->made->nextents) {
+		const struct extent *e = &p->made->extent[frames_clamp(n, KEEL_PART_EXTENTS)];
+
+		*pa = e->pfn << PAGE_SHIFT;
+		*npages = e->state == EXTENT_OWN ? e->npages : 0;
+		err = 0;
+	}
+	lock_release(&life_lock);
+	return err;
+}
+
+int made_release(struct partition *p, paddr_t pa)
+{
+	struct extent *e;
+	int err = -KEEL_EINVAL;
+
+	lock_take(&life_lock);
+	e = p->made ? extent_at(p, pa, EXTENT_OWN) : NULL;
+	if (e) {
+		err = chan_claim_frames(pa, e->npages, p->owner, FRAMES_MK) ? -KEEL_EFAULT : 0;
+		if (!err) {
+			e->state = EXTENT_LEAVING;
+			e->done = 0;
+			e->ticket = tell(p);
+			part_raise(p->creator, KEEL_EV_PARTITION);
+		}
+	}
+	lock_release(&life_lock);
+	return err;
+}
+
 /* ---- Taking apart ----------------------------------------------------------------------------------- */
 
 static bool gone(const struct partition *p)
@@ -391,8 +532,12 @@ static int empty(struct partition *p)
 
 	if (!m->nextents) {
 		p->stage = MADE_WINDOW;
-	} else if (clean(p, e->pfn, e->npages)) {
-		ASSERT(!chan_claim_frames(e->pfn << PAGE_SHIFT, e->npages, p->owner, p->creator->owner));
+		return -KEEL_EAGAIN;
+	}
+	p->done = clean(e->pfn, p->done, e->npages);
+	if (p->done == e->npages) {
+		ASSERT(!chan_claim_frames(e->pfn << PAGE_SHIFT, e->npages, e->state == EXTENT_OWN ? p->owner : FRAMES_MK,
+					  p->creator->owner));
 		m->nextents--;
 		p->done = 0;
 	}
@@ -403,7 +548,7 @@ static int quota_back(struct partition *p)
 {
 	const struct keel_part_create *want = &p->request;
 
-	if (!clean(p, want->quota_pa >> PAGE_SHIFT, want->quota_pages))
+	if (!clean_quota(p))
 		return -KEEL_EAGAIN;
 	ASSERT(!chan_claim_frames(want->quota_pa, want->quota_pages, FRAMES_MK, p->creator->owner));
 	cap_remove(p->creator, KEEL_CAP_PARTITION, p->index);

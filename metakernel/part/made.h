@@ -17,6 +17,11 @@ int made_go_on(const struct partition *by, uint64_t slot);	/* -> handle */
 int made_give(struct partition *by, uint64_t handle, paddr_t pa, uint64_t npages);
 int made_chan(struct partition *by, uint64_t handle, uint64_t max_bytes);	/* -> handle */
 int made_start(struct partition *by, uint64_t handle, const struct keel_part_start *start);
+/* Of one that has started: how is KEEL_HC_PART_GROW, _SHRINK or _MEMORY. */
+int made_resize(struct partition *by, uint64_t handle, unsigned int how, uint64_t value, uint64_t npages);
+/* The n-th piece of what p was given; 0 pages: it is on its way. */
+int made_extent(struct partition *p, uint64_t n, paddr_t *pa, uint64_t *npages);
+int made_release(struct partition *p, paddr_t pa);	/* the piece that begins there, on its way to the creator */
 int made_reclaim(struct partition *by, uint64_t handle);
 
 #endif

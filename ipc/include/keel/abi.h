@@ -132,7 +132,20 @@
 #define KEEL_HC_PART_RECLAIM	44	/* (handle made by CREATE): what was given, channel window and quota
 					 * too, is the caller's again, zeroed; handle and channel are void.
 					 * -KEEL_EBUSY: it is started and has not ended */
-#define KEEL_HC_NR		45
+/*
+ * More and less memory while it runs. GROW zeroes a piece and makes it the partition's; it gets KEEL_EV_MEMORY. It
+ * gives back whole pieces, one by MEM_RELEASE, of which KEEL_EV_PARTITION tells the creator, who takes it by SHRINK.
+ */
+#define KEEL_HC_PART_GROW	54	/* (handle as for GIVE, pa, npages<=KEEL_GIVE_MAX): page-aligned own memory becomes that
+					 * of a partition that runs */
+#define KEEL_HC_MEM_INFO	55	/* (n) -> pa of the n-th piece of memory that GIVE or GROW gave to the caller's
+					 * partition; ret1: pages, 0: it is on its way. The order changes */
+#define KEEL_HC_MEM_RELEASE	56	/* (pa): the piece that begins there is no longer the caller's partition's */
+#define KEEL_HC_PART_SHRINK	57	/* (handle as for GIVE, pa): the released piece that begins there is the caller's
+					 * again, zeroed. -KEEL_EBUSY: it is not released */
+#define KEEL_HC_PART_MEMORY	58	/* (handle as for GIVE, bytes): asks the partition to get along with so many: its
+					 * vCPU 0's mem_target, and KEEL_EV_MEMORY */
+#define KEEL_HC_NR		59
 
 #define KEEL_GIVE_MAX		4096	/* pages in one GIVE: 16 MiB */
 #define KEEL_PART_EXTENTS	64
@@ -195,6 +208,7 @@
 #define KEEL_EVENT_VECTOR	0xf7
 
 /* Bits of vcpu_page.events. Bits 0..47 are channel handles. */
+#define KEEL_EV_MEMORY		58	/* memory has come (KEEL_HC_MEM_INFO), or some is asked for (mem_target) */
 #define KEEL_EV_TIMER		61
 #define KEEL_EV_PARTITION	62	/* some partition changed state (control right) */
 #define KEEL_EV_CONSOLE		63	/* console input is waiting */
@@ -275,6 +289,7 @@
 #define KEEL_VP_LEVEL_ISR	0xf0
 #define KEEL_VP_EVENTS		0x100
 #define KEEL_VP_RET1		0x108
+#define KEEL_VP_MEM_TARGET	0xf38
 #define KEEL_VP_SIZE		4096
 #define KEEL_EV_HAS_ERROR	0x100
 
@@ -357,7 +372,8 @@ struct keel_vcpu_page {
 	uint64_t vcpu_id;	/* its number in the partition, 0 .. nvcpus - 1 */
 	uint64_t nvcpus;	/* how many the partition has, off ones too */
 	uint64_t steal_tsc;	/* ticks it was ready while others ran on its CPU */
-	uint64_t reserved2[447];
+	uint64_t reserved2[446];
+	uint64_t mem_target;	/* vCPU 0: bytes the creator wants it to get along with; 0: it has not said */
 	uint64_t landing[24];	/* stack for entry instructions before ring 1 loads its own RSP */
 };
 
@@ -380,6 +396,7 @@ KEEL_OFF(keel_vcpu_page, iret, KEEL_VP_IRET);
 KEEL_OFF(keel_vcpu_page, level_isr, KEEL_VP_LEVEL_ISR);
 KEEL_OFF(keel_vcpu_page, events, KEEL_VP_EVENTS);
 KEEL_OFF(keel_vcpu_page, ret1, KEEL_VP_RET1);
+KEEL_OFF(keel_vcpu_page, mem_target, KEEL_VP_MEM_TARGET);
 static_assert(sizeof(struct keel_vcpu_page) == KEEL_VP_SIZE, "vcpu page size");
 
 /* Descriptor of the ELF note KEEL_ELF_NOTE_START. 24 bytes. */
