@@ -11,12 +11,23 @@
 
 static uint64_t seen;
 
+/* What nobody waits for is seen to at once. */
+static void look(void)
+{
+	if (!vp_load(KEEL_VP_EVENTS))
+		return;
+	seen |= vp_take_events();
+	if (seen & 1ULL << KEEL_EV_MEMORY) {
+		seen &= ~(1ULL << KEEL_EV_MEMORY);
+		memory_look();
+	}
+}
+
 bool event_take(uint64_t mask)
 {
 	bool hit;
 
-	if (vp_load(KEEL_VP_EVENTS))
-		seen |= vp_take_events();
+	look();
 	hit = (seen & mask) != 0;
 	seen &= ~mask;
 	return hit;
@@ -25,8 +36,7 @@ bool event_take(uint64_t mask)
 bool event_sleep(uint64_t mask, uint64_t deadline_tsc)
 {
 	for (;;) {
-		if (vp_load(KEEL_VP_EVENTS))
-			seen |= vp_take_events();
+		look();
 		if (seen & mask)
 			return true;
 		if (deadline_tsc && rdtsc() >= deadline_tsc)

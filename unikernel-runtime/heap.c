@@ -213,11 +213,23 @@ void heap_add(void *start, size_t bytes)
 	make_free(c, to - from - HEAD);
 }
 
+bool heap_remove(void *start, size_t bytes)
+{
+	struct chunk *c = start;
+
+	if (!(c->head & THIS_FREE) || size_of(c) != bytes - HEAD)
+		return false;
+	list_del(c);
+	return true;
+}
+
 void *malloc(size_t n)
 {
 	size_t size = chunk_size(n);
 	struct chunk *c = size ? list_find(size) : NULL;
 
+	if (!c && size && memory_look())
+		c = list_find(size);
 	if (!c) {
 		errno = ENOMEM;
 		return NULL;
@@ -298,6 +310,8 @@ void *aligned_alloc(size_t align, size_t n)
 		return NULL;
 	}
 	c = list_find(size + align + CHUNK_MIN);
+	if (!c && memory_look())
+		c = list_find(size + align + CHUNK_MIN);
 	if (!c) {
 		errno = ENOMEM;
 		return NULL;

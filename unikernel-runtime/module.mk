@@ -10,7 +10,7 @@ OBJDUMP	?= objdump
 # ---- sources -----------------------------------------------------------------------------------
 
 rt_sources := entry.S start.c syscall.c signal.c fd.c file.c remote.c stream.c session.c temp.c console.c event.c \
-	clock.c mman.c heap.c paging.c string.c
+	clock.c mman.c heap.c memory.c paging.c string.c
 
 # What of musl the link may pull in, below its src/. An undefined symbol at link time means a
 rt_musl := $(shell sed -n 's/^\([a-z].*\)$$/\1/p' $(rt_dir)/musl/sources)
@@ -20,7 +20,7 @@ rt_lua := lapi lauxlib lbaselib lcode lcorolib lctype ldblib ldebug ldo ldump lf
 	ltablib ltm lua lundump lutf8lib lvm lzio
 
 # Those of both that a running script does not spend its time in.
-rt_small := start.c stream.c signal.c file.c temp.c console.c clock.c mman.c paging.c
+rt_small := start.c stream.c signal.c file.c temp.c console.c clock.c mman.c memory.c paging.c
 rt_lua_small := lcode lcorolib ldblib ldebug ldump linit loadlib loslib lparser lua lundump lzio
 
 # ---- flags -------------------------------------------------------------------------------------

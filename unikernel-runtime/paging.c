@@ -38,12 +38,12 @@ static bool split(uint64_t *e)
 	return true;
 }
 
-/* The 4 KiB entry of va, with what tables are missing made on the way; NULL if that fails. */
-static uint64_t *leaf_of(uint64_t va)
+/* The entry of va at a level (0: 4 KiB), with what tables are missing made on the way; NULL if that fails. */
+static uint64_t *entry_of(uint64_t va, int lowest)
 {
 	uint64_t *table = pa_to_va(rt_info->cr3_pa & PTE_PA);
 
-	for (int level = LEVELS - 1; level > 0; level--) {
+	for (int level = LEVELS - 1; level > lowest; level--) {
 		uint64_t *e = &table[slot(va, level)];
 
 		if (!(*e & PTE_P)) {
@@ -57,7 +57,7 @@ static uint64_t *leaf_of(uint64_t va)
 		}
 		table = pa_to_va(*e & PTE_PA);
 	}
-	return &table[slot(va, 0)];
+	return &table[slot(va, lowest)];
 }
 
 int paging_map(uint64_t va, uint64_t pa, size_t npages)
@@ -65,7 +65,7 @@ int paging_map(uint64_t va, uint64_t pa, size_t npages)
 	bool changed = false;
 
 	for (size_t i = 0; i < npages; i++) {
-		uint64_t *e = leaf_of(va + i * PAGE_BYTES);
+		uint64_t *e = entry_of(va + i * PAGE_BYTES, 0);
 
 		if (!e)
 			return -ENOMEM;
@@ -77,9 +77,28 @@ int paging_map(uint64_t va, uint64_t pa, size_t npages)
 	return 0;
 }
 
+int paging_map_large(uint64_t va, uint64_t pa, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		uint64_t *e = entry_of(va + i * LARGE_BYTES, 1);
+
+		if (!e)
+			return -ENOMEM;
+		*e = (pa + i * LARGE_BYTES) | PTE_P | PTE_W | PTE_A | PTE_D | PTE_PS | PTE_NX;
+	}
+	return 0;
+}
+
+void paging_unmap_large(uint64_t va, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		*entry_of(va + i * LARGE_BYTES, 1) = 0;		/* the tables are there */
+	hc1(KEEL_HC_FLUSH, KEEL_FLUSH_ALL);
+}
+
 bool paging_guard(uint64_t va)
 {
-	uint64_t *e = leaf_of(va);
+	uint64_t *e = entry_of(va, 0);
 
 	if (!e)
 		return false;

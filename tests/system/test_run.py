@@ -216,18 +216,96 @@ def test_log_follows_to_the_end(linux):
 
 # --- again and again ----------------------------------------------------------------------------------------
 
+def free_kib(linux):
+    """MemFree, and with it what lies in the lists of CPUs ready for the next one: 8 MiB and more were seen there."""
+    return int(linux.shell("sync; echo 3 >/proc/sys/vm/drop_caches; "
+                           "awk '/nr_free_pages|^ +count:/ { n += $2 } END { print n * 4 }' /proc/zoneinfo").split()[0])
+
+
+def settled_kib(linux):
+    return max(free_kib(linux) for _ in range(5))	# the last run's is on its way back
+
+
+def all_back(linux, before):
+    """To 1 %, as soon as what is on its way back is there."""
+    return any(free_kib(linux) > before - before // 100 for _ in range(20))
+
+
 def test_memory_comes_back(linux):
     """Thirty runs leave Linux what it had."""
     linux.shell("keelctl run lua -e ''")
-    # MemFree is without what lies in the lists of CPUs ready for the next one, which was seen to be 8 MiB.
-    free = ("sync; echo 3 >/proc/sys/vm/drop_caches; "
-            "awk '/nr_free_pages|^ +count:/ { n += $2 } END { print n * 4 }' /proc/zoneinfo")
-    before = max(int(linux.shell(free).split()[0]) for _ in range(5))	# the last run's is on its way back
+    before = settled_kib(linux)
     linux.shell("for i in $(seq 30); do keelctl run lua -e '' || echo FAILED; done", timeout=120)
     assert linux.status == 0
-    assert any(int(linux.shell(free).split()[0]) > before - before // 100 for _ in range(20))
+    assert all_back(linux, before)
 
 
 def test_several_at_once(linux):
     output, status = run(linux, "for i in 1 2 3 4; do (echo $i | keelctl run lua -e 'print(io.read(\"n\") * 100)') & done; wait")
     assert status == 0 and sorted(output.split("\n")) == ["100", "200", "300", "400"]
+
+
+# --- more and less memory ----------------------------------------------------------------------------------
+
+# Reads a size in KiB, holds that much in strings of about 64 KiB, says whether it could.
+HOLD = """
+for line in io.lines() do
+  local held, ok = {}, true
+  for i = 1, tonumber(line) // 64 do
+    ok = pcall(function() held[i] = (tostring(i) .. " "):rep(13000) end)
+    if not ok then break end
+  end
+  local n = #held
+  held = nil
+  collectgarbage() collectgarbage()
+  io.write(ok and "held " or "no room ", n, "\\n")
+  io.flush()
+end
+"""
+
+
+def test_memory_comes_and_goes(linux):
+    """100 times more memory and less again, each time used: Linux has it back, to the byte, and the partition its own."""
+    put(linux, "hold.lua", HOLD)
+    linux.shell("mkfifo to from; keelctl run --name grows lua hold.lua <to >from & exec 7>to 8<from")
+    ask = "ask() { echo $1 >&7; read -r said <&8; echo $said; }; ask"
+    assert linux.shell(f"{ask} 1024") == "held 16"
+    assert linux.shell("ask 24576").startswith("no room")
+    assert linux.shell("keelctl memory grows") == "8192K, of which it was made with 8192K"
+    before = settled_kib(linux)
+    linux.shell("n=0; while [ $n -lt 100 ]; do keelctl memory grows 40M && [ \"$(ask 24576)\" = 'held 384' ] || break;"
+                " keelctl memory grows 8M && ask 64 >/dev/null; "
+                " [ \"$(keelctl memory grows)\" = '8192K, of which it was made with 8192K' ] || break; n=$((n+1)); done", 200)
+    assert linux.shell("echo $n; keelctl memory grows") == "100\n8192K, of which it was made with 8192K"
+    assert linux.shell("ask 24576").startswith("no room")
+    assert all_back(linux, before)
+    linux.shell("exec 7>&- 8<&-; wait; rm to from")
+
+
+def test_memory_of_one_that_ends(linux):
+    """What was given later comes back with the rest, whatever state it is in."""
+    before = settled_kib(linux)
+    for _ in range(3):
+        linux.shell("keelctl run -d --name ends lua -e 'while true do end'; keelctl memory ends 40M")
+        assert linux.status == 0
+        linux.shell("keelctl memory ends 8M; keelctl kill ends; keelctl wait ends; keelctl rm ends")
+    assert all_back(linux, before)
+
+
+@pytest.mark.parametrize("command, status, word", [
+    pytest.param("keelctl memory nobody", 1, "no such partition", id="no-partition"),
+    pytest.param("keelctl memory linux", 1, "not made by keelctl run", id="not-of-run"),
+    pytest.param("keelctl memory linux 64M", 1, "not made by keelctl run", id="not-of-run-either"),
+    pytest.param("keelctl memory m 4M", 1, "at least the 8192K it was made with", id="less-than-made-with"),
+    pytest.param("keelctl memory m 0", 1, "expected a size", id="nothing"),
+    pytest.param("keelctl memory m x", 1, "expected a size", id="no-size"),
+    pytest.param("keelctl memory m 2G", 1, "at most 1G", id="too-much"),
+    pytest.param("keelctl memory m 900M", 1, "no more to give", id="more-than-there-is"),
+    pytest.param("keelctl memory m 8M 9M", 2, "usage", id="too-many-words"),
+])
+def test_memory_refused(linux, command, status, word):
+    linux.shell("keelctl run -d --name m lua -e 'while true do end'")
+    output, got = run(linux, f"{command} 2>&1")
+    assert got == status and word in output.split("\n")[0]
+    assert linux.shell("keelctl memory m") == "8192K, of which it was made with 8192K" or "900M" in command
+    linux.shell("keelctl kill m; keelctl wait m; keelctl rm m")

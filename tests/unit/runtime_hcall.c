@@ -247,6 +247,8 @@ long machine_hypercall(struct machine *m, const struct user_regs_struct *r)
 		return part_info(m, r->rdi, r->rsi);
 	case KEEL_HC_CHAN_INFO:
 		return chan_info(m, r->rdi, r->rsi);
+	case KEEL_HC_MEM_INFO:
+		return -KEEL_EINVAL;	/* it has what it started with */
 	case KEEL_HC_CHAN_KICK:
 		if (m->cfg.server)
 			m->cfg.server->kick(m);

@@ -56,6 +56,20 @@ _Noreturn void rt_panic(const char *why)
 	__builtin_unreachable();
 }
 
+static char later[65536] __attribute__((aligned(16)));
+static bool comes;		/* when malloc() asks */
+static int asked;
+
+bool memory_look(void)
+{
+	asked++;
+	if (!comes)
+		return false;
+	comes = false;
+	heap_add(later, sizeof(later));
+	return true;
+}
+
 /* Every chunk from the start: sizes add up, free flags agree, no two free neighbours. */
 static void check_chunks(void)
 {
@@ -205,12 +219,38 @@ static void ranges_need_not_adjoin(void **state)
 	check_chunks();
 }
 
+/* A range that came later is used before malloc() fails, and can be taken back while nothing of it is in use. */
+static void what_comes_later_can_go(void **state)
+{
+	char *all[64], *p;
+	int n = 0;
+
+	(void)state;
+	while (n < 64 && (all[n] = rt_malloc(60000)))
+		n++;
+	assert_in_range(n, 1, 63);
+	asked = 0;
+	comes = true;
+	p = rt_malloc(60000);
+	assert_int_equal(asked, 1);
+	assert_true(p >= later && p + 60000 <= later + sizeof(later));
+	assert_false(heap_remove(later, sizeof(later)));
+	rt_free(p);
+	assert_true(heap_remove(later, sizeof(later)));
+	memset(later, 0xff, sizeof(later));		/* nothing leads there any more */
+	assert_null(rt_malloc(60000));
+	while (n)
+		rt_free(all[--n]);
+	check_chunks();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_calls_keep_the_heap_whole),
 		cmocka_unit_test(impossible_requests_are_refused),
 		cmocka_unit_test(zeroed_memory_is_zero),
+		cmocka_unit_test(what_comes_later_can_go),
 		cmocka_unit_test(ranges_need_not_adjoin),
 	};
 

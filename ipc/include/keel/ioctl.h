@@ -86,4 +86,17 @@ struct keel_ioc_create {
 #define KEEL_IOC_PART_CREATE	_IOWR('K', 0x4d, struct keel_ioc_create)	/* -> file descriptor */
 #define KEEL_IOC_PART_BOOT	_IOW('K', 0x4e, struct keel_part_start)	/* on that descriptor */
 
+/*
+ * How much memory a partition made by PART_CREATE is to have, on any descriptor of /dev/keel. More is given to it in
+ * pieces of at least 2 MiB, less is asked of it: it gives back pieces that it had been given so and no longer uses, in
+ * its own time (Linux has them again at once then). EBADF: no such partition. EINVAL: less than it was
+ * made with, not a multiple of 4096, or too much; EBUSY: it does not run. ENOMEM, ENOSPC: part of it may have been given.
+ */
+struct keel_ioc_memory {
+	uint32_t handle, reserved;
+	uint64_t bytes;		/* in: wanted, 0: as it is; out: what it has now */
+	uint64_t least_bytes;	/* out: what it was made with */
+};
+#define KEEL_IOC_PART_MEMORY	_IOWR('K', 0x56, struct keel_ioc_memory)
+
 #endif /* KEEL_IOCTL_H */

@@ -6,6 +6,7 @@
 int cmd_ps(int argc, char **argv);
 int cmd_caps(int argc, char **argv);
 int cmd_stats(int argc, char **argv);
+int cmd_memory(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
 int cmd_restart(int argc, char **argv);

@@ -37,6 +37,8 @@ static const char usage[] =
 	"  console [-a] [-t S] NAME   NAME's console. On a terminal Ctrl-] leaves. Otherwise sends\n"
 	"                             standard input and prints what comes back until S seconds (1)\n"
 	"                             pass without output; -a: print older output as well\n"
+	"  memory NAME [SIZE]         how much memory a partition of `run` has, or what it is to have: more is there\n"
+	"                             at once, less as soon as NAME no longer uses it\n"
 	"  stop NAME                  end a partition\n"
 	"  restart NAME               end it and start its image again\n"
 	"\n"
@@ -51,6 +53,7 @@ static const struct {
 	int failed;		/* exit status when /dev/keel is not there */
 } commands[] = {
 	{ "ps", cmd_ps, false, 1 }, { "caps", cmd_caps, false, 1 }, { "stats", cmd_stats, false, 1 },
+	{ "memory", cmd_memory, false, 1 },
 	{ "log", cmd_log, false, 1 }, { "console", cmd_console, false, 1 }, { "stop", cmd_stop, false, 1 },
 	{ "kill", cmd_stop, false, 1 }, { "restart", cmd_restart, false, 1 },
 	{ "run", cmd_run, false, EXIT_RUN }, { "images", cmd_images, true, 1 }, { "logs", cmd_logs, true, 1 },

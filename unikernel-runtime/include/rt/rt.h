@@ -92,16 +92,28 @@ long clock_sleep(int id, int flags, const struct timespec *req);
 /* Give [start, start + bytes) to the heap; ranges need not adjoin. */
 void heap_add(void *start, size_t bytes);
 
+/* Take a range back that heap_add() was given, if nothing of it is in use. */
+bool heap_remove(void *start, size_t bytes);
+
 /* `bytes` zeroed, page-aligned; NULL if there is no room. Freed with free(). */
 void *heap_pages(size_t bytes);
 
 /* Free bytes [from, to) of the block of `bytes` at p, whole pages; what is left stays where it is. */
 void heap_free_part(void *p, size_t from, size_t to, size_t bytes);
 
+/* ---- memory.c -------------------------------------------------------------------------------- */
+
+/* Memory may have come, or be asked for. -> some has come, and is the heap's */
+bool memory_look(void);
+
 /* ---- paging.c -------------------------------------------------------------------------------- */
 
 /* Map `npages` pages at `va`, read-write no-execute, to machine frames from `pa` on. 0 or -ENOMEM. */
 int paging_map(uint64_t va, uint64_t pa, size_t npages);
+
+/* The same with 2 MiB pages; and take such pages away again. */
+int paging_map_large(uint64_t va, uint64_t pa, size_t n);
+void paging_unmap_large(uint64_t va, size_t n);
 
 /* Make the page at `va` fault. False if there was no memory for a page table. */
 bool paging_guard(uint64_t va);

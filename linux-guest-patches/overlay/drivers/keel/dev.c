@@ -483,6 +483,8 @@ static long keel_dev_ioctl(struct file *file, unsigned int cmd, unsigned long ar
 		return keel_chan_wait(file, true, arg);
 	case KEEL_IOC_PART_CREATE:
 		return keel_part_create(p);
+	case KEEL_IOC_PART_MEMORY:
+		return keel_part_memory(p);
 	}
 	return -ENOTTY;
 }

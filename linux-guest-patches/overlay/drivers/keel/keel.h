@@ -29,7 +29,9 @@ int keel_piece_alloc(struct keel_piece *piece, unsigned long npages, gfp_t zero)
 void keel_piece_free(struct keel_piece *piece);	/* and va is NULL */
 
 struct keel_ioc_create;
+struct keel_ioc_memory;
 long keel_part_create(struct keel_ioc_create __user *arg);
+long keel_part_memory(struct keel_ioc_memory __user *arg);
 
 /* A channel made at run time. When it ends its server loses it and its window is the caller's. */
 void keel_chan_begin(u32 handle);

@@ -13,7 +13,9 @@
  * Memory is refused early rather than found at any price: these are large pieces, and the program that asks
  * can tell its user, where the OOM killer would choose somebody.
  *
- * Locks:   keel_parts_lock guards the list and keel_part_info. `lock` of each partition is between a
+ * While one runs it gets more by KEEL_IOC_PART_MEMORY, in pieces, and may give such pieces back.
+ *
+ * Locks:   keel_parts_lock guards the list, keel_part_info and pieces that were given later. `lock` of each partition is between a
  *          page fault and PART_BOOT; it may be taken with mmap_lock held. Neither is held while user memory
  *          is copied.
  * Trusts:  the metakernel. What it checks (names, priorities, CPUs, addresses) is not checked here.
@@ -46,6 +48,9 @@
 #define KEEL_RECLAIM_MS		10000
 #define KEEL_MAX_PAGES		((u64)KEEL_PART_EXTENTS * KEEL_GIVE_MAX)
 
+#define KEEL_MORE_PAGES		512	/* in a piece that is given later; */
+#define KEEL_MUCH_PAGES		8192	/* if that much is missing they are larger */
+
 struct keel_part {
 	struct list_head	link;
 	wait_queue_head_t	wait;
@@ -55,6 +60,9 @@ struct keel_part {
 	struct mutex		lock;
 	bool			booted;		/* under `lock` */
 	bool			ended;
+	/* Given since it has started; under keel_parts_lock */
+	struct keel_piece	more[KEEL_PART_EXTENTS];
+	unsigned int		nmore;
 	/* What hypercalls read. kmalloc() aligns a power of two to itself, so it is in one page */
 	union {
 		struct keel_part_create	create;
@@ -216,9 +224,20 @@ static long keel_part_reclaim(struct keel_part *part)
 	}
 }
 
+static u64 keel_part_bytes(const struct keel_part *part)
+{
+	u64 npages = part->memory.npages;
+	unsigned int i;
+
+	for (i = 0; i < part->nmore; i++)
+		npages += part->more[i].npages;
+	return npages << PAGE_SHIFT;
+}
+
 static void keel_part_unmake(struct keel_part *part)
 {
 	struct keel_piece window = { };
+	unsigned int i;
 	long ret = 0;
 
 	mutex_lock(&keel_parts_lock);
@@ -230,15 +249,125 @@ static void keel_part_unmake(struct keel_part *part)
 	if (part->handle)
 		ret = keel_part_reclaim(part);
 	if (ret) {
-		pr_err("partition %s is not given back (%ld): its memory is lost, %lu KiB\n", part->name, ret,
-		       (part->memory.npages + part->quota.npages + window.npages) << (PAGE_SHIFT - 10));
+		pr_err("partition %s is not given back (%ld): its memory is lost, %llu KiB\n", part->name, ret,
+		       (keel_part_bytes(part) >> 10) + ((part->quota.npages + window.npages) << (PAGE_SHIFT - 10)));
 	} else {
+		for (i = 0; i < part->nmore; i++)
+			keel_piece_free(&part->more[i]);
 		keel_piece_free(&window);
 		keel_piece_free(&part->quota);
 		keel_piece_free(&part->memory);
 	}
 	kfree(part->args);
 	kfree(part);
+}
+
+/* ---- More and less memory ---------------------------------------------------------------------------- */
+
+/* The partition with a handle, or NULL; keel_parts_lock is held. */
+static struct keel_part *keel_part_by_handle(u32 handle)
+{
+	struct keel_part *part;
+
+	list_for_each_entry(part, &keel_parts, link)
+		if (part->handle == handle)
+			return part;
+	return NULL;
+}
+
+/* Give it a piece. The piece is its from then on, if this returns 0. */
+static long keel_part_add(u32 handle, const struct keel_piece *piece)
+{
+	struct keel_part *part;
+	long ret = -EBADF;
+
+	mutex_lock(&keel_parts_lock);
+	part = keel_part_by_handle(handle);
+	if (part)
+		ret = part->nmore < KEEL_PART_EXTENTS ?
+			keel_hypercall3(KEEL_HC_PART_GROW, handle, __pa(piece->va), piece->npages) : -ENOSPC;
+	if (!ret)
+		part->more[part->nmore++] = *piece;
+	mutex_unlock(&keel_parts_lock);
+	return ret;
+}
+
+static long keel_part_grow(u32 handle, u64 npages)
+{
+	u64 n = npages > KEEL_MUCH_PAGES ? KEEL_GIVE_MAX : KEEL_MORE_PAGES;
+	struct keel_piece piece;
+	long ret = 0;
+
+	npages = ALIGN(npages, KEEL_MORE_PAGES);
+	for (; npages && !ret; npages -= min(n, npages)) {
+		ret = keel_piece_alloc(&piece, min(n, npages), 0);
+		if (ret)
+			break;
+		ret = keel_part_add(handle, &piece);
+		if (ret)
+			keel_piece_free(&piece);
+		if (fatal_signal_pending(current))
+			ret = -EINTR;
+	}
+	return ret;
+}
+
+/* What it has given back; keel_parts_lock is held. */
+static void keel_part_shrink(struct keel_part *part)
+{
+	unsigned int i = 0;
+
+	while (i < part->nmore) {
+		struct keel_piece *piece = &part->more[i];
+
+		if (keel_hypercall2(KEEL_HC_PART_SHRINK, part->handle, __pa(piece->va))) {
+			i++;
+			continue;
+		}
+		keel_piece_free(piece);
+		*piece = part->more[--part->nmore];
+	}
+}
+
+/* How much it has, and at the least. */
+static long keel_part_sizes(struct keel_ioc_memory *req)
+{
+	struct keel_part *part;
+
+	mutex_lock(&keel_parts_lock);
+	part = keel_part_by_handle(req->handle);
+	if (part) {
+		keel_part_shrink(part);
+		req->bytes = keel_part_bytes(part);
+		req->least_bytes = (u64)part->memory.npages << PAGE_SHIFT;
+	}
+	mutex_unlock(&keel_parts_lock);
+	return part ? 0 : -EBADF;
+}
+
+long keel_part_memory(struct keel_ioc_memory __user *arg)
+{
+	struct keel_ioc_memory req;
+	u64 wanted;
+	long ret;
+
+	if (copy_from_user(&req, arg, sizeof(req)))
+		return -EFAULT;
+	wanted = req.bytes;
+	if (req.reserved || !PAGE_ALIGNED(wanted) || wanted >> PAGE_SHIFT > KEEL_MAX_PAGES)
+		return -EINVAL;
+	ret = keel_part_sizes(&req);
+	if (!ret && wanted && wanted < req.least_bytes)
+		ret = -EINVAL;
+	if (!ret && wanted)
+		ret = keel_hypercall2(KEEL_HC_PART_MEMORY, req.handle, wanted);
+	if (!ret && wanted > req.bytes)
+		ret = keel_part_grow(req.handle, (wanted - req.bytes) >> PAGE_SHIFT);
+	if (!ret)
+		ret = keel_part_sizes(&req);
+	if (!ret && copy_to_user(arg, &req, sizeof(req)))
+		ret = -EFAULT;
+	return ret;
 }
 
 /* ---- Its descriptor --------------------------------------------------------------------------------- */
@@ -412,6 +541,7 @@ static void keel_parts_look(struct work_struct *work)
 
 	mutex_lock(&keel_parts_lock);
 	list_for_each_entry(part, &keel_parts, link) {
+		keel_part_shrink(part);
 		if (part->ended || !keel_part_has_ended(part))
 			continue;
 		WRITE_ONCE(part->ended, true);
