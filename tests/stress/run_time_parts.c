@@ -251,6 +251,30 @@ static void test_mapping_ends_at_boot(void)
 	end(&q);		/* and before it is started */
 }
 
+/*
+ * What is away is nobody's here: who comes by it in the kernel all the same gets a fault, here one that is an error, and the metakernel's
+ * log has a line. (A store would be an Oops.)
+ */
+static void test_stray_read(void)
+{
+	int mem = open("/dev/mem", O_RDONLY | O_CLOEXEC);
+	uint8_t byte = 0x55;
+	struct part p;
+	off_t pa;
+
+	create(&p, "away", SMALL, 0);
+	lay_out(&p, code_spin, sizeof(code_spin));
+	pa = (off_t)p.made.mem_pa;
+	NEED(mem >= 0 && pread(mem, &byte, 1, pa + CODE_PAGE * PAGE) == 1 && byte == code_spin[0]);
+	NEED(boot_at(&p, CODE_VA) == 0);
+
+	byte = 0x55;
+	CHECK(pread(mem, &byte, 1, pa + CODE_PAGE * PAGE) == -1 && errno == EFAULT && byte == 0x55);
+	CHECK(!ended(&p, 0));
+	close(mem);
+	end(&p);
+}
+
 static void test_wrong_starts(void)
 {
 	struct part p;
@@ -355,6 +379,7 @@ int main(void)
 	test_wrong_requests();
 	live(SMALL);
 	test_mapping_ends_at_boot();
+	test_stray_read();
 	test_wrong_starts();
 	test_killed_program();
 	for (int i = 0; i < 20 && !stress_failures; i++)
