@@ -64,12 +64,12 @@ static void kick(void)
 	hc1(KEEL_HC_CHAN_KICK, (uint64_t)chan);
 }
 
-/* First channel we may use as a client. */
+/* First channel we may use as a client, and whose bell is in vcpu_page.events (event.c knows no others). */
 static bool find_channel(void)
 {
 	if (chan != NOT_LOOKED)
 		return chan != NO_CHANNEL;
-	for (int h = 0; h < KEEL_MAX_HANDLES; h++) {
+	for (int h = 0; h < KEEL_EV_DIRECT; h++) {
 		if (hc2(KEEL_HC_CAP_INFO, (uint64_t)h, va_to_pa(&answer.cap)) < 0)
 			continue;
 		if (answer.cap.type == KEEL_CAP_CHANNEL && answer.cap.rights & KEEL_RIGHT_USE) {

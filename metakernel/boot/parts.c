@@ -6,6 +6,7 @@
 #include "mm/frames.h"
 #include "part/chan.h"
 #include "run/cpu.h"
+#include "run/event.h"
 #include "lib/string.h"
 
 /* Handle 0 is the partition itself; then, for a controller, the others; then channels. */
@@ -22,9 +23,9 @@ static void caps_init(struct partition *p)
 		const struct manifest_chan *c = &manifest.chans[i];
 
 		if (c->server == p->index) {
-			chans[i].handle[0] = (uint8_t)cap_add(p, KEEL_CAP_CHANNEL, KEEL_RIGHT_SERVE, i);
+			chans[i].event[0] = event_of_handle((unsigned int)cap_add(p, KEEL_CAP_CHANNEL, KEEL_RIGHT_SERVE, i));
 		} else if (c->client == p->index) {
-			chans[i].handle[1] = (uint8_t)cap_add(p, KEEL_CAP_CHANNEL, KEEL_RIGHT_USE, i);
+			chans[i].event[1] = event_of_handle((unsigned int)cap_add(p, KEEL_CAP_CHANNEL, KEEL_RIGHT_USE, i));
 		}
 	}
 }

@@ -20,10 +20,10 @@
 #define FRAMES_NONE		0	/* not RAM */
 #define FRAMES_MK		1	/* the metakernel */
 #define FRAMES_PARTITION	2	/* + index */
-#define FRAMES_MAX_PARTITIONS	29
-#define FRAMES_FREE		31	/* RAM not given to anybody yet */
+#define FRAMES_MAX_PARTITIONS	80
+#define FRAMES_FREE		(FRAMES_PARTITION + FRAMES_MAX_PARTITIONS)	/* RAM not given to anybody yet */
 #define FRAMES_CHANNEL		0x8000	/* | index */
-#define FRAMES_MAX_CHANNELS	32
+#define FRAMES_MAX_CHANNELS	128
 #define FRAMES_MIXED		0x7fff	/* only from frames_owner_2m(): more than one owner */
 
 #define FRAMES_PER_2M		512

@@ -21,6 +21,7 @@
 #include "mm/shootdown.h"
 #include "part/chan.h"
 #include "part/part.h"
+#include "run/event.h"
 #include "run/vcpu.h"
 #include "lib/lock.h"
 #include "lib/panic.h"
@@ -52,7 +53,7 @@ static struct chan *chan_of(const struct partition *p, uint64_t handle, unsigned
 
 static void ring_side(struct chan *c, unsigned int side)
 {
-	part_raise(c->side[side], c->handle[side]);
+	part_raise(c->side[side], c->event[side]);
 }
 
 static bool serves(const struct partition *p, const struct chan *c)
@@ -284,13 +285,13 @@ int chan_create(struct partition *server, struct partition *client, const struct
 	lock_take(&chan_lock);
 	open_up(c, server, client, man);
 	/* Last: whoever has a handle finds all of it. */
-	c->handle[1] = (uint8_t)cap_add(client, KEEL_CAP_CHANNEL, KEEL_RIGHT_USE, (unsigned int)(c - chans));
+	c->event[1] = event_of_handle((unsigned int)cap_add(client, KEEL_CAP_CHANNEL, KEEL_RIGHT_USE, (unsigned int)(c - chans)));
 	handle = cap_add(server, KEEL_CAP_CHANNEL, KEEL_RIGHT_SERVE, (unsigned int)(c - chans));
 	if (handle < 0) {
 		cap_remove(client, KEEL_CAP_CHANNEL, (unsigned int)(c - chans));
 		c->man = NULL;
 	} else {
-		c->handle[0] = (uint8_t)handle;
+		c->event[0] = event_of_handle((unsigned int)handle);
 		*out = c;
 	}
 	lock_release(&chan_lock);

@@ -8,7 +8,7 @@
 #include "part/manifest.h"
 #include "part/part.h"
 
-#define MAX_CHANS	MANIFEST_MAX_CHANS
+#define MAX_CHANS	FRAMES_MAX_CHANNELS	/* the manifest's, then those made at run time */
 
 struct chan {
 	const struct manifest_chan *man;	/* NULL: there is none here */
@@ -19,7 +19,7 @@ struct chan {
 	uint64_t ticket;		/* of the server's vCPUs being told that it is gone */
 	uint64_t clean_bytes;		/* of them zeroed so far; all: KEEL_CHAN_WINDOW in `state` */
 	struct partition *side[2];	/* 0 server, 1 client */
-	uint8_t handle[2];		/* of this channel in the side's caps[] */
+	uint16_t event[2];		/* of this channel for the side: event_of_handle() */
 };
 
 extern struct chan chans[MAX_CHANS];

@@ -135,7 +135,8 @@ static void end(struct partition *p, uint32_t state, const char *fmt, va_list ap
 	unsigned int i;
 
 	if (!p->alive) {
-		peer_load_abandon(p);	/* a restart that was under way */
+		if (!p->creator)
+			peer_load_abandon(p);	/* a restart that was under way */
 		return;
 	}
 	vsnprintf(p->reason, sizeof(p->reason), fmt, ap);

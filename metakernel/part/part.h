@@ -78,7 +78,7 @@ void part_end(struct partition *p, uint32_t state, const char *fmt, ...)
 void part_fault(struct vcpu *v, const struct regs *r, uint64_t cr2, const char *why);
 void part_start(struct partition *p);	/* loaded and not running: its first vCPU runs */
 int part_restart(struct partition *p);	/* a piece of it; -KEEL_EAGAIN: call again */
-/* vcpu_page.events bit for a partition: the first of its vCPUs that is on gets it (run/event.c). */
+/* vcpu_page.events bit (or EV_HANDLE + n) for a partition: the first of its vCPUs that is on gets it (run/event.c). */
 void part_raise(struct partition *p, unsigned int bit);
 /* Start, and by the vCPU itself end, a vCPU other than the first one's start. 0 or -KEEL_E*. */
 int part_vcpu_start(struct vcpu *by, struct vcpu *v, vaddr_t rip, paddr_t cr3, uint64_t value);

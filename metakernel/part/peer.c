@@ -19,7 +19,7 @@
 #define PIECE_BYTES	0x20000UL	/* cleared or copied in one go */
 #define PIECE_LEAVES	128		/* written in one go */
 
-struct peer_image peer_images[MAX_PARTS];
+struct peer_image peer_images[MANIFEST_MAX_PARTS];
 
 enum stage { START, CLEAR, IMAGE, MAP, MODULES };
 
@@ -36,7 +36,7 @@ static struct builder {
 	uint8_t *stack;
 	uint8_t *module;	/* the one being copied */
 	bool full;
-} loads[MAX_PARTS];
+} loads[MANIFEST_MAX_PARTS];
 
 /* Memory of the peer's, which has been cleared. */
 static void *take(struct builder *b, uint64_t bytes)

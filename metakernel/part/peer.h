@@ -32,7 +32,7 @@ struct peer_image {
 	struct peer_file modules[MANIFEST_MAX_MODULES];	/* in the manifest's order */
 };
 
-extern struct peer_image peer_images[MAX_PARTS];	/* by partition; written at boot */
+extern struct peer_image peer_images[MANIFEST_MAX_PARTS];	/* by partition, of the manifest's; written at boot */
 
 /*
  * Load a peer's image afresh into its memory and reset its vCPU, a piece a call: -KEEL_EAGAIN until it is done.

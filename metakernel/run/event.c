@@ -172,6 +172,10 @@ void event_vector(struct vcpu *v, unsigned int vector)
 
 void event_raise(struct vcpu *v, unsigned int bit)
 {
+	if (bit >= EV_HANDLE) {
+		put(v->vp->chan_events, bit - EV_HANDLE);	/* first: who takes the other one looks here */
+		bit = KEEL_EV_CHANNEL;
+	}
 	/* atomic: ring 1 clears with xchg; and before the look at the state (sched_wake) */
 	__atomic_fetch_or(&v->vp->events, 1UL << bit, __ATOMIC_SEQ_CST);
 	if (v->entry[KEEL_ENTRY_EVENT_KERNEL])

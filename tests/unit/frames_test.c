@@ -92,7 +92,7 @@ static void every_owner_is_counted_alone(void **state)
 
 static void owners_that_do_not_exist_are_refused(void **state)
 {
-	static const uint16_t odd[] = { 32, 100, FRAMES_MIXED, FRAMES_CHANNEL | 32, 0xffff };
+	static const uint16_t odd[] = { FRAMES_FREE + 1, 200, FRAMES_MIXED, FRAMES_CHANNEL | FRAMES_MAX_CHANNELS, 0xffff };
 
 	(void)state;
 	start(NPFNS);

@@ -207,8 +207,13 @@
  * (Linux: X86_PLATFORM_IPI_VECTOR). Peers without an IDT poll events and use KEEL_HC_BLOCK. */
 #define KEEL_EVENT_VECTOR	0xf7
 
-/* Bits of vcpu_page.events. Bits 0..47 are channel handles. */
+/*
+ * Bits of vcpu_page.events. Bits 0..47 are channel handles. Of those from KEEL_EV_DIRECT on the bit is in
+ * vcpu_page.chan_events, by handle, and KEEL_EV_CHANNEL is set after it: take `events` first.
+ */
+#define KEEL_EV_DIRECT		48
 #define KEEL_EV_MEMORY		58	/* memory has come (KEEL_HC_MEM_INFO), or some is asked for (mem_target) */
+#define KEEL_EV_CHANNEL		60
 #define KEEL_EV_TIMER		61
 #define KEEL_EV_PARTITION	62	/* some partition changed state (control right) */
 #define KEEL_EV_CONSOLE		63	/* console input is waiting */
@@ -289,6 +294,7 @@
 #define KEEL_VP_LEVEL_ISR	0xf0
 #define KEEL_VP_EVENTS		0x100
 #define KEEL_VP_RET1		0x108
+#define KEEL_VP_CHAN_EVENTS	0x148
 #define KEEL_VP_MEM_TARGET	0xf38
 #define KEEL_VP_SIZE		4096
 #define KEEL_EV_HAS_ERROR	0x100
@@ -302,7 +308,7 @@
 
 #define KEEL_START_MAGIC	0x54524154534c454b	/* "KELSTART" little endian: K E L S T A R T */
 #define KEEL_NAME_LEN		32	/* bytes, zero-terminated */
-#define KEEL_MAX_HANDLES	48
+#define KEEL_MAX_HANDLES	256
 #define KEEL_MAX_MODULES	8
 
 #define KEEL_CAP_NONE		0
@@ -372,7 +378,8 @@ struct keel_vcpu_page {
 	uint64_t vcpu_id;	/* its number in the partition, 0 .. nvcpus - 1 */
 	uint64_t nvcpus;	/* how many the partition has, off ones too */
 	uint64_t steal_tsc;	/* ticks it was ready while others ran on its CPU */
-	uint64_t reserved2[446];
+	uint64_t chan_events[KEEL_MAX_HANDLES / 64];	/* of KEEL_EV_CHANNEL: a bit each handle; taken by xchg */
+	uint64_t reserved2[442];
 	uint64_t mem_target;	/* vCPU 0: bytes the creator wants it to get along with; 0: it has not said */
 	uint64_t landing[24];	/* stack for entry instructions before ring 1 loads its own RSP */
 };
@@ -397,6 +404,7 @@ KEEL_OFF(keel_vcpu_page, level_isr, KEEL_VP_LEVEL_ISR);
 KEEL_OFF(keel_vcpu_page, events, KEEL_VP_EVENTS);
 KEEL_OFF(keel_vcpu_page, ret1, KEEL_VP_RET1);
 KEEL_OFF(keel_vcpu_page, mem_target, KEEL_VP_MEM_TARGET);
+KEEL_OFF(keel_vcpu_page, chan_events, KEEL_VP_CHAN_EVENTS);
 static_assert(sizeof(struct keel_vcpu_page) == KEEL_VP_SIZE, "vcpu page size");
 
 /* Descriptor of the ELF note KEEL_ELF_NOTE_START. 24 bytes. */

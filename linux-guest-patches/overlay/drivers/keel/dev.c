@@ -86,29 +86,42 @@ static void keel_signal_eventfd(struct keel_channel *chan)
 	spin_unlock_irqrestore(&keel_event_lock, flags);
 }
 
-static void keel_dev_notify(u64 events)
+static __always_inline void keel_rung(struct keel_channel *chan)
 {
-	unsigned long bits = events;
-	unsigned int i;
 	int cpu;
 
-	for_each_set_bit(i, &bits, KEEL_MAX_HANDLES) {
-		struct keel_channel *chan = &keel_channels[i];
+	WRITE_ONCE(chan->rung, true);
+	if (wq_has_sleeper(&chan->wait))
+		wake_up(&chan->wait);
+	/* After wq_has_sleeper()'s barrier; pairs with keel_chan_linger() */
+	cpu = READ_ONCE(chan->lingers) - 1;
+	if (cpu >= 0 && cpu != smp_processor_id())
+		smp_send_reschedule(cpu);
+	if (READ_ONCE(chan->eventfd))
+		keel_signal_eventfd(chan);
+}
 
-		WRITE_ONCE(chan->rung, true);
-		if (wq_has_sleeper(&chan->wait))
-			wake_up(&chan->wait);
-		/* After wq_has_sleeper()'s barrier; pairs with keel_chan_linger() */
-		cpu = READ_ONCE(chan->lingers) - 1;
-		if (cpu >= 0 && cpu != smp_processor_id())
-			smp_send_reschedule(cpu);
-		if (READ_ONCE(chan->eventfd))
-			keel_signal_eventfd(chan);
+static void keel_dev_notify(u64 events)
+{
+	unsigned long bits = events & (BIT_ULL(KEEL_EV_DIRECT) - 1);
+	unsigned int i, word;
+
+	for_each_set_bit(i, &bits, KEEL_EV_DIRECT)
+		keel_rung(&keel_channels[i]);
+	if (!(events & BIT_ULL(KEEL_EV_CHANNEL)))
+		return;
+	/* Set before KEEL_EV_CHANNEL was: one that comes later sets that again */
+	for (word = 0; word < ARRAY_SIZE(keel_vcpu->chan_events); word++) {
+		if (!READ_ONCE(keel_vcpu->chan_events[word]))
+			continue;
+		bits = xchg(&keel_vcpu->chan_events[word], 0);
+		for_each_set_bit(i, &bits, 64)
+			keel_rung(&keel_channels[64 * word + i]);
 	}
 }
 
 static const struct keel_listener keel_dev_listener = {
-	.mask	= BIT_ULL(KEEL_MAX_HANDLES) - 1,
+	.mask	= (BIT_ULL(KEEL_EV_DIRECT) - 1) | BIT_ULL(KEEL_EV_CHANNEL),
 	.notify	= keel_dev_notify,
 };
 
