@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # ipc: headers shared by every side, and the Linux tools that use them (static, for the initramfs).
 #   $(O)/ipc/keeld, $(O)/ipc/keelctl     the tools
-#   $(O)/ipc/headers.ok                  every header compiles alone, as C and as C++
+#   $(O)/ipc/headers.ok                  every header compiles alone, as C and as C++, the ABI as assembly
 
 ipc_headers	:= $(wildcard ipc/include/keel/*.h)
 ipc_cflags	= -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARN) $(REPRO) -Iipc/include
@@ -35,7 +35,7 @@ $(O)/ipc/keelctl: $(ipc_keelctl_obj)
 
 -include $(ipc_keeld_obj:.o=.d) $(ipc_keelctl_obj:.o=.d)
 
-# Each header by itself: freestanding C11 as a unikernel sees it, and the ABI as C++.
+# Each header by itself: freestanding C11 as a unikernel sees it, and as C++; the ABI in assembly, too.
 $(O)/ipc/headers.ok: $(ipc_headers) $(O)/flags ipc/module.mk
 	$(call say,CHECK,ipc headers)
 	$(Q)mkdir -p $(@D)
@@ -43,6 +43,9 @@ $(O)/ipc/headers.ok: $(ipc_headers) $(O)/flags ipc/module.mk
 		echo "#include <keel/$$h>" | $(CC) -std=c11 $(WARN) -Iipc/include -x c -c -o /dev/null - && \
 		echo "#include <keel/$$h>" | $(CC) -std=c++17 -Wall -Wextra -Wno-missing-field-initializers \
 			-Iipc/include -x c++ -fsyntax-only - || exit 1; \
+	done
+	$(Q)for h in abi note; do \
+		echo "#include <keel/$$h.h>" | $(CC) -Iipc/include -x assembler-with-cpp -c -o /dev/null - || exit 1; \
 	done
 	$(Q)touch $@
 

@@ -6,6 +6,8 @@
  * interrupts off. start.c picks a larger stack out of the free memory and returns here to move to
  * it; nothing of the first stack is used after that.
  */
+#include <keel/note.h>
+
 	.section .text._keel_entry, "ax", @progbits
 	.globl	_keel_entry
 	.type	_keel_entry, @function

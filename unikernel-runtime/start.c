@@ -79,6 +79,9 @@ _Noreturn void rt_panic(const char *why)
 	rt_shutdown(KEEL_SHUTDOWN_CRASH, 1);
 }
 
+#define TEXT(n)		#n
+#define VERSION(n)	TEXT(n)
+
 /* Runs on the metakernel's stack. Returns the top of the stack for everything after. */
 void *rt_early(const struct keel_start_info *info)
 {
@@ -86,10 +89,11 @@ void *rt_early(const struct keel_start_info *info)
 
 	entry_tsc = rdtsc();
 	/* No console before the start info is known to be one: nothing tells where memory is. */
-	if (info->magic != KEEL_START_MAGIC || info->version != KEEL_ABI_VERSION ||
-	    info->size < sizeof(*info))
+	if (info->magic != KEEL_START_MAGIC || info->size < sizeof(*info))
 		rt_shutdown(KEEL_SHUTDOWN_CRASH, 2);
-	rt_info = info;
+	rt_info = info;		/* where memory is every version says in the same place */
+	if (info->version != KEEL_ABI_VERSION)
+		rt_panic("made for version " VERSION(KEEL_ABI_VERSION) " of Keel's ABI, which is not this metakernel's");
 
 	end = KEEL_PEER_VA + info->mem_bytes;
 	stack = (info->mem_bytes / STACK_SHARE) & ~(PAGE_BYTES - 1);

@@ -145,6 +145,32 @@ static int add_segment(struct elf_info *info, const struct phdr *p, unsigned int
 
 /* ---- The note ----------------------------------------------------------------------------------- */
 
+static int check_version(uint32_t version, struct parse_error *e)
+{
+	if (version == KEEL_ABI_VERSION)
+		return 0;
+	refuse(e, "abi_version", "made for another version of the ABI: ");
+	parse_msg_dec(e, version);
+	parse_msg(e, ", this metakernel has ");
+	parse_msg_dec(e, KEEL_ABI_VERSION);
+	return -KEEL_EINVAL;
+}
+
+static int take_peer(struct elf_info *info, const uint8_t *desc, uint32_t descsz, struct parse_error *e)
+{
+	struct keel_elf_peer peer;
+
+	if (info->peer_version)
+		return refuse(e, "note Keel", "given twice");
+	if (descsz != sizeof(peer))
+		return refuse(e, "note Keel", "wrong size");
+	memcpy(&peer, desc, sizeof(peer));
+	if (peer.reserved)
+		return refuse(e, "reserved", "not zero");
+	info->peer_version = peer.abi_version;
+	return check_version(peer.abi_version, e);
+}
+
 static int take_start(struct elf_info *info, const uint8_t *desc, uint32_t descsz,
 		      struct parse_error *e)
 {
@@ -179,12 +205,15 @@ static int read_notes(struct elf_info *info, const struct phdr *p, unsigned int 
 		end = desc + n.descsz;
 		if (end > p->filesz)
 			return refuse_ph(e, "p_filesz", i, "note beyond the end of its segment");
-		if (n.type == KEEL_ELF_NOTE_START && n.namesz == sizeof("Keel") &&
-		    !memcmp(notes + at + sizeof(n), "Keel", sizeof("Keel"))) {
-			err = take_start(info, notes + desc, n.descsz, e);
-			if (err)
-				return err;
+		err = 0;
+		if (n.namesz == sizeof("Keel") && !memcmp(notes + at + sizeof(n), "Keel", sizeof("Keel"))) {
+			if (n.type == KEEL_ELF_NOTE_START)
+				err = take_start(info, notes + desc, n.descsz, e);
+			else if (n.type == KEEL_ELF_NOTE_PEER)
+				err = take_peer(info, notes + desc, n.descsz, e);
 		}
+		if (err)
+			return err;
 		at = (end + mask) & ~mask;
 		if (at > p->filesz)
 			break;
@@ -221,11 +250,8 @@ static int check_start(const struct elf_info *info, struct parse_error *e)
 {
 	const struct keel_elf_start *s = &info->start;
 
-	if (s->abi_version != KEEL_ABI_VERSION) {
-		refuse(e, "abi_version", "made for another version of the ABI: ");
-		parse_msg_dec(e, s->abi_version);
+	if (check_version(s->abi_version, e))
 		return -KEEL_EINVAL;
-	}
 	if (s->reserved)
 		return refuse(e, "reserved", "not zero");
 	if ((uint64_t)((int64_t)(s->entry_va << 16) >> 16) != s->entry_va)
@@ -284,5 +310,5 @@ int elf_check_peer(const struct elf_info *info, uint64_t base, uint64_t bytes, s
 	}
 	if (!in_segment(info, info->entry, 1, ELF_PF_X))
 		return refuse(e, "e_entry", "in no executable segment");
-	return 0;
+	return check_version(info->peer_version ? info->peer_version : 1, e);	/* version 1 had no note */
 }

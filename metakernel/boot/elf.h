@@ -38,18 +38,19 @@ struct elf_info {
 	bool write_exec;		/* some segment is writable and executable */
 	bool has_start;			/* the "Keel" note was there, start is checked */
 	struct keel_elf_start start;
+	uint32_t peer_version;		/* of the ABI, as a peer's note says; 0: it has none */
 };
 
 /*
  * Check the image. 0, or -KEEL_EINVAL / -KEEL_E2BIG with *e filled and *info undefined. info->image
- * is the caller's memory, which must stay and not change. What the note says is checked: version,
+ * is the caller's memory, which must stay and not change. What the notes say is checked: version,
  * entry_va in an executable segment, cr3_pa a page inside a segment.
  */
 int elf_open(const void *image, size_t len, struct elf_info *info, struct parse_error *e);
 
 /*
  * Additional checks for a peer, mapped linearly from `base`: every segment inside [base, base + bytes)
- * and the entry in an executable segment. 0, or -KEEL_EINVAL / -KEEL_ENOMEM with *e filled.
+ * the entry in an executable segment, and a note. 0, or -KEEL_EINVAL / -KEEL_ENOMEM with *e filled.
  */
 int elf_check_peer(const struct elf_info *info, uint64_t base, uint64_t bytes, struct parse_error *e);
 

@@ -17,7 +17,7 @@
  * It says "peer: ready WORD" first. tests/system/test_faults.py looks at what comes of it.
  */
 #include <stdbool.h>
-#include <keel/abi.h>
+#include <keel/note.h>
 
 void peer_main(const struct keel_start_info *si);
 

@@ -189,6 +189,30 @@ def test_image(machine, tmp_path, case):
     refused(machine, write_bundle(tmp_path, files(lua_elf=IMAGE_CASES[case])), r"/partitions/lua: image: ")
 
 
+def other_abi(version):
+    """The Lua image as one of another version of the ABI; 0: without a note."""
+    image = (IMAGES / "lua.elf").read_bytes()
+    note = struct.pack("<III8sII", 5, 8, 2, b"Keel", 2, 0)
+    assert image.count(note) == 1
+    return image.replace(note, struct.pack("<III8sII", 5, 8, 2, b"Keel" if version else b"None", version, 0))
+
+
+@pytest.mark.parametrize("version", [0, 1, 3], ids=["image-without-a-note", "image-of-abi-1", "image-of-abi-3"])
+def test_other_abi(machine, tmp_path, version):
+    """What was made for another version of the ABI; the line names the image and both versions."""
+    refused(machine, write_bundle(tmp_path, files(lua_elf=other_abi(version))),
+            rf"/partitions/lua: image: lua\.elf: made for another version of the ABI: {version or 1}, this metakernel has 2$")
+
+
+def test_linux_of_another_abi(machine, tmp_path):
+    """The same of Linux, whose note says where it starts."""
+    image = bytearray((IMAGES / "vmlinux").read_bytes())
+    at = image.index(struct.pack("<III8s", 5, 24, 1, b"Keel"))
+    struct.pack_into("<I", image, at + 20, 1)
+    given = files(system(), vmlinux=bytes(image))
+    refused(machine, write_bundle(tmp_path, given), r"/partitions/linux: image: .*another version of the ABI: 1, this metakernel has 2$", "256M")
+
+
 def test_linux_without_keel_note(machine, tmp_path):
     """A kernel that does not know Keel is not started as one that does."""
     given = files(system(), vmlinux=IMAGES / "lua.elf")

@@ -50,13 +50,14 @@ def run(linux, command, timeout=60):
     return output, linux.status
 
 
-def program(code):
-    """An ELF image with this machine code at its beginning, and nothing else."""
-    at = 64 + 56
-    ehdr = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 62, 1, PEER_VA + at, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+def program(code, version=2):
+    """An ELF image with the note of this version (0: none) and this machine code, and nothing else."""
+    at = 64 + 2 * 56 + 28
+    ehdr = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 62, 1, PEER_VA + at, 64, 0, 0, 64, 56, 2, 0, 0, 0)
     size = at + len(code)
     phdr = struct.pack("<IIQQQQQQ", 1, 5, 0, PEER_VA, PEER_VA, size, size, 4096)
-    return ehdr + phdr + code
+    phdr += struct.pack("<IIQQQQQQ", 4 if version else 0, 4, at - 28, PEER_VA + at - 28, PEER_VA + at - 28, 28, 28, 4)
+    return ehdr + phdr + struct.pack("<III8sII", 5, 8, 2, b"Keel", version, 0) + code
 
 
 # --- what it prints, what it reads, what it says at its end ------------------------------------------
@@ -142,6 +143,14 @@ def test_wrong_elf(linux, change, word):
     put(linux, "wrong.elf", bytes(image))
     output, status = run(linux, "keelctl run ./wrong.elf 2>&1")
     assert status == 126 and word in output and "\n" not in output
+
+
+@pytest.mark.parametrize("version", [0, 1, 3], ids=["without-a-note", "of-abi-1", "of-abi-3"])
+def test_other_abi(linux, version):
+    """An image made for another version of the ABI is not started. Those of version 1 had no note."""
+    put(linux, "other.elf", program(b"\x0f\x0b", version))
+    output, status = run(linux, "keelctl run ./other.elf 2>&1")
+    assert status == 126 and f"made for version {version or 1} of Keel's ABI, this is version 2" in output and "\n" not in output
 
 
 @pytest.mark.parametrize("code, status, word", [

@@ -21,7 +21,7 @@ struct image {
 	struct {
 		Elf64_Nhdr h;
 		char name[8];
-		uint8_t desc[4];
+		struct keel_elf_peer peer;
 	} other;
 	struct {
 		Elf64_Nhdr h;
@@ -29,9 +29,9 @@ struct image {
 		struct keel_elf_start start;
 	} __attribute__((packed, aligned(4))) note;
 	uint8_t text[64];
-	uint8_t data[36];	/* to the very end */
+	uint8_t data[40];	/* to the very end */
 };
-static_assert(offsetof(struct image, data) + 36 == sizeof(struct image), "no padding");
+static_assert(offsetof(struct image, data) + 40 == sizeof(struct image), "no padding");
 
 #define TEXT_VA	0xffffffff81000000
 #define DATA_VA	0xffffffff81200000
@@ -49,11 +49,11 @@ static const struct image good = {
 		{ .p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_offset = offsetof(struct image, text),
 		  .p_vaddr = TEXT_VA, .p_paddr = TEXT_PA, .p_filesz = 64, .p_memsz = 64, .p_align = 0x200000 },
 		{ .p_type = PT_LOAD, .p_flags = PF_R | PF_W, .p_offset = offsetof(struct image, data),
-		  .p_vaddr = DATA_VA, .p_paddr = DATA_PA, .p_filesz = 36, .p_memsz = 0x3000, .p_align = 0x1000 },
+		  .p_vaddr = DATA_VA, .p_paddr = DATA_PA, .p_filesz = 40, .p_memsz = 0x3000, .p_align = 0x1000 },
 		{ .p_type = PT_NOTE, .p_flags = PF_R, .p_offset = offsetof(struct image, other),
 		  .p_filesz = offsetof(struct image, text) - offsetof(struct image, other), .p_align = 4 },
 	},
-	.other = { .h = { .n_namesz = 5, .n_descsz = 4, .n_type = 1 }, .name = "Xeel" },
+	.other = { .h = { .n_namesz = 5, .n_descsz = 8, .n_type = 1 }, .name = "Xeel", .peer = { KEEL_ABI_VERSION, 0 } },
 	.note = { .h = { .n_namesz = 5, .n_descsz = 24, .n_type = KEEL_ELF_NOTE_START }, .name = "Keel",
 		  .start = { .abi_version = KEEL_ABI_VERSION, .entry_va = TEXT_VA + 0x10, .cr3_pa = DATA_PA + 0x1000 } },
 };
@@ -91,7 +91,7 @@ static void good_image_is_reported(void **state)
 	assert_true(s[0].vaddr == TEXT_VA && s[0].paddr == TEXT_PA && s[0].filesz == 64);
 	assert_int_equal(s[0].offset, offsetof(struct image, text));
 	assert_int_equal(s[0].flags, ELF_PF_R | ELF_PF_X);
-	assert_true(s[1].vaddr == DATA_VA && s[1].memsz == 0x3000 && s[1].filesz == 36);
+	assert_true(s[1].vaddr == DATA_VA && s[1].memsz == 0x3000 && s[1].filesz == 40);
 	assert_true(info.vaddr_min == TEXT_VA && info.vaddr_end == DATA_VA + 0x3000);
 	assert_true(info.paddr_min == TEXT_PA && info.paddr_end == DATA_PA + 0x3000);
 	assert_true(info.entry == TEXT_VA);
@@ -123,7 +123,7 @@ static void image_without_note_is_accepted(void **state)
 	assert_int_equal(open_image(&im), 0);
 	assert_false(info.has_start);
 	im = good;
-	im.note.h.n_type = 2;
+	im.note.h.n_type = 3;
 	assert_int_equal(open_image(&im), 0);
 	assert_false(info.has_start);
 }
@@ -169,6 +169,7 @@ static void linked_program_is_read(void **state)
 	remove(path);
 	assert_int_equal(open_bytes(data, len), 0);
 	assert_true(info.nsegments >= 2 && info.vaddr_min == 0x400000);
+	info.peer_version = KEEL_ABI_VERSION;
 	assert_int_equal(elf_check_peer(&info, KEEL_PEER_VA, 0x100000, &e), 0);
 	assert_int_equal(elf_check_peer(&info, KEEL_PEER_VA, 0x1000, &e), -KEEL_ENOMEM);
 	assert_int_equal(elf_check_peer(&info, KEEL_PEER_VA + 1, 0x100000, &e), -KEEL_EINVAL);
@@ -224,7 +225,7 @@ static const struct mutation {
 	{ "offset_cut", FIELD(p[0].p_offset), sizeof(good) - 63, "p_filesz", "beyond" },
 	{ "offset_max", FIELD(p[0].p_offset), (uint64_t)MAX, "p_filesz", "beyond" },
 	{ "offset_wraps", FIELD(p[0].p_offset), (uint64_t)-64, "p_filesz", "beyond" },
-	{ "filesz_beyond", FIELD(p[1].p_filesz), 37, "p_filesz", "header 1: content beyond" },
+	{ "filesz_beyond", FIELD(p[1].p_filesz), 41, "p_filesz", "header 1: content beyond" },
 	{ "filesz_max", FIELD(p[1].p_filesz), (uint64_t)MAX, "p_filesz", "beyond" },
 	{ "filesz_wraps", FIELD(p[1].p_filesz), (uint64_t)-1 - 200, "p_filesz", "beyond" },
 	{ "memsz_less_than_filesz", FIELD(p[1].p_memsz), 35, "p_memsz", "smaller" },
@@ -245,7 +246,7 @@ static const struct mutation {
 	{ "interpreter", FIELD(p[2].p_type), PT_INTERP, "p_type", "dynamic linker" },
 	{ "dynamic", FIELD(p[2].p_type), PT_DYNAMIC, "p_type", "dynamic linker" },
 	{ "note_offset_beyond", FIELD(p[2].p_offset), sizeof(good), "p_filesz", "header 2: content beyond" },
-	{ "note_cut", FIELD(p[2].p_filesz), 67, "p_filesz", "note beyond" },
+	{ "note_cut", FIELD(p[2].p_filesz), 71, "p_filesz", "note beyond" },
 	{ "note_namesz_max", FIELD(other.h.n_namesz), 0xffffffff, "p_filesz", "note beyond" },
 	{ "note_descsz_max", FIELD(other.h.n_descsz), 0xffffffff, "p_filesz", "note beyond" },
 	{ "note_both_almost_max", FIELD(note.h.n_namesz), 0xfffffff0, "p_filesz", "note beyond" },
@@ -253,7 +254,7 @@ static const struct mutation {
 	{ "start_empty", FIELD(note.h.n_descsz), 0, "note Keel", "wrong size" },
 	{ "start_twice", FIELD(other.name[0]), 'K', "note Keel", "wrong size" },
 	{ "start_other_owner", FIELD(note.name[3]), 'p', NULL, NULL },
-	{ "start_abi_version", FIELD(note.start.abi_version), KEEL_ABI_VERSION + 1, "abi_version", ": 2" },
+	{ "start_abi_version", FIELD(note.start.abi_version), 1, "abi_version", ": 1, this metakernel has 2" },
 	{ "start_reserved", FIELD(note.start.reserved), 1, "reserved", "not zero" },
 	{ "start_entry_in_data", FIELD(note.start.entry_va), DATA_VA, "entry_va", "no executable" },
 	{ "start_entry_after_text", FIELD(note.start.entry_va), TEXT_VA + 64, "entry_va", "no executable" },
@@ -346,6 +347,7 @@ static void peer_must_fit_its_memory(void **state)
 
 	(void)state;
 	assert_int_equal(open_image(&good), 0);
+	info.peer_version = KEEL_ABI_VERSION;
 	assert_int_equal(elf_check_peer(&info, TEXT_VA, bytes, &e), 0);
 	assert_int_equal(elf_check_peer(&info, TEXT_VA, bytes - 1, &e), -KEEL_ENOMEM);
 	assert_string_equal(e.msg, "image larger than the peer's memory, KiB needed: 2060");
@@ -353,6 +355,29 @@ static void peer_must_fit_its_memory(void **state)
 	info.entry = DATA_VA;
 	assert_int_equal(elf_check_peer(&info, TEXT_VA, bytes, &e), -KEEL_EINVAL);
 	assert_string_equal(e.prop, "e_entry");
+}
+
+/* A note of this version: neither none, as images of version 1 have, nor one of another. */
+static void peer_is_made_for_this_version(void **state)
+{
+	struct image im = good;
+
+	(void)state;
+	assert_int_equal(open_image(&im), 0);
+	assert_int_equal(elf_check_peer(&info, TEXT_VA, UINT64_MAX, &e), -KEEL_EINVAL);
+	assert_string_equal(e.prop, "abi_version");
+	assert_string_equal(e.msg, "made for another version of the ABI: 1, this metakernel has 2");
+	im.other.name[0] = 'K';
+	im.other.h.n_type = KEEL_ELF_NOTE_PEER;
+	assert_int_equal(open_image(&im), 0);
+	assert_int_equal(elf_check_peer(&info, TEXT_VA, UINT64_MAX, &e), 0);
+	im.other.peer.abi_version = 3;
+	assert_refused(&im, "abi_version", ": 3, this metakernel has 2");
+	im.other.peer = (struct keel_elf_peer) { KEEL_ABI_VERSION, 1 };
+	assert_refused(&im, "reserved", "not zero");
+	im = good;
+	im.note.h.n_type = KEEL_ELF_NOTE_PEER;
+	assert_refused(&im, "note Keel", "wrong size");
 }
 
 static void nothing_to_load_is_refused(void **state)
@@ -449,6 +474,7 @@ int main(void)
 		cmocka_unit_test(number_of_segments_is_limited),
 		cmocka_unit_test(notes_are_limited),
 		cmocka_unit_test(peer_must_fit_its_memory),
+		cmocka_unit_test(peer_is_made_for_this_version),
 		cmocka_unit_test(nothing_to_load_is_refused),
 		cmocka_unit_test(every_truncation_is_refused),
 		cmocka_unit_test(every_byte_of_the_headers_may_be_anything),

@@ -21,7 +21,12 @@
 /* Code, constants, data with a bss that ends in the middle of a page. */
 struct file {
 	Elf64_Ehdr h;
-	Elf64_Phdr p[3];
+	Elf64_Phdr p[4];
+	struct {
+		Elf64_Nhdr h;
+		char name[8];
+		struct keel_elf_peer peer;
+	} note;
 	uint8_t text[100], constants[50], data[30];
 };
 
@@ -35,7 +40,7 @@ static const struct file good = {
 		.e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
 		.e_type = ET_EXEC, .e_machine = EM_X86_64, .e_version = EV_CURRENT,
 		.e_entry = TEXT_VA + 8, .e_phoff = offsetof(struct file, p),
-		.e_ehsize = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 3,
+		.e_ehsize = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr), .e_phnum = 4,
 	},
 	.p = {
 		{ .p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_offset = offsetof(struct file, text),
@@ -44,7 +49,10 @@ static const struct file good = {
 		  .p_vaddr = CONST_VA, .p_paddr = CONST_VA, .p_filesz = 50, .p_memsz = 50, .p_align = 0x1000 },
 		{ .p_type = PT_LOAD, .p_flags = PF_R | PF_W, .p_offset = offsetof(struct file, data),
 		  .p_vaddr = DATA_VA, .p_paddr = DATA_VA, .p_filesz = 30, .p_memsz = BSS_END - DATA_VA, .p_align = 0x1000 },
+		{ .p_type = PT_NOTE, .p_flags = PF_R, .p_offset = offsetof(struct file, note),
+		  .p_filesz = sizeof(((struct file *)0)->note), .p_align = 4 },
 	},
+	.note = { { 5, sizeof(struct keel_elf_peer), KEEL_ELF_NOTE_PEER }, "Keel", { KEEL_ABI_VERSION, 0 } },
 	.text = "code", .constants = "constants", .data = "data",
 };
 
@@ -225,6 +233,13 @@ static void wrong_images_are_refused_by_name(void **state)
 	REFUSED(f.p[2].p_filesz = 50, "missing");
 	REFUSED(f.p[1].p_vaddr = TEXT_VA + 50, "overlap");
 	REFUSED(f.h.e_phnum = 0, "damaged");
+	REFUSED(f.note.peer.abi_version = 1, "made for version 1 of Keel's ABI, this is version 2");
+	REFUSED(f.note.peer.abi_version = 3, "made for version 3 of Keel's ABI");
+	REFUSED(f.p[3].p_type = PT_NULL, "made for version 1");		/* which had no note */
+	REFUSED(f.note.name[0] = 'X', "made for version 1");
+	REFUSED(f.note.h.n_descsz = UINT32_MAX, "made for version 1");
+	REFUSED(f.note.h.n_namesz = UINT32_MAX, "made for version 1");
+	REFUSED(f.p[3].p_filesz = 27, "made for version 1");
 	assert_non_null(strstr(image_check(&img, "#!/bin/sh\n", 10), "not an ELF"));
 }
 
@@ -245,15 +260,16 @@ static void what_is_accepted_is_what_the_metakernel_accepts(void **state)
 
 		f = good;
 		for (k = 0; k <= unit_below(&rnd, 3); k++) {
-			uint32_t at = unit_below(&rnd, offsetof(struct file, text));
+			uint32_t at = unit_below(&rnd, offsetof(struct file, note));
 
 			((uint8_t *)&f)[at] ^= (uint8_t)(1 << unit_below(&rnd, 8));
 		}
 		for (k = 0; k < NELEM(f.p); k++) {
 			f.p[k].p_paddr = f.p[k].p_vaddr;
-			if (f.p[k].p_type == PT_NOTE)
+			if (f.p[k].p_type == PT_NOTE && k != 3)
 				f.p[k].p_type = PT_NULL;
 		}
+		f.p[3] = good.p[3];	/* notes are looked at by the metakernel more closely */
 		ours = !image_check(&img, &f, sizeof(f));
 		theirs = !elf_open(&f, sizeof(f), &elf, &e) && !elf_check_peer(&elf, KEEL_PEER_VA, UINT64_MAX, &e);
 		if (ours != theirs)

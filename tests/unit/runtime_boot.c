@@ -149,7 +149,7 @@ void machine_build(struct machine *m, struct boot *b)
 
 	info = (void *)machine_at(m, b->info_va);
 	info->magic = KEEL_START_MAGIC;
-	info->version = KEEL_ABI_VERSION;
+	info->version = m->cfg.abi_version ? m->cfg.abi_version : KEEL_ABI_VERSION;
 	info->size = sizeof(*info);
 	info->mem_pa = MACHINE_MEM_PA;
 	info->mem_bytes = m->cfg.mem_bytes;

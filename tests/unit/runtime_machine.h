@@ -59,6 +59,7 @@ struct machine_module {
 struct machine_config {
 	const char *image;		/* path of the ELF file */
 	size_t mem_bytes;		/* 0: 2 MiB */
+	uint32_t abi_version;		/* of the machine; 0: ours */
 	const char *cmdline;
 	struct machine_module modules[4];
 	const char *input;		/* console, given when the guest waits for it */

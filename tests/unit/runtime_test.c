@@ -114,6 +114,20 @@ static void too_little_memory_is_said(void **state)
 	}
 }
 
+/* Whatever else has changed there: what it needs to say so has not. */
+static void another_metakernel_is_said(void **state)
+{
+	struct machine_config cfg = lua_config("print(1)");
+	struct machine *m;
+
+	(void)state;
+	cfg.abi_version = 3;
+	m = machine_run(&cfg);
+	assert_int_equal(m->end, MACHINE_CRASH);
+	assert_non_null(strstr(m->out, "made for version 2 of Keel's ABI"));
+	machine_free(m);
+}
+
 /* ---- memory and stack ------------------------------------------------------------------------------ */
 
 static void out_of_memory_is_a_lua_error(void **state)
@@ -263,6 +277,7 @@ int main(void)
 		cmocka_unit_test(reaches_main_in_few_instructions),
 		cmocka_unit_test(boots_in_little_memory),
 		cmocka_unit_test(too_little_memory_is_said),
+		cmocka_unit_test(another_metakernel_is_said),
 		cmocka_unit_test(out_of_memory_is_a_lua_error),
 		cmocka_unit_test(freed_memory_is_reused),
 		cmocka_unit_test(stack_ends_in_an_unmapped_page),

@@ -25,7 +25,7 @@
 # endif
 #endif
 
-#define KEEL_ABI_VERSION	1
+#define KEEL_ABI_VERSION	2
 
 /* ---- Fixed addresses: the last 2 MiB of the address space, the same in every partition -------- */
 /*
@@ -301,6 +301,8 @@
 
 /* ELF note in a Linux-like image: owner "Keel", type 1, descriptor struct keel_elf_start. */
 #define KEEL_ELF_NOTE_START	1
+/* And in a peer's: type 2, struct keel_elf_peer (keel/note.h). Images of version 1 have none. */
+#define KEEL_ELF_NOTE_PEER	2
 
 /* A peer's memory is mapped linearly: VA = KEEL_PEER_VA + (pa - start_info.mem_pa). Images are
  * linked at KEEL_PEER_VA. Everything below is unmapped; above the memory, all is the peer's. */
@@ -415,6 +417,13 @@ struct keel_elf_start {
 	uint64_t cr3_pa;	/* page tables to start with, in the loaded image */
 };
 static_assert(sizeof(struct keel_elf_start) == 24, "keel_elf_start size");
+
+/* Descriptor of the ELF note KEEL_ELF_NOTE_PEER. 8 bytes. */
+struct keel_elf_peer {
+	uint32_t abi_version;
+	uint32_t reserved;	/* 0 */
+};
+static_assert(sizeof(struct keel_elf_peer) == 8, "keel_elf_peer size");
 
 /*
  * What a peer finds at the VA in RDI when it starts (RSP = 16-aligned top of a 16 KiB stack, vif 0).

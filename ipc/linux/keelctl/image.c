@@ -11,6 +11,7 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define PAGE		4096ul
@@ -92,6 +93,40 @@ static bool is_code(const struct image *img, uint64_t va)
 	return false;
 }
 
+/* Of a PT_NOTE segment, whose padding goes by its alignment; what is not whole is none of ours. */
+static uint32_t note_version(const struct image *img, const Elf64_Phdr *p)
+{
+	uint64_t mask = p->p_align == 8 ? 7 : 3, at = 0, desc;
+	struct keel_elf_peer peer;
+	Elf64_Nhdr n;
+
+	while (at <= p->p_filesz && p->p_filesz - at >= sizeof(n)) {
+		const uint8_t *note = img->data + p->p_offset + at;
+
+		memcpy(&n, note, sizeof(n));
+		desc = up(sizeof(n) + n.n_namesz, mask + 1);
+		if (desc + n.n_descsz > p->p_filesz - at)
+			break;
+		if (n.n_type == KEEL_ELF_NOTE_PEER && n.n_namesz == sizeof("Keel") && n.n_descsz == sizeof(peer) &&
+		    !memcmp(note + sizeof(n), "Keel", sizeof("Keel"))) {
+			memcpy(&peer, note + desc, sizeof(peer));
+			return peer.abi_version;
+		}
+		at += up(desc + n.n_descsz, mask + 1);
+	}
+	return 0;
+}
+
+/* NULL: it is ours. Version 1 had no note. */
+static const char *other_version(uint32_t version)
+{
+	static char why[80];
+
+	snprintf(why, sizeof(why), "made for version %u of Keel's ABI, this is version %u", version ? version : 1,
+		 KEEL_ABI_VERSION);
+	return version == KEEL_ABI_VERSION ? NULL : why;
+}
+
 const char *image_check(struct image *img, const void *data, size_t size)
 {
 	const char *why;
@@ -112,11 +147,17 @@ const char *image_check(struct image *img, const void *data, size_t size)
 			why = "damaged: a part of the ELF image is missing";
 		else if (p.p_type == PT_LOAD)
 			why = add_segment(img, &p);
+		else if (p.p_type == PT_NOTE && !img->abi_version)
+			img->abi_version = note_version(img, &p);
 	}
 	if (!why && !img->nsegments)
 		why = "nothing to load in the ELF image";
 	img->entry = h.e_entry;
-	return why || is_code(img, img->entry) ? why : "the entry is in no executable segment";
+	if (why)
+		return why;
+	if (!is_code(img, img->entry))
+		return "the entry is in no executable segment";
+	return other_version(img->abi_version);
 }
 
 /* ---- the memory ---------------------------------------------------------------------------------- */

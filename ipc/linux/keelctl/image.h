@@ -27,6 +27,7 @@ struct image {
 	const uint8_t *data;
 	uint64_t entry;
 	uint64_t end;			/* VA behind all segments */
+	uint32_t abi_version;		/* of its note; 0: it has none */
 	unsigned int nsegments;
 	struct image_segment segments[IMAGE_SEGMENTS];
 };

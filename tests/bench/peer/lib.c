@@ -2,6 +2,7 @@
 /*
  * lib.c - entry, console, memory and page tables of a measuring partition.
  */
+#include <keel/note.h>
 #include "peer.h"
 
 void peer_main(const struct keel_start_info *si);

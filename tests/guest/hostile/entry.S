@@ -6,7 +6,7 @@
  * Whatever happens to an attack, it ends in recover: the last attempt() or go_user() returns, with
  * what happened in struct happened and the registers of that moment in it.
  */
-#include <keel/abi.h>
+#include <keel/note.h>
 #include "hostile_asm.h"
 
 	.text

@@ -104,6 +104,23 @@ static struct notifier_block keel_reboot_block = {
 	.notifier_call	= keel_reboot_notify,
 };
 
+bool keel_usable(void)
+{
+	static long version = -1;
+
+	if (!keel_guest())
+		return false;
+	if (version < 0) {
+		version = keel_hypercall0(KEEL_HC_ABI_VERSION);
+		if (version == KEEL_ABI_VERSION)
+			pr_info("ABI version %ld\n", version);
+		else
+			pr_err("the metakernel has version %ld of the ABI, this kernel is made for %d: no /dev/keel\n",
+			       version, KEEL_ABI_VERSION);
+	}
+	return version == KEEL_ABI_VERSION;
+}
+
 static int __init keel_core_init(void)
 {
 	struct kobject *module, *parameters;
@@ -112,7 +129,7 @@ static int __init keel_core_init(void)
 		return 0;
 
 	register_reboot_notifier(&keel_reboot_block);
-	pr_info("ABI version %ld\n", keel_hypercall0(KEEL_HC_ABI_VERSION));
+	keel_usable();
 
 	module = kobject_create_and_add("keel", &module_kset->kobj);
 	if (!module)

@@ -585,7 +585,7 @@ static int __init keel_dev_init(void)
 {
 	unsigned int i;
 
-	if (!keel_guest())
+	if (!keel_usable())
 		return 0;
 	for (i = 0; i < KEEL_MAX_HANDLES; i++)
 		init_waitqueue_head(&keel_channels[i].wait);

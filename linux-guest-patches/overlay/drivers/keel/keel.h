@@ -9,6 +9,9 @@
 #include <linux/types.h>
 #include <asm/keel.h>
 
+/* On Keel, and on one whose ABI is ours. From initcalls. */
+bool keel_usable(void);
+
 /* Called with a non-empty set of event bits, in hard interrupt context. */
 struct keel_listener {
 	u64	mask;			/* bits of interest */

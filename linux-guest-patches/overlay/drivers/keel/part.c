@@ -564,7 +564,7 @@ static const struct keel_listener keel_part_listener = {
 
 static int __init keel_part_init(void)
 {
-	if (!keel_guest())
+	if (!keel_usable())
 		return 0;
 	keel_part_info = kmalloc(roundup_pow_of_two(sizeof(*keel_part_info)), GFP_KERNEL);
 	if (!keel_part_info)
