@@ -25,8 +25,8 @@ def fail(name, what):
 
 
 def command(name, options, timeout):
-    return [str(x) for x in (TOP / "scripts/keel-run", *options, "--cpu", CPU, "--log", log_path(name),
-                             "--timeout", timeout)]
+    return [str(x) for x in (TOP / "scripts/keel-run", "--cpu", CPU, "--log", log_path(name), "--timeout", timeout,
+                             *options)]
 
 
 def run(name, options, timeout, may_fail=False):

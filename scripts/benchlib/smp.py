@@ -5,6 +5,7 @@ both CPUs together: with -icount QEMU runs the CPUs in turn on one clock, and wh
 PAUSE, which hands over; so they say what an operation costs, not how much of it happens at the same time. That
 is in the _wall rows, without -icount, where each CPU is a thread of QEMU: they mean little on a host of less than
 two idle cores. `shootdown` is what a thread on the other CPU adds to taking a right from a page, on both sides.
+make_j2: `make -j2` of Lua's sources with gcc and binutils of this host, the second time: all files are in memory.
 lua_beside_linux: a number computed by each of two peers, or natively of two processes, while Linux runs
 job_beside_lua.
 
@@ -29,6 +30,13 @@ def boot(side, icount, args, number=0):
     return machine.run(name, [*(machine.KEEL if side == "keel" else machine.NATIVE), *CPUS, "--append",
                               f"quiet norandmaps keel.run=/bench/smp_bench{operations}", *(["--icount"] if icount else [])],
                        args.timeout)
+
+
+def make_j2(side, args):
+    """A build by two compilers at a time, on the disk of scripts/mkbuilddisk, which stays as it is."""
+    return machine.run(f"smp-make-{side}-icount",
+                       [*(machine.KEEL if side == "keel" else machine.NATIVE), *CPUS, "--disk", machine.PEERS / "build.img",
+                        "--append", "quiet norandmaps keel.run=/bench/make/run", "--icount", "--", "-snapshot"], 2 * args.timeout)
 
 
 def beside_lua(side, args, number):
@@ -63,6 +71,7 @@ def with_shootdown(costs):
 def measure(args):
     text = boot("keel", True, args)
     rows = table.both(with_shootdown(instructions(text)), with_shootdown(instructions(boot("native", True, args))))
+    rows += table.both(*(instructions(make_j2(side, args)) for side in ("keel", "native")))
     rows += [table.row(name, "instructions", cost) for name, cost in ipc.peer_run("pair2", args, options=CPUS).items()]
     if not args.no_wall:
         rows.append(doorbell_wall(args))

@@ -22,7 +22,9 @@
 #include <time.h>
 #include "linux_bench.h"
 
+#ifndef SERIES
 #define SERIES	4		/* the first one warms up */
+#endif
 
 struct sample {
 	uint64_t tsc, ns;

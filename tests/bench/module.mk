@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: MIT
 #
-# tests/bench/linux_bench.c and the operations become /bench/linux_bench and /bench/smp_bench in the tests' initramfs;
+# tests/bench/linux_bench.c and the operations become /bench/linux_bench, /bench/smp_bench ... in the tests' initramfs;
 # scripts/bench runs them.
 
 bench_out	:= $(O)/tests/rootfs/bench
 bench_cflags	:= -std=gnu11 -O2 -g0 $(WARN) $(REPRO) -D_GNU_SOURCE -Iipc/include -static -s
 bench_linux	:= $(addprefix tests/bench/,linux_bench.c ops_linux.c ops_io.c ops_memory.c ops_process.c)
-bench_smp	:= $(addprefix tests/bench/,linux_bench.c ops_smp.c)
+bench_programs	:= $(addprefix $(bench_out)/,linux_bench smp_bench make_bench)
 
 $(bench_out)/linux_bench: $(bench_linux)
-$(bench_out)/smp_bench: $(bench_smp)
-$(bench_out)/linux_bench $(bench_out)/smp_bench: tests/bench/linux_bench.h ipc/include/keel/abi.h ipc/include/keel/ioctl.h $(O)/flags
+$(bench_out)/make_bench: bench_cflags += -DSERIES=2
+$(bench_programs): $(bench_out)/%_bench: tests/bench/linux_bench.c tests/bench/ops_%.c
+$(bench_programs): tests/bench/linux_bench.h ipc/include/keel/abi.h ipc/include/keel/ioctl.h $(O)/flags
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(bench_cflags) -pthread -o $@ $(filter %.c,$^)
@@ -25,9 +26,26 @@ $(bench_out)/boot_mark: tests/bench/boot_mark.c ipc/include/keel/abi.h ipc/inclu
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(bench_cflags) -o $@ $<
 
-TESTS_ROOTFS += $(bench_out)/linux_bench $(bench_out)/smp_bench $(bench_out)/nothing $(bench_out)/boot_mark
+TESTS_ROOTFS += $(bench_programs) $(bench_out)/nothing $(bench_out)/boot_mark
 
 bench: $(O)/images/linux-test.bundle
+
+# The disk of make_j2: compilers, and Lua's sources for them.
+bench_project	:= $(O)/tests/bench/project
+
+$(bench_out)/make/run: tests/bench/make/run
+	$(Q)mkdir -p $(@D) && cp $< $@
+
+TESTS_ROOTFS += $(bench_out)/make/run
+
+$(O)/tests/bench/build.img: scripts/mkbuilddisk tests/bench/make/Makefile $(O)/unikernel/sources
+	$(call say,DISK,$@)
+	$(Q)rm -rf $(bench_project) && mkdir -p $(bench_project)
+	$(Q)cp tests/bench/make/Makefile $(rt_dir)/include/lua/lua5.4-deb-multiarch.h $(O)/unikernel/lua/src/*.[ch] $(bench_project)
+	$(Q)rm $(bench_project)/luac.c
+	$(Q)scripts/mkbuilddisk -o $@ $(bench_project)
+
+bench: $(O)/tests/bench/build.img
 
 # Partitions that measure the metakernel: each peer/*.dts becomes $(O)/tests/bench/NAME.bundle.
 bench_peer_dir	:= tests/bench/peer
