@@ -6,10 +6,11 @@
 bench_out	:= $(O)/tests/rootfs/bench
 bench_cflags	:= -std=gnu11 -O2 -g0 $(WARN) $(REPRO) -D_GNU_SOURCE -Iipc/include -static -s
 bench_linux	:= $(addprefix tests/bench/,linux_bench.c ops_linux.c ops_io.c ops_memory.c ops_process.c)
-bench_programs	:= $(addprefix $(bench_out)/,linux_bench smp_bench make_bench)
+bench_programs	:= $(addprefix $(bench_out)/,linux_bench smp_bench make_bench run_bench)
 
 $(bench_out)/linux_bench: $(bench_linux)
 $(bench_out)/make_bench: bench_cflags += -DSERIES=2
+$(bench_out)/run_bench: bench_cflags += -DSERIES=10
 $(bench_programs): $(bench_out)/%_bench: tests/bench/linux_bench.c tests/bench/ops_%.c
 $(bench_programs): tests/bench/linux_bench.h ipc/include/keel/abi.h ipc/include/keel/ioctl.h $(O)/flags
 	$(call say,CC,$@)

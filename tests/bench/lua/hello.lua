@@ -1,0 +1,4 @@
+-- SPDX-License-Identifier: MIT
+print("hello")
+io.stdout:flush()
+io.read()
