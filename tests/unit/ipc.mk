@@ -17,6 +17,8 @@ keeld_stdio_test-libs	  := -luring -lpthread
 keeld_fixture-cflags := -Iipc/linux/keeld
 keeld_log_test-srcs	  := ipc/linux/keeld/log.c
 keeld_log_test-cflags	  := -Iipc/linux/keeld
+keeld_confine_test-srcs	  := ipc/linux/keeld/confine.c
+keeld_confine_test-cflags := -Iipc/linux/keeld
 ring_test-libs		  := -lpthread
 
 $(O)/tests/unit/drivercall_test: | $(O)/ipc/headers.ok

@@ -44,6 +44,7 @@ static const unsigned int calls[] = {
 	SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_rt_sigreturn, SYS_restart_syscall,
 	SYS_getpid, SYS_gettid, SYS_tgkill,	/* abort() */
 	SYS_exit, SYS_exit_group,
+	SYS_ioctl,			/* these: */
 };
 
 static const unsigned int requests[] = {
@@ -56,29 +57,91 @@ static const unsigned int requests[] = {
 
 #define LOAD(field)	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (unsigned int)offsetof(struct seccomp_data, field))
 #define IS(value, yes, no) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, yes, no)
+#define FROM(value, yes) BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, value, yes, 0)
 #define ANSWER(what)	BPF_STMT(BPF_RET | BPF_K, what)
+
+#define LEAF		3u			/* instructions for one call */
+#define MOST		(4 + NCALLS * (LEAF + 1) + 2 * NREQUESTS)
+
+static_assert(MOST < 256, "a jump reaches that far");
+
+struct program {
+	struct sock_filter f[MOST];
+	unsigned short n;
+};
+
+static void put(struct program *p, struct sock_filter instruction)
+{
+	p->f[p->n++] = instruction;
+}
+
+/* This value and no other, of what has been loaded. */
+static void put_only(struct program *p, unsigned int value)
+{
+	put(p, (struct sock_filter)IS(value, 0, 1));
+	put(p, (struct sock_filter)ANSWER(SECCOMP_RET_ALLOW));
+}
+
+static void put_ioctl(struct program *p)
+{
+	size_t i;
+
+	put(p, (struct sock_filter)IS(SYS_ioctl, 1, 0));
+	put(p, (struct sock_filter)ANSWER(SECCOMP_RET_KILL_PROCESS));
+	put(p, (struct sock_filter)LOAD(args[1]));	/* the low half: all that the kernel looks at */
+	for (i = 0; i < NREQUESTS; i++)
+		put_only(p, requests[i]);
+	put(p, (struct sock_filter)ANSWER(SECCOMP_RET_KILL_PROCESS));
+}
+
+/*
+ * n sorted calls, as a tree: the kernel runs the program for every call there is when it takes it, to know which need not be
+ * asked about again. Six comparisons each instead of all make a partition's start half a million instructions shorter.
+ */
+static void put_tree(struct program *p, const unsigned int *sorted, size_t n)
+{
+	unsigned short branch;
+
+	if (n > 1) {
+		branch = p->n;
+		put(p, (struct sock_filter)FROM(sorted[n / 2], 0));
+		put_tree(p, sorted, n / 2);
+		p->f[branch].jt = (unsigned char)(p->n - branch - 1);
+		put_tree(p, sorted + n / 2, n - n / 2);
+	} else if (sorted[0] == SYS_ioctl) {
+		put_ioctl(p);
+	} else {
+		put_only(p, sorted[0]);
+		put(p, (struct sock_filter)ANSWER(SECCOMP_RET_KILL_PROCESS));
+	}
+}
+
+static void sort(unsigned int sorted[NCALLS])
+{
+	unsigned int value;
+	size_t i, j;
+
+	for (i = 0; i < NCALLS; i++) {
+		value = calls[i];
+		for (j = i; j && sorted[j - 1] > value; j--)
+			sorted[j] = sorted[j - 1];
+		sorted[j] = value;
+	}
+}
 
 int confine_calls(void)
 {
-	struct sock_filter f[6 + 2 * NCALLS + 2 * NREQUESTS + 2] = {
-		LOAD(arch), IS(AUDIT_ARCH_X86_64, 1, 0), ANSWER(SECCOMP_RET_KILL_PROCESS), LOAD(nr),
-	};
-	struct sock_fprog program = { .filter = f };
-	unsigned short n = 4;
-	size_t i;
+	struct sock_fprog filter = { 0 };
+	struct program p = { .n = 0 };
+	unsigned int sorted[NCALLS];
 
-	for (i = 0; i < NCALLS; i++) {
-		f[n++] = (struct sock_filter)IS(calls[i], 0, 1);
-		f[n++] = (struct sock_filter)ANSWER(SECCOMP_RET_ALLOW);
-	}
-	f[n++] = (struct sock_filter)IS(SYS_ioctl, 1, 0);
-	f[n++] = (struct sock_filter)ANSWER(SECCOMP_RET_KILL_PROCESS);
-	f[n++] = (struct sock_filter)LOAD(args[1]);	/* the low half: all that the kernel looks at */
-	for (i = 0; i < NREQUESTS; i++) {
-		f[n++] = (struct sock_filter)IS(requests[i], 0, 1);
-		f[n++] = (struct sock_filter)ANSWER(SECCOMP_RET_ALLOW);
-	}
-	f[n++] = (struct sock_filter)ANSWER(SECCOMP_RET_KILL_PROCESS);
-	program.len = n;
-	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0 ? -errno : 0;
+	sort(sorted);
+	put(&p, (struct sock_filter)LOAD(arch));
+	put(&p, (struct sock_filter)IS(AUDIT_ARCH_X86_64, 1, 0));
+	put(&p, (struct sock_filter)ANSWER(SECCOMP_RET_KILL_PROCESS));
+	put(&p, (struct sock_filter)LOAD(nr));
+	put_tree(&p, sorted, NCALLS);
+	filter.filter = p.f;
+	filter.len = p.n;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0) < 0 ? -errno : 0;
 }
