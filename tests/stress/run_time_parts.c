@@ -15,8 +15,9 @@
 
 #include "stress.h"
 
-#define ROUNDS		200
-#define LARGE		(6ul << 20)	/* more than a block of the page allocator */
+#define ROUNDS		200		/* PARTS_ROUNDS in the environment: another number */
+#define LARGE		(6ul << 20)	/* more than a block of the page allocator, and not whole ones */
+#define HUGE		(40ul << 20)	/* more than it finds in a row */
 #define SMALL		(8 * PAGE)
 #define WINDOW		(8ul << 20)
 #define POLL_MS		20000
@@ -106,6 +107,15 @@ static struct keel_part_info info_of(struct part *p)
 	return part.info;
 }
 
+/* Linux's frames by the metakernel's books. */
+static uint64_t linux_bytes(void)
+{
+	struct keel_ioc_part part = { .handle = 0 };
+
+	NEED(ioctl(dev, KEEL_IOC_PART_INFO, &part) == 0);
+	return part.info.mem_bytes;
+}
+
 static int ended(struct part *p, int ms)
 {
 	struct pollfd pfd = { .fd = p->fd, .events = POLLIN };
@@ -171,31 +181,47 @@ static void test_wrong_requests(void)
 
 /* ---- Its life -------------------------------------------------------------------------------------- */
 
+/* All of its memory is zero, and is not when it ends: nobody after us finds what we have left. */
+static void look_and_leave(struct part *p)
+{
+	uint64_t *word = (uint64_t *)(void *)p->memory, *end = word + p->made.mem_bytes / sizeof(*word);
+
+	for (; word < end; word += PAGE / sizeof(*word)) {
+		CHECK(word[0] == 0 && word[PAGE / sizeof(*word) - 1] == 0);
+		word[PAGE / sizeof(*word) - 1] = 0xeeeeeeeeeeeeeeee;
+	}
+}
+
 static void live(uint64_t mem_bytes)
 {
+	uint64_t before = linux_bytes();
 	struct part p;
 
 	create(&p, "brief", mem_bytes, 0);
-	CHECK(p.memory[0] == 0 && p.memory[mem_bytes - 1] == 0);
-	p.memory[mem_bytes - 1] = 0xee;		/* nobody after us finds this */
+	look_and_leave(&p);
 	lay_out(&p, code_exit, sizeof(code_exit));
 	NEED(boot_at(&p, CODE_VA) == 0);
+	CHECK(linux_bytes() + mem_bytes < before);
 	NEED(ended(&p, POLL_MS));
 	CHECK(info_of(&p).state == KEEL_PART_EXITED && info_of(&p).status == 7);
 	end(&p);
+	CHECK(linux_bytes() == before);
 }
 
 static void test_memory_comes_back(void)
 {
+	const char *asked = getenv("PARTS_ROUNDS");
+	int rounds = asked ? atoi(asked) : ROUNDS;
 	uint64_t before, after;
 
+	live(HUGE);
 	live(LARGE);
 	live(SMALL);
 	before = mem_free();
-	for (int i = 0; i < ROUNDS && !stress_failures; i++)
-		live(i % 16 ? SMALL : LARGE);
+	for (int i = 0; i < rounds && !stress_failures; i++)
+		live(i % 16 ? SMALL : i % 64 ? LARGE : HUGE);
 	after = mem_free();
-	printf("%lu KiB free before %d partitions, %lu after\n", before, ROUNDS, after);
+	printf("%lu KiB free before %d partitions, %lu after\n", before, rounds, after);
 	CHECK(after + before / 100 > before);
 }
 

@@ -26,6 +26,7 @@ SELFTESTS = ["/selftests/" + name for name in """sigreturn syscall_arg_fault sys
 # QEMU's far returns from ring 3 read the stack with supervisor rights, which SMAP then refuses.
 SELFTEST_OPTIONS = ["--cpu", "max,smap=off"]
 PROGRAM_SECONDS = 400
+LONG = "PARTS_ROUNDS=500" if FULL else ""
 MACHINE_SECONDS = 1200
 NO_STATUS = "the machine ended while it ran"
 outcomes = {}
@@ -40,7 +41,7 @@ def run_programs(kind, what, programs, options=()):
     while left:
         boot += 1
         log = LOGS / f"{what}-{kind}{'' if boot == 1 else f'-boot{boot}'}.log"
-        words = f'quiet keel.run=/stress/run keel.args="{PROGRAM_SECONDS} {" ".join(left)}"'
+        words = f'quiet {LONG} keel.run=/stress/run keel.args="{PROGRAM_SECONDS} {" ".join(left)}"'
         linux = Machine(log, [*KINDS[kind], *options], words, MACHINE_SECONDS)
         try:
             linux.wait_exit()
