@@ -4,6 +4,8 @@
 #define KEELCTL_COMMANDS_H
 
 int cmd_ps(int argc, char **argv);
+int cmd_top(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
 int cmd_caps(int argc, char **argv);
 int cmd_stats(int argc, char **argv);
 int cmd_memory(int argc, char **argv);

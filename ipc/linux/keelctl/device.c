@@ -71,26 +71,43 @@ int device_cap(uint32_t handle, struct keel_cap_info *info)
 	return 1;
 }
 
-uint32_t device_find(const char *name)
+int device_find_try(const char *name)
 {
 	struct keel_cap_info info;
 	uint32_t h;
 
 	for (h = 0; h < KEEL_MAX_HANDLES; h++)
-		if (device_cap(h, &info) && info.type == KEEL_CAP_PARTITION &&
-		    !strcmp(info.name, name))
-			return h;
-	die("%s: no such partition (keelctl ps lists them)", name);
+		if (device_cap(h, &info) && info.type == KEEL_CAP_PARTITION && !strcmp(info.name, name))
+			return (int)h;
+	return -ENOENT;
 }
 
-void device_part(uint32_t handle, struct keel_part_info *info)
+uint32_t device_find(const char *name)
+{
+	int h = device_find_try(name);
+
+	if (h < 0)
+		die("%s: no such partition (keelctl ps lists them)", name);
+	return (uint32_t)h;
+}
+
+int device_part_try(uint32_t handle, struct keel_part_info *info)
 {
 	struct keel_ioc_part part = { .handle = handle };
 	int err = device_call(KEEL_IOC_PART_INFO, &part);
 
+	if (err == -EBADF)
+		return 0;
 	if (err < 0)
 		die_call("partition", "information", err);
 	part.info.name[KEEL_NAME_LEN - 1] = '\0';
 	part.info.reason[sizeof(part.info.reason) - 1] = '\0';
 	*info = part.info;
+	return 1;
+}
+
+void device_part(uint32_t handle, struct keel_part_info *info)
+{
+	if (!device_part_try(handle, info))
+		die_call("partition", "information", -EBADF);
 }

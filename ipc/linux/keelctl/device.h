@@ -24,8 +24,11 @@ int device_call(unsigned long request, void *arg);
 
 /* 1: *info filled; 0: no such handle. */
 int device_cap(uint32_t handle, struct keel_cap_info *info);
-/* The handle of the partition with that name; dies if there is none. */
+/* The handle of the partition with that name; dies if there is none, or -ENOENT. */
 uint32_t device_find(const char *name);
+int device_find_try(const char *name);
+/* 1: *info filled; 0: it has gone meanwhile, of which the other one dies. */
+int device_part_try(uint32_t handle, struct keel_part_info *info);
 void device_part(uint32_t handle, struct keel_part_info *info);
 
 /* Names a failed call on a partition or the log: what errno means here. */

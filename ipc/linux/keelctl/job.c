@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define JOB_TEXT	1024
@@ -66,10 +67,71 @@ void job_remove(const char *name)
 	}
 }
 
-static void say(int fd, const char *text)
+/* A line; the value may be any text. */
+static void put_line(FILE *f, const char *key, const char *value)
 {
-	if (write(fd, text, strlen(text)) < 0)
-		return;		/* the disk is full: what is not known is not shown */
+	fprintf(f, "%s=", key);
+	for (; *value; value++) {
+		if (*value == '\n')
+			fputs("\\n", f);
+		else if (*value == '\\')
+			fputs("\\\\", f);
+		else
+			putc(*value, f);
+	}
+	putc('\n', f);
+}
+
+/* Undoes put_line() in place. */
+static char *value_of(char *line)
+{
+	char *from = line, *to = line;
+
+	for (; *from; from++) {
+		if (*from == '\\' && from[1])
+			*to++ = *++from == 'n' ? '\n' : *from;
+		else
+			*to++ = *from;
+	}
+	*to = '\0';
+	return line;
+}
+
+void job_ask(struct job *j, char *const *words, const struct run_options *o)
+{
+	char here[PATH_MAX], line[PATH_MAX];
+	const char *value;
+	unsigned int i;
+	size_t size;
+	FILE *f = open_memstream(&j->asked, &size);
+
+	if (!f || !getcwd(here, sizeof(here)))
+		die("%s", strerror(errno));
+	put_line(f, "directory", here);
+	for (; *words; words++)
+		put_line(f, "word", *words);
+	for (i = 0; i < o->nenv; i++) {
+		value = strchr(o->env[i], '=') ? NULL : getenv(o->env[i]);
+		snprintf(line, sizeof(line), "%s=%s", o->env[i], value ? value : "");
+		if (value)
+			put_line(f, "env", line);
+	}
+	if (fclose(f))
+		die("no memory");
+}
+
+/* What is known now. What the disk has no room for is not shown. */
+static void job_write(const struct job *j, const char *more)
+{
+	char text[JOB_TEXT];
+	size_t n;
+
+	n = (size_t)snprintf(text, sizeof(text), "pid=%d\nstarted=%lld\nrestarts=%u\n%s", (int)getpid(), (long long)j->started,
+			     j->restarts, more);
+	if (pwrite(j->fd, j->asked, strlen(j->asked), 0) < 0 ||
+	    pwrite(j->fd, text, n, (off_t)strlen(j->asked)) < 0 ||
+	    ftruncate(j->fd, (off_t)(strlen(j->asked) + n)) < 0)
+		return;
 }
 
 /* ---- the keeper --------------------------------------------------------------------------------- */
@@ -134,15 +196,16 @@ void job_streams_taken(const struct job *j)
 	dup2(j->err, STDERR_FILENO);
 }
 
-void job_started(struct job *j, const char *image, bool remove)
+void job_started(struct job *j)
 {
-	char text[JOB_TEXT];
-
-	snprintf(text, sizeof(text), "pid=%d\nimage=%.200s\n", (int)getpid(), image);
-	say(j->fd, text);
-	j->remove = remove;
-	say(j->told, j->name);
+	j->started = time(NULL);
+	job_write(j, "");
+	if (j->told < 0)
+		return;
+	if (write(j->told, j->name, strlen(j->name)) < 0)
+		die("%s: nobody waits for it", j->name);
 	close(j->told);
+	j->told = -1;
 	dup2(STDIN_FILENO, STDERR_FILENO);
 	close(j->err);
 	if (chdir("/") < 0)
@@ -156,8 +219,8 @@ void job_ended(struct job *j, int status, const char *said)
 	snprintf(text, sizeof(text), "keelctl: %s: %s\n", j->name, said);
 	if (said[0])
 		joblog_put(&j->log, text, strlen(text));
-	snprintf(text, sizeof(text), "status=%d\nsaid=%s\n", status, said);
-	say(j->fd, text);
+	snprintf(text, sizeof(text), "ended=%lld\nsaid=%s\nstatus=%d\n", (long long)time(NULL), said, status);
+	job_write(j, text);
 	if (j->remove)
 		job_remove(j->name);
 	close(j->fd);		/* and with it the lock */
@@ -165,25 +228,105 @@ void job_ended(struct job *j, int status, const char *said)
 
 /* ---- others ------------------------------------------------------------------------------------- */
 
-static void take_line(struct job_state *state, const char *line)
+static void take_line(struct job_state *state, char *line)
 {
-	if (!strncmp(line, "image=", 6)) {
-		snprintf(state->image, sizeof(state->image), "%s", line + 6);
-	} else if (!strncmp(line, "said=", 5)) {
-		snprintf(state->said, sizeof(state->said), "%s", line + 5);
-	} else if (!strncmp(line, "status=", 7)) {
-		state->status = atoi(line + 7);
+	char *value = strchr(line, '=');
+
+	if (!value)
+		return;
+	*value++ = '\0';
+	value_of(value);
+	if (!strcmp(line, "word"))
+		state->words[state->nwords++] = value;
+	else if (!strcmp(line, "env"))
+		state->env[state->nenv++] = value;
+	else if (!strcmp(line, "directory"))
+		state->directory = value;
+	else if (!strcmp(line, "pid"))
+		state->pid = atoi(value);
+	else if (!strcmp(line, "started"))
+		state->started = atoll(value);
+	else if (!strcmp(line, "restarts"))
+		state->restarts = (unsigned int)atoi(value);
+	else if (!strcmp(line, "ended"))
+		state->ended = atoll(value);
+	else if (!strcmp(line, "said"))
+		state->said = value;
+	else if (!strcmp(line, "status")) {
+		state->status = atoi(value);
 		state->known = true;
 	}
 }
 
+static void parse(struct job_state *state)
+{
+	char *line, *rest = state->text;
+	size_t lines = 1;
+
+	for (line = rest; *line; line++)
+		lines += *line == '\n';
+	state->argv = calloc(lines + 2, sizeof(*state->argv));
+	state->env = calloc(lines + 1, sizeof(*state->env));
+	if (!state->argv || !state->env)
+		die("no memory");
+	state->words = state->argv + 1;
+	while ((line = strsep(&rest, "\n")))
+		take_line(state, line);
+}
+
+static char *read_all(int fd)
+{
+	struct stat st;
+	char *text;
+	ssize_t n;
+
+	text = fstat(fd, &st) < 0 ? NULL : malloc((size_t)st.st_size + 1);
+	if (!text)
+		die("no memory");
+	n = pread(fd, text, (size_t)st.st_size, 0);
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+void job_forget(struct job_state *state)
+{
+	free(state->argv);
+	free(state->env);
+	free(state->text);
+	*state = (struct job_state) { 0 };
+}
+
+/* A name that was passed on has the value it had then. */
+static const char *passed_on(const struct job_state *state, const char *name)
+{
+	size_t len = strlen(name);
+	int i;
+
+	for (i = 0; i < state->nenv; i++)
+		if (!strncmp(state->env[i], name, len) && state->env[i][len] == '=')
+			return state->env[i];
+	return name;
+}
+
+void job_options(struct run_options *o, const struct job_state *state)
+{
+	unsigned int i;
+
+	if ((!state->directory || chdir(state->directory) < 0) && chdir("/") < 0)
+		die("/: %s", strerror(errno));
+	optind = 0;
+	options_parse(o, state->nwords + 1, state->argv);
+	for (i = 0; i < o->nenv; i++)
+		if (!strchr(o->env[i], '='))
+			o->env[i] = passed_on(state, o->env[i]);
+}
+
 int job_look(const char *name, bool wait, struct job_state *state)
 {
-	char path[PATH_MAX], text[JOB_TEXT * 2], *line, *rest = text;
-	ssize_t n;
+	char path[PATH_MAX];
 	int fd;
 
-	*state = (struct job_state) { 0 };
+	*state = (struct job_state) { .said = "" };
 	job_path(path, name, ".job");
 	if (strchr(name, '/'))
 		return -ENOENT;
@@ -196,10 +339,8 @@ int job_look(const char *name, bool wait, struct job_state *state)
 		state->running = errno == EWOULDBLOCK;
 		break;
 	}
-	n = pread(fd, text, sizeof(text) - 1, 0);
+	state->text = read_all(fd);
 	close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	while ((line = strsep(&rest, "\n")))
-		take_line(state, line);
+	parse(state);
 	return 0;
 }

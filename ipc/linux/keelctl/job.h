@@ -2,7 +2,8 @@
 /*
  * job.h - a detached partition: the process that looks after it, and what it leaves in JOB_DIR.
  *
- *   NAME.job    key=value lines; locked (flock) as long as that process lives, so that nobody has to trust a process ID
+ *   NAME.job    key=value lines: what was asked for (so that another process can go on with it), and how it is or was;
+ *               locked (flock) as long as that process lives, so that nobody has to trust a process ID
  *   NAME.log    what the partition printed (joblog.h)
  *   NAME.server what the process that serves its files had to say
  *
@@ -12,6 +13,7 @@
 #define KEELCTL_JOB_H
 
 #include "joblog.h"
+#include "options.h"
 #include "supervise.h"
 
 #include <keel/abi.h>
@@ -29,7 +31,13 @@ struct job {
 	int err;			/* standard error of who started us */
 	bool remove;
 	struct joblog log;
+	char *asked;			/* lines of NAME.job that stay as they are */
+	int64_t started;		/* Unix time of its latest start */
+	unsigned int restarts;
 };
+
+/* Remembers the command line, and of the environment what it passes on, for job_started(). */
+void job_ask(struct job *j, char *const *words, const struct run_options *o);
 
 /* Goes on in a child of its own session. The parent waits until job_started(), prints the name and exits; or with the status
  * of the child, if that ends before. */
@@ -45,21 +53,32 @@ void job_give_up(struct job *j);
 void job_streams(struct job *j, struct supervised *s);
 void job_streams_taken(const struct job *j);
 
-void job_started(struct job *j, const char *image, bool remove);
+/* It runs: NAME.job says so. The first time who waits in job_detach() hears of it. */
+void job_started(struct job *j);
 void job_ended(struct job *j, int status, const char *said);
 
 /* ---- for others ---- */
 
 struct job_state {
 	bool running;
-	bool known;			/* how it ended: the next two; else its keeper was killed */
+	bool known;			/* how it ended: the next three; else its keeper was killed */
 	int status;
-	char said[256];
-	char image[256];
+	const char *said;		/* "" if there is nothing to say */
+	int64_t ended;			/* Unix time */
+	const char *directory;		/* where it was started; NULL: it has not got that far */
+	char **words, **env;		/* its command line behind `run`; NAME=VALUE */
+	int nwords, nenv;
+	int64_t started;
+	unsigned int restarts;
+	int pid;			/* of its keeper: to be believed while `running` */
+	char *text, **argv;		/* where these are */
 };
 
-/* 0, -ENOENT or another negative errno; with `wait` not before it has ended. */
+/* 0, -ENOENT or another negative errno; with `wait` not before it has ended. job_forget() frees what *state has. */
 int job_look(const char *name, bool wait, struct job_state *state);
+void job_forget(struct job_state *state);
+/* What its command line asked for; goes to its directory, if that is still there. Points into *state. */
+void job_options(struct run_options *o, const struct job_state *state);
 /* Removes what an ended one has left. */
 void job_remove(const char *name);
 /* NAME and a suffix in JOB_DIR. */

@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "device.h"
 #include "job.h"
+#include "show.h"
 #include "visible.h"
 
 #include <dirent.h>
@@ -35,28 +36,64 @@ static int is_image(const struct dirent *e)
 	return dot && dot != e->d_name && !strcmp(dot, ".elf");
 }
 
-int cmd_images(int argc, char **argv)
+/* One line, or one object, of an image. */
+static void print_image(struct json *j, const char *name, long long bytes)
 {
-	char path[PATH_MAX], text[4 * NAME_MAX + 1];
+	char text[4 * NAME_MAX + 1];
+
+	if (!j) {
+		printf("%-24s %8lld\n", visible_text(name, text, sizeof(text)), bytes);
+		return;
+	}
+	json_open(j, NULL, '{');
+	json_text(j, "name", name);
+	json_number(j, "bytes", bytes);
+	json_close(j, '}');
+}
+
+static void print_images(struct json *j)
+{
+	char path[PATH_MAX];
 	struct dirent **found;
 	struct stat st;
 	int i, n;
 
-	(void)argv;
-	if (argc != 1)
-		return usage_error();
 	n = scandir(IMAGES_DIR, &found, is_image, alphasort);
 	if (n < 0)
 		die("%s: %s", IMAGES_DIR, strerror(errno));
-	printf("%-24s %8s\n", "IMAGE", "BYTES");
 	for (i = 0; i < n; i++) {
 		snprintf(path, sizeof(path), "%s/%s", IMAGES_DIR, found[i]->d_name);
 		found[i]->d_name[strlen(found[i]->d_name) - 4] = '\0';
 		if (!stat(path, &st) && S_ISREG(st.st_mode))
-			printf("%-24s %8lld\n", visible_text(found[i]->d_name, text, sizeof(text)), (long long)st.st_size);
+			print_image(j, found[i]->d_name, (long long)st.st_size);
 		free(found[i]);
 	}
 	free(found);
+}
+
+int cmd_images(int argc, char **argv)
+{
+	bool json = false;
+	struct json j;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "", json_option, NULL)) != -1) {
+		if (opt != OPT_JSON)
+			return usage_error();
+		json = true;
+	}
+	if (optind != argc)
+		return usage_error();
+	if (!json) {
+		printf("%-24s %8s\n", "IMAGE", "BYTES");
+		print_images(NULL);
+		return 0;
+	}
+	json_begin(&j);
+	json_open(&j, "images", '[');
+	print_images(&j);
+	json_close(&j, ']');
+	json_end(&j);
 	return 0;
 }
 
@@ -106,6 +143,7 @@ static void follow(int fd, const char *name, struct visible *v)
 		/* Asked before the last look: what came between is printed. */
 		bool ended = job_look(name, false, &state) || !state.running;
 
+		job_forget(&state);
 		old = is_old(fd, name);
 		print_rest(fd, v);
 		if (old) {
@@ -178,6 +216,7 @@ int cmd_rm(int argc, char **argv)
 		if (state.running)
 			die("rm %s: it is running (keelctl stop %s)", argv[i], argv[i]);
 		job_remove(argv[i]);
+		job_forget(&state);
 	}
 	return 0;
 }

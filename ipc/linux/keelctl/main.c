@@ -29,7 +29,9 @@ static const char usage[] =
 	"  wait NAME                  wait for its end and print its status\n"
 	"  kill NAME                  the same as stop\n"
 	"  rm NAME...                 forget a detached partition that has ended\n"
+	"  inspect NAME               all that is known of a partition, also of a detached one that has ended\n"
 	"  ps                         partitions: state, ring, memory, time used, why they ended\n"
+	"  top [-n N] [-d S]          partitions by CPU time, every S seconds (1), N times or until ^C\n"
 	"  caps                       what this Linux holds: partitions and channels, with rights\n"
 	"  stats [-p] NAME            how often and why NAME entered the metakernel; -p: NAME=NUMBER\n"
 	"                             lines with all counters, for programs\n"
@@ -42,6 +44,7 @@ static const char usage[] =
 	"  stop NAME                  end a partition\n"
 	"  restart NAME               end it and start its image again\n"
 	"\n"
+	"  --json with ps, top, stats, inspect, images: for programs (docs/keelctl.md)\n"
 	"  -d DEVICE  instead of /dev/keel      -h  this text\n"
 	"Exit status: 0 done, 1 failed, 2 wrong usage. Of run: the program's; 128+N if a fault ended it for which\n"
 	"Linux has signal N; 125 keelctl could not, 126 the image cannot be run, 127 there is none.\n";
@@ -54,6 +57,7 @@ static const struct {
 } commands[] = {
 	{ "ps", cmd_ps, false, 1 }, { "caps", cmd_caps, false, 1 }, { "stats", cmd_stats, false, 1 },
 	{ "memory", cmd_memory, false, 1 },
+	{ "top", cmd_top, false, 1 }, { "inspect", cmd_inspect, false, 1 },
 	{ "log", cmd_log, false, 1 }, { "console", cmd_console, false, 1 }, { "stop", cmd_stop, false, 1 },
 	{ "kill", cmd_stop, false, 1 }, { "restart", cmd_restart, false, 1 },
 	{ "run", cmd_run, false, EXIT_RUN }, { "images", cmd_images, true, 1 }, { "logs", cmd_logs, true, 1 },

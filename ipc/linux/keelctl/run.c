@@ -304,13 +304,16 @@ int cmd_run(int argc, char **argv)
 	open_streams();
 	options_parse(&r.o, argc, argv);
 	prepare(&r);
-	if (r.o.detach)
+	if (r.o.detach) {
+		job_ask(&r.job, argv + 1, &r.o);
+		r.job.remove = r.o.remove;
 		job_detach(&r.job);	/* goes on in a process of its own */
+	}
 	r.signals = supervise_signals();
 	create_named(&r);
 	start(&r, &s);
 	if (r.o.detach)
-		job_started(&r.job, r.o.image, r.o.remove);
+		job_started(&r.job);
 	status = supervise(&s, r.signals);
 	close(r.fd);
 	if (r.o.detach)

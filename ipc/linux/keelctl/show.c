@@ -2,6 +2,7 @@
 /* show.c - keelctl's commands that ask once and print: ps, caps, stats, log, stop, restart. */
 #include "commands.h"
 #include "device.h"
+#include "show.h"
 #include "visible.h"
 
 #include <errno.h>
@@ -15,11 +16,13 @@
 
 #define FOLLOW_MS	200	/* between two looks at the log */
 
-static const char *const stat_names[] = KEEL_STAT_NAMES;
-#define NSTATS	(sizeof(stat_names) / sizeof(stat_names[0]))
-static_assert(NSTATS <= KEEL_STAT_NR, "a name for each counter");
+const struct option json_option[] = { { "json", no_argument, NULL, OPT_JSON }, { NULL, 0, NULL, 0 } };
 
-static const char *state_name(uint32_t state)
+const char *const stat_names[] = KEEL_STAT_NAMES;
+const unsigned int nstats = sizeof(stat_names) / sizeof(stat_names[0]);
+static_assert(sizeof(stat_names) / sizeof(stat_names[0]) <= KEEL_STAT_NR, "a name for each counter");
+
+const char *state_name(uint32_t state)
 {
 	static const char *const names[] = {
 		[KEEL_PART_EMPTY] = "empty", [KEEL_PART_RUNNING] = "running",
@@ -31,8 +34,7 @@ static const char *state_name(uint32_t state)
 	return state < sizeof(names) / sizeof(names[0]) ? names[state] : "?";
 }
 
-/* "64M", "1.5G": three digits at most. */
-static const char *size_text(uint64_t bytes, char *text, size_t n)
+const char *size_text(uint64_t bytes, char *text, size_t n)
 {
 	static const char units[] = "BKMGT";
 	unsigned int u = 0;
@@ -68,23 +70,80 @@ static void print_part(const struct keel_part_info *p)
 		       p->fault.rsp, p->fault.cr2);
 }
 
-int cmd_ps(int argc, char **argv)
+void json_part(struct json *j, const struct keel_part_info *p)
+{
+	bool ended = p->state >= KEEL_PART_EXITED;
+
+	json_text(j, "name", p->name);
+	json_text(j, "state", state_name(p->state));
+	json_number(j, "ring", p->ring);
+	json_number(j, "vcpus", p->nvcpus);
+	json_number(j, "priority", p->priority);
+	json_number(j, "memory_bytes", (int64_t)p->mem_bytes);
+	json_number(j, "cpu_ns", (int64_t)p->cpu_ns);
+	json_number(j, "shadow_pages", (int64_t)p->shadow_pages);
+	json_number(j, "shadow_used", (int64_t)p->shadow_used);
+	if (p->state == KEEL_PART_EXITED)
+		json_number(j, "status", p->status);
+	else
+		json_text(j, "status", NULL);
+	json_text(j, "reason", ended && p->reason[0] ? p->reason : NULL);
+	if (p->state != KEEL_PART_FAULTED) {
+		json_text(j, "fault", NULL);
+		return;
+	}
+	json_open(j, "fault", '{');
+	json_number(j, "vector", p->fault.vector);
+	json_hex(j, "error", p->fault.error);
+	json_hex(j, "rip", p->fault.rip);
+	json_hex(j, "rsp", p->fault.rsp);
+	json_hex(j, "cr2", p->fault.cr2);
+	json_close(j, '}');
+}
+
+static void print_all(struct json *j)
 {
 	struct keel_part_info part;
 	struct keel_cap_info cap;
 	uint32_t h;
 
-	(void)argv;
-	if (argc != 1)
-		return usage_error();
-	printf("%-16s %-8s %4s %4s %4s %7s %11s %13s  %s\n", "NAME", "STATE", "RING", "CPUS",
-	       "PRIO", "MEMORY", "CPU-SECONDS", "SHADOW-PAGES", "ENDED");
 	for (h = 0; h < KEEL_MAX_HANDLES; h++) {
-		if (!device_cap(h, &cap) || cap.type != KEEL_CAP_PARTITION)
+		if (!device_cap(h, &cap) || cap.type != KEEL_CAP_PARTITION || !device_part_try(h, &part))
 			continue;
-		device_part(h, &part);
-		print_part(&part);
+		if (!j) {
+			print_part(&part);
+			continue;
+		}
+		json_open(j, NULL, '{');
+		json_part(j, &part);
+		json_close(j, '}');
 	}
+}
+
+int cmd_ps(int argc, char **argv)
+{
+	struct json j;
+	bool json = false;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "", json_option, NULL)) != -1) {
+		if (opt != OPT_JSON)
+			return usage_error();
+		json = true;
+	}
+	if (optind != argc)
+		return usage_error();
+	if (!json) {
+		printf("%-16s %-8s %4s %4s %4s %7s %11s %13s  %s\n", "NAME", "STATE", "RING", "CPUS",
+		       "PRIO", "MEMORY", "CPU-SECONDS", "SHADOW-PAGES", "ENDED");
+		print_all(NULL);
+		return 0;
+	}
+	json_begin(&j);
+	json_open(&j, "partitions", '[');
+	print_all(&j);
+	json_close(&j, ']');
+	json_end(&j);
 	return 0;
 }
 
@@ -149,18 +208,44 @@ int cmd_caps(int argc, char **argv)
 
 /* ---- stats ----------------------------------------------------------------------------------------- */
 
+static void print_stats(const struct keel_part_stats *stats, bool plain)
+{
+	unsigned int i;
+
+	for (i = 0; i < nstats; i++) {
+		if (plain)
+			printf("%s=%" PRIu64 "\n", stat_names[i], stats->count[i]);
+		else if (stats->count[i] || i == KEEL_STAT_TOTAL)
+			printf("%-12s %14" PRIu64 "\n", stat_names[i], stats->count[i]);
+	}
+}
+
+static void json_stats(const char *name, const struct keel_part_stats *stats)
+{
+	struct json j;
+	unsigned int i;
+
+	json_begin(&j);
+	json_text(&j, "name", name);
+	json_open(&j, "counters", '{');
+	for (i = 0; i < nstats; i++)
+		json_number(&j, stat_names[i], (int64_t)stats->count[i]);
+	json_close(&j, '}');
+	json_end(&j);
+}
+
 int cmd_stats(int argc, char **argv)
 {
 	struct keel_ioc_stats stats = { 0 };
-	bool plain = false;
+	bool plain = false, json = false;
 	const char *name;
-	unsigned int i;
 	int opt, err;
 
-	while ((opt = getopt(argc, argv, "p")) != -1) {
-		if (opt != 'p')
+	while ((opt = getopt_long(argc, argv, "p", json_option, NULL)) != -1) {
+		if (opt != 'p' && opt != OPT_JSON)
 			return usage_error();
-		plain = true;
+		plain |= opt == 'p';
+		json |= opt == OPT_JSON;
 	}
 	if (optind != argc - 1)
 		return usage_error();
@@ -169,12 +254,10 @@ int cmd_stats(int argc, char **argv)
 	err = device_call(KEEL_IOC_PART_STATS, &stats);
 	if (err < 0)
 		die_call("stats", name, err);
-	for (i = 0; i < NSTATS; i++) {
-		if (plain)
-			printf("%s=%" PRIu64 "\n", stat_names[i], stats.stats.count[i]);
-		else if (stats.stats.count[i] || i == KEEL_STAT_TOTAL)
-			printf("%-12s %14" PRIu64 "\n", stat_names[i], stats.stats.count[i]);
-	}
+	if (json)
+		json_stats(name, &stats.stats);
+	else
+		print_stats(&stats.stats, plain);
 	return 0;
 }
 
