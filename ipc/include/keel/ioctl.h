@@ -17,7 +17,7 @@
 #endif
 #include <keel/abi.h>
 
-struct keel_ioc_cap   { uint32_t handle, reserved; struct keel_cap_info info; };
+struct keel_ioc_cap   { uint32_t handle, flags; struct keel_cap_info info; };	/* flags: out, KEEL_IOC_CAP_* */
 struct keel_ioc_part  { uint32_t handle, reserved; struct keel_part_info info; };
 struct keel_ioc_stats { uint32_t handle, reserved; struct keel_part_stats stats; };
 struct keel_ioc_chan  { uint32_t handle, reserved; struct keel_chan_info info; };
@@ -33,6 +33,8 @@ struct keel_ioc_serve {
 	int32_t  eventfd;	/* signalled at each doorbell or change of state; -1 for none */
 	uint64_t window_bytes;	/* in: 0 for the manifest's size; out: size given */
 };
+
+#define KEEL_IOC_CAP_MADE	1	/* flags: a channel that came with PART_CREATE; who made that serves it */
 
 #define KEEL_IOC_CAP_INFO	_IOWR('K', 0x40, struct keel_ioc_cap)
 #define KEEL_IOC_PART_INFO	_IOWR('K', 0x41, struct keel_ioc_part)
@@ -98,5 +100,21 @@ struct keel_ioc_memory {
 	uint64_t least_bytes;	/* out: what it was made with */
 };
 #define KEEL_IOC_PART_MEMORY	_IOWR('K', 0x56, struct keel_ioc_memory)
+
+/*
+ * A partition that outlives who made it. PART_KEEP on its descriptor, with 1 by value: closing the descriptor, also by
+ * dying, does not end the partition any more; it runs on and keeps its memory, and its channel's server is down as soon as
+ * who served that is gone. With 0: closing ends it again. PART_OPEN on /dev/keel gives a new descriptor for
+ * a kept partition that nobody holds, with all that the first could do; it is still kept.
+ * PART_KEEP: EINVAL. PART_OPEN: ENOENT (no such partition is kept), EBUSY (somebody holds it), EINVAL.
+ */
+struct keel_ioc_open {
+	char	 name[KEEL_NAME_LEN];
+	uint64_t mem_bytes;	/* out */
+	uint32_t handle, chan;	/* out */
+	uint64_t reserved[4];	/* 0 */
+};
+#define KEEL_IOC_PART_KEEP	_IO('K', 0x54)
+#define KEEL_IOC_PART_OPEN	_IOWR('K', 0x55, struct keel_ioc_open)	/* -> file descriptor */
 
 #endif /* KEEL_IOCTL_H */

@@ -49,6 +49,7 @@
 struct keel_channel {
 	struct keel_piece	window;		/* once offered, as long as the channel is */
 	bool			over;		/* it has ended; one that follows it begins anew */
+	bool			made;		/* by part.c */
 	struct file		*server;	/* descriptor that serves it now */
 	struct eventfd_ctx	*eventfd;	/* under keel_event_lock */
 	bool			rung;		/* since the last wait */
@@ -154,6 +155,17 @@ static long keel_get_info(unsigned int hc, void __user *arg, size_t info_offset,
 		ret = -EFAULT;
 	mutex_unlock(&keel_dev_lock);
 	return ret;
+}
+
+static long keel_cap_info(struct keel_ioc_cap __user *arg)
+{
+	long ret = keel_get_info(KEEL_HC_CAP_INFO, arg, offsetof(struct keel_ioc_cap, info), sizeof(struct keel_cap_info));
+	u32 handle;
+
+	if (ret < 0 || get_user(handle, &arg->handle) || handle >= KEEL_MAX_HANDLES)
+		return ret;
+	handle = array_index_nospec(handle, KEEL_MAX_HANDLES);
+	return put_user(READ_ONCE(keel_channels[handle].made) ? KEEL_IOC_CAP_MADE : 0, &arg->flags) ? -EFAULT : ret;
 }
 
 static long keel_cons_read(struct keel_ioc_buf __user *arg)
@@ -362,6 +374,7 @@ void keel_chan_begin(u32 handle)
 	struct keel_channel *chan = &keel_channels[handle];
 
 	mutex_lock(&keel_dev_lock);
+	WRITE_ONCE(chan->made, true);
 	chan->over = false;
 	WRITE_ONCE(chan->rung, false);
 	mutex_unlock(&keel_dev_lock);
@@ -373,6 +386,7 @@ void keel_chan_end(u32 handle, struct keel_piece *window)
 	struct eventfd_ctx *ctx;
 
 	mutex_lock(&keel_dev_lock);
+	WRITE_ONCE(chan->made, false);
 	chan->over = true;
 	mutex_lock(&keel_window_lock);
 	if (chan->server)
@@ -465,8 +479,7 @@ static long keel_dev_ioctl(struct file *file, unsigned int cmd, unsigned long ar
 
 	switch (cmd) {
 	case KEEL_IOC_CAP_INFO:
-		return keel_get_info(KEEL_HC_CAP_INFO, p, offsetof(struct keel_ioc_cap, info),
-				     sizeof(struct keel_cap_info));
+		return keel_cap_info(p);
 	case KEEL_IOC_PART_INFO:
 		return keel_get_info(KEEL_HC_PART_INFO, p, offsetof(struct keel_ioc_part, info),
 				     sizeof(struct keel_part_info));
@@ -498,6 +511,8 @@ static long keel_dev_ioctl(struct file *file, unsigned int cmd, unsigned long ar
 		return keel_part_create(p);
 	case KEEL_IOC_PART_MEMORY:
 		return keel_part_memory(p);
+	case KEEL_IOC_PART_OPEN:
+		return keel_part_open(p);
 	}
 	return -ENOTTY;
 }

@@ -33,8 +33,10 @@ void keel_piece_free(struct keel_piece *piece);	/* and va is NULL */
 
 struct keel_ioc_create;
 struct keel_ioc_memory;
+struct keel_ioc_open;
 long keel_part_create(struct keel_ioc_create __user *arg);
 long keel_part_memory(struct keel_ioc_memory __user *arg);
+long keel_part_open(struct keel_ioc_open __user *arg);
 
 /* A channel made at run time. When it ends its server loses it and its window is the caller's. */
 void keel_chan_begin(u32 handle);

@@ -8,14 +8,15 @@
  * mappings are gone at KEEL_IOC_PART_BOOT, nobody has it. A mapping also holds the descriptor.
  *
  * Everything comes back at once, by KEEL_HC_PART_RECLAIM, when the descriptor goes. What the metakernel
- * does not give back is not freed.
+ * does not give back is not freed. Of a partition that is kept only the descriptor goes: it stays in the
+ * list, and KEEL_IOC_PART_OPEN makes a new one.
  *
  * Memory is refused early rather than found at any price: these are large pieces, and the program that asks
  * can tell its user, where the OOM killer would choose somebody.
  *
  * While one runs it gets more by KEEL_IOC_PART_MEMORY, in pieces, and may give such pieces back.
  *
- * Locks:   keel_parts_lock guards the list, keel_part_info and pieces that were given later. `lock` of each partition is between a
+ * Locks:   keel_parts_lock guards the list, `kept`, `held`, keel_part_info and pieces that were given later. `lock` of each partition is between a
  *          page fault and PART_BOOT; it may be taken with mmap_lock held. Neither is held while user memory
  *          is copied.
  * Trusts:  the metakernel. What it checks (names, priorities, CPUs, addresses) is not checked here.
@@ -65,6 +66,8 @@ struct keel_part {
 	/* Given since it has started; under keel_parts_lock */
 	struct keel_piece	more[KEEL_PART_EXTENTS];
 	unsigned int		nmore;
+	bool			kept;		/* by the driver, when nobody holds it */
+	bool			held;		/* there is a descriptor */
 	/* What hypercalls read. kmalloc() aligns a power of two to itself, so it is in one page */
 	union {
 		struct keel_part_create	create;
@@ -281,6 +284,7 @@ static struct keel_part *keel_part_make(const struct keel_ioc_create *req)
 	init_waitqueue_head(&part->wait);
 	mutex_init(&part->lock);
 	strscpy(part->name, req->name);
+	part->held = true;
 	part->args = kmalloc(roundup_pow_of_two(sizeof(*part->args)), GFP_KERNEL);
 	if (part->args)
 		ret = keel_piece_alloc(&part->memory, req->mem_bytes >> PAGE_SHIFT, __GFP_ZERO);
@@ -550,9 +554,25 @@ static long keel_part_boot(struct file *file, const struct keel_part_start __use
 	return keel_hypercall2(KEEL_HC_PART_START, part->handle, __pa(part->args));
 }
 
+static long keel_part_keep(struct keel_part *part, unsigned long on)
+{
+	if (on > 1)
+		return -EINVAL;
+	mutex_lock(&keel_parts_lock);
+	part->kept = on;
+	mutex_unlock(&keel_parts_lock);
+	return 0;
+}
+
 static long keel_part_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	return cmd == KEEL_IOC_PART_BOOT ? keel_part_boot(file, (void __user *)arg) : -ENOTTY;
+	switch (cmd) {
+	case KEEL_IOC_PART_BOOT:
+		return keel_part_boot(file, (void __user *)arg);
+	case KEEL_IOC_PART_KEEP:
+		return keel_part_keep(file->private_data, arg);
+	}
+	return -ENOTTY;
 }
 
 static __poll_t keel_part_poll(struct file *file, struct poll_table_struct *table)
@@ -563,9 +583,23 @@ static __poll_t keel_part_poll(struct file *file, struct poll_table_struct *tabl
 	return READ_ONCE(part->ended) ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
+/* The descriptor is gone, or could not be made. */
+static void keel_part_let_go(struct keel_part *part)
+{
+	bool kept;
+
+	mutex_lock(&keel_parts_lock);
+	kept = part->kept;
+	part->held = false;
+	mutex_unlock(&keel_parts_lock);
+	/* One that is not kept nobody can take hold of again */
+	if (!kept)
+		keel_part_unmake(part);
+}
+
 static int keel_part_release(struct inode *inode, struct file *file)
 {
-	keel_part_unmake(file->private_data);
+	keel_part_let_go(file->private_data);
 	return 0;
 }
 
@@ -578,14 +612,14 @@ static const struct file_operations keel_part_fops = {
 	.llseek		= noop_llseek,
 };
 
-/* The file, which has the partition from now on, or an error and the partition is gone. */
+/* The file, which holds the partition from now on, or an error and it is let go. */
 static struct file *keel_part_file(struct keel_part *part)
 {
 	/* An inode of its own: what is unmapped at PART_BOOT are the mappings of an inode */
 	struct file *file = anon_inode_create_getfile("[keel-partition]", &keel_part_fops, part, O_RDWR, NULL);
 
 	if (IS_ERR(file))
-		keel_part_unmake(part);
+		keel_part_let_go(part);
 	return file;
 }
 
@@ -617,6 +651,58 @@ long keel_part_create(struct keel_ioc_create __user *arg)
 		return PTR_ERR(file);
 	}
 	req.mem_pa = __pa(part->memory.va);
+	req.handle = part->handle;
+	req.chan = part->chan;
+	if (copy_to_user(arg, &req, sizeof(req))) {
+		put_unused_fd(fd);
+		fput(file);
+		return -EFAULT;
+	}
+	fd_install(fd, file);
+	return fd;
+}
+
+/* A kept one that nobody holds: it is the caller's to hold. */
+static struct keel_part *keel_part_take(const char *name)
+{
+	struct keel_part *part, *found = ERR_PTR(-ENOENT);
+
+	mutex_lock(&keel_parts_lock);
+	list_for_each_entry(part, &keel_parts, link) {
+		if (strcmp(part->name, name))
+			continue;
+		/* Neither held nor kept: it is on its way out */
+		found = part->held ? ERR_PTR(-EBUSY) : part->kept ? part : found;
+		break;
+	}
+	if (!IS_ERR(found))
+		found->held = true;
+	mutex_unlock(&keel_parts_lock);
+	return found;
+}
+
+long keel_part_open(struct keel_ioc_open __user *arg)
+{
+	struct keel_ioc_open req;
+	struct keel_part *part;
+	struct file *file;
+	int fd;
+
+	if (copy_from_user(&req, arg, sizeof(req)))
+		return -EFAULT;
+	if (!memchr(req.name, 0, sizeof(req.name)) || memchr_inv(req.reserved, 0, sizeof(req.reserved)))
+		return -EINVAL;
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+
+	part = keel_part_take(req.name);
+	file = IS_ERR(part) ? ERR_CAST(part) : keel_part_file(part);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		return PTR_ERR(file);
+	}
+	req.mem_bytes = (u64)part->memory.npages << PAGE_SHIFT;
 	req.handle = part->handle;
 	req.chan = part->chan;
 	if (copy_to_user(arg, &req, sizeof(req))) {
