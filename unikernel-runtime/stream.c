@@ -68,15 +68,36 @@ static void answered(struct stream *s, int32_t res)
 	}
 }
 
-/* Take the answer if it has come; none will from a session that is over. */
+/* A place in the session there is. */
+static bool join(struct stream *s)
+{
+	if (!session_at_once() || !(session.flags & KEEL_DC_STDIO))
+		return false;
+	s->bytes = s->n == 2 ? ERROR_BYTES : BUFFER_BYTES;
+	s->off = remote_buffer(&s->bytes);
+	if (!s->off)
+		return false;
+	s->generation = session.generation;
+	s->tty = session.flags & KEEL_DC_TTY(s->n);
+	s->broken = false;
+	return true;
+}
+
+/*
+ * Take the answer if it has come; none will from a session that is over. Somebody is told what was lost with it, and who comes
+ * after that has the next session, if there is one.
+ */
 static void collect(struct stream *s)
 {
 	int32_t res;
 
 	if (!session_is(s->generation)) {
+		bool lost = s->busy || s->at < s->len;
+
 		s->busy = s->end = false;
 		s->at = s->len = 0;
-		s->err = -EIO;
+		if (lost || !join(s))
+			s->err = -EIO;
 	} else if (s->busy && session_answer(s->n, &res)) {
 		answered(s, res);
 	}
@@ -232,18 +253,12 @@ bool stream_init(struct file files[RT_STREAMS])
 {
 	struct stream *s = streams;
 
-	if (!session_at_once() || !(session.flags & KEEL_DC_STDIO))
-		return false;
 	for (unsigned n = 0; n < RT_STREAMS; n++) {
-		s[n].bytes = n == 2 ? ERROR_BYTES : BUFFER_BYTES;
-		s[n].off = remote_buffer(&s[n].bytes);
-		if (!s[n].off)
+		s[n].n = n;
+		if (!join(&s[n]))
 			return false;
 	}
 	for (unsigned n = 0; n < RT_STREAMS; n++) {
-		s[n].n = n;
-		s[n].generation = session.generation;
-		s[n].tty = session.flags & KEEL_DC_TTY(n);
 		files[n].ops = &stream_ops;
 		files[n].stream = &s[n];
 		files[n].flags = n ? O_WRONLY : O_RDONLY;

@@ -272,6 +272,29 @@ static void a_server_that_dies_is_eio(void **state)
 	expect(&cfg, 105, "12", "");
 }
 
+/* The server dies as the third request comes, and another one is there at once. */
+static int die_and_come_back(struct machine *m, const struct keel_sqe *s)
+{
+	(void)s;
+	if (m->requests + 1 == down_at) {
+		machine_server_down(m);
+		machine_server_up(m);
+	}
+	return SERVE_NORMALLY;
+}
+
+static void the_next_server_has_the_streams(void **state)
+{
+	struct machine_config cfg = config("io.stdout:setvbuf('no') for i = 1, 5 do local _, _, e = io.write(i) if e then io.write('e', e) end end "
+					   "io.write(io.read('l')) io.stderr:write('err')");
+
+	(void)state;
+	cfg.serve = die_and_come_back;
+	down_at = 3;
+	type("in\n");
+	expect(&cfg, 0, "12e545in", "err");	/* EIO for 3, which nobody has written */
+}
+
 /* ---- the console ------------------------------------------------------------------------------------- */
 
 static void without_the_flag_it_is_the_console(void **state)
@@ -406,6 +429,7 @@ int main(void)
 		TEST(a_terminal_gets_the_interpreter),
 		TEST(a_reader_that_has_gone_is_epipe),
 		TEST(a_server_that_dies_is_eio),
+		TEST(the_next_server_has_the_streams),
 		TEST(without_the_flag_it_is_the_console),
 		TEST(nobody_is_waited_for_at_the_console),
 		TEST(a_console_stays_one_when_a_server_comes),
