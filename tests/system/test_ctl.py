@@ -14,13 +14,15 @@ from test_run import LEFT, program, put, run
 pytestmark = [pytest.mark.group("run"), pytest.mark.limit(240)]
 
 BUSY = "'while true do end'"
-SLEEPS = "'io.read()'"
+# After a test that has failed: the next one begins anew.
+CLEAR = "for j in /run/keel/*.job; do j=$(basename $j .job); keelctl kill $j; keelctl wait $j; keelctl rm $j; done >/dev/null 2>&1"
 
 
 @pytest.fixture(scope="module", name="linux")
 def shared_machine():
     linux = start_shared("ctl", "--bundle", str(IMAGES / "test.bundle"), timeout=1200)
     linux.wait_prompt()
+    linux.process.timeout = 60
     linux.shell("dmesg -n 1; mkdir /tmp/work; cd /tmp/work")
     yield linux
     linux.stop()
@@ -31,7 +33,10 @@ def nothing_is_left(linux):
     """Whatever a test runs, what the machine has afterwards is what it had before."""
     before = linux.shell(LEFT)
     yield
-    assert linux.shell(LEFT) == before
+    after = linux.shell(LEFT)
+    if after != before:
+        linux.shell(CLEAR)
+    assert after == before
 
 
 def ask(linux, command):
@@ -124,3 +129,92 @@ def test_top_on_a_terminal_goes_on_until_ctrl_c(linux):
     linux.send("\x03")
     linux.wait_prompt()
     assert run(linux, "keelctl top -n 0 2>&1")[1] == 1
+
+
+# --- again -------------------------------------------------------------------------------------------------
+
+def test_restarted_on_failure_so_often(linux):
+    """Twice, each time twice as late; then its status is what it was. Each start finds its files and streams."""
+    put(linux, "fail.lua", "io.write('start\\n') io.open('starts', 'a'):write('x'):close() os.exit(3)")
+    linux.shell("keelctl run -d --name job --restart on-failure:2 lua fail.lua")
+    assert run(linux, "keelctl wait job") == ("3", 0)
+    assert linux.shell("keelctl logs job").split("\n") == [
+        "start", "keelctl: job: status 3; it starts again in 100 ms", "start", "keelctl: job: status 3; it starts again in 200 ms", "start"]
+    assert ask(linux, "inspect job")["job"]["restarts"] == 2
+    assert linux.shell("cat starts; keelctl rm job; rm starts") == "xxx"
+
+
+def test_restarted_after_a_fault_in_the_foreground(linux):
+    put(linux, "own.elf", program(b"\x0f\x0b"))		# ud2
+    output, status = run(linux, "keelctl run --name fore --restart on-failure:1 ./own.elf 2>&1")
+    lines = output.split("\n")
+    assert status == 132 and len(lines) == 2 and "vector 6" in lines[0] and lines[0].endswith("; it starts again in 100 ms")
+    assert "vector 6" in lines[1] and lines[1].startswith("keelctl: fore: ")
+
+
+def test_not_restarted_without_need(linux):
+    """After success with on-failure, and never without --restart or when it was killed."""
+    for option, code, status in (("on-failure", "os.exit(0)", "0"), ("no", "os.exit(4)", "4")):
+        assert run(linux, f"keelctl run -d --name job --restart {option} lua -e '{code}'; keelctl wait job; keelctl logs job; keelctl rm job") == \
+            (f"job\n{status}", 0)
+    linux.shell(f"keelctl run -d --name job --restart always lua -e {BUSY}")
+    assert run(linux, "keelctl kill job; keelctl wait job; keelctl ps | grep -c job; keelctl rm job") == ("137\n0", 0)
+
+
+def test_stop_ends_what_is_always_restarted(linux):
+    """Also in the pause between two starts, with the status it had."""
+    linux.shell("keelctl run -d --name job --restart always lua -e 'os.exit(5)'; until [ $(keelctl logs job | wc -l) -ge 5 ]; do :; done")
+    assert run(linux, "keelctl stop job; keelctl wait job; keelctl rm job")[0] in ("5", "137")
+    assert "job" not in linux.shell("keelctl ps")
+
+
+def test_restart_of_one_that_runs_and_of_one_that_has_ended(linux):
+    """The same command line, the same place, the same environment, under the same name."""
+    put(linux, "again.lua", "local f = io.open('starts', 'a') f:write(os.getenv('A'), ' ', arg[1], '\\n') f:close() io.write('up\\n') io.flush() "
+                            "if io.open('go') then os.exit(6) end while true do end")
+    linux.shell("A='a  b' keelctl run -d --name job -e A lua again.lua \"it's\"; until keelctl logs job | grep -q up; do :; done")
+    keeper = ask(linux, "inspect job")["job"]["keeper"]
+    assert run(linux, "keelctl restart job; until [ $(wc -l <starts) = 2 ]; do :; done") == ("", 0)
+    job = ask(linux, "inspect job")["job"]
+    assert (job["restarts"], job["keeper"], job["running"]) == (1, keeper, True)
+    linux.shell("keelctl kill job; touch go; cd /; keelctl restart job; keelctl wait job; cd /tmp/work")
+    assert linux.shell("keelctl wait job; cat starts") == "6\n" + "\n".join(["a  b it's"] * 3)
+    linux.shell("keelctl rm job; rm go starts")
+    assert run(linux, "keelctl restart job 2>&1") == ("keelctl: job: no such partition (keelctl ps lists them)", 1)
+
+
+def test_stop_asks_first(linux):
+    """A program that listens ends itself, with its own status; one that does not is ended when its time is over."""
+    linux.shell("keelctl run -d --name job --restart always lua -e "
+                "'print(\"up\") io.flush() print(pcall(function() while true do end end)) os.exit(6)'; "
+                "until keelctl logs job | grep -q up; do :; done")
+    assert run(linux, "keelctl stop -t 60 job; keelctl wait job; keelctl logs job; keelctl rm job") == ("6\nup\nfalse\tinterrupted!", 0)
+    put(linux, "deaf.elf", program(b"\xeb\xfe"))		# jmp to itself
+    linux.shell("keelctl run -d --name job ./deaf.elf")
+    assert run(linux, "keelctl stop -t 0.3 job; keelctl wait job; keelctl rm job") == ("137", 0)
+
+
+# --- the watchdog ------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("action, status", [("stop", "137"), ("log", None), ("restart", None)], ids=["watchdog-stops", "watchdog-logs", "watchdog-restarts"])
+def test_watchdog(linux, action, status):
+    """One that computes for a second without a call is found, and is dealt with as was asked for."""
+    said = "keelctl: job: the watchdog: 1 s of computing without one call"
+    linux.shell(f"keelctl run -d --name job --watchdog 1:{action} lua -e {BUSY}; until keelctl logs job | grep -q watchdog; do :; done")
+    if status:
+        assert run(linux, "keelctl wait job; keelctl logs job") == (f"{status}\n{said}; it is ended\nkeelctl: job: stopped", 0)
+    elif action == "log":
+        assert linux.shell("keelctl logs job").split("\n")[0] == said and ask(linux, "inspect job")["job"]["restarts"] == 0
+    else:
+        linux.shell("until keelctl inspect job | grep -q '^restarts *[1-9]'; do :; done")
+        assert linux.shell("keelctl logs job").split("\n")[0] == said + "; it is started again"
+    linux.shell("keelctl kill job; keelctl wait job; keelctl rm job")
+
+
+def test_watchdog_leaves_others_alone(linux):
+    """Who waits is not wedged, and who asks for something now and then is not, however much it computes."""
+    linux.shell("keelctl run -di --name waits --watchdog 1:stop lua -e 'io.read()'")
+    put(linux, "calls.lua", "for i = 1, 60 do for j = 1, 1e6 do end io.open('f') end os.exit(8)")
+    assert run(linux, "keelctl run --watchdog 1:stop lua calls.lua", timeout=120)[1] == 8
+    assert ask(linux, "inspect waits")["job"]["running"]
+    linux.shell("keelctl kill waits; keelctl wait waits; keelctl rm waits")

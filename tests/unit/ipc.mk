@@ -24,14 +24,16 @@ ring_test-libs		  := -lpthread
 $(O)/tests/unit/drivercall_test: | $(O)/ipc/headers.ok
 
 # keelctl's commands, with ioctl() answered by the test
-keelctl_test-srcs	:= $(addprefix ipc/linux/keelctl/,show.c top.c json.c console.c device.c visible.c)
+keelctl_test-srcs	:= $(addprefix ipc/linux/keelctl/,show.c top.c json.c control.c job.c joblog.c options.c restart.c watchdog.c console.c device.c visible.c)
 keelctl_test-cflags	:= -Iipc/linux/keelctl
 keelctl_test-libs	:= -Wl,--wrap=ioctl
 keelctl_image_test-srcs		:= ipc/linux/keelctl/image.c metakernel/boot/elf.c metakernel/boot/parse.c
 keelctl_image_test-cflags	:= -Iipc/linux/keelctl
-keelctl_options_test-srcs	:= $(addprefix ipc/linux/keelctl/,options.c cmdline.c device.c)
+keelctl_options_test-srcs	:= $(addprefix ipc/linux/keelctl/,options.c restart.c watchdog.c cmdline.c device.c)
 keelctl_options_test-cflags	:= -Iipc/linux/keelctl
 keelctl_json_test-srcs		:= $(addprefix ipc/linux/keelctl/,json.c device.c)
 keelctl_json_test-cflags	:= -Iipc/linux/keelctl
-keelctl_job_test-srcs		:= $(addprefix ipc/linux/keelctl/,job.c joblog.c options.c device.c)
+keelctl_job_test-srcs		:= $(addprefix ipc/linux/keelctl/,job.c joblog.c options.c restart.c watchdog.c device.c)
 keelctl_job_test-cflags		:= -Iipc/linux/keelctl
+keelctl_restart_test-srcs	:= $(addprefix ipc/linux/keelctl/,restart.c watchdog.c)
+keelctl_restart_test-cflags	:= -Iipc/linux/keelctl

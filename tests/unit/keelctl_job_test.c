@@ -12,7 +12,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static char dir[] = "/tmp/keelctl-job-XXXXXX", home[4096];
@@ -44,7 +44,7 @@ static void begin(struct job *j)
 {
 	struct run_options o = { .nenv = 2, .env = { "PASSED_ON", "B=2" } };
 
-	*j = (struct job) { .told = -1 };
+	*j = (struct job) { .told = -1, .started = time(NULL) };
 	assert_int_equal(chdir("/usr"), 0);
 	assert_int_equal(setenv("PASSED_ON", "v\n1", 1), 0);
 	job_ask(j, words, &o);

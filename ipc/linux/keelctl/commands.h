@@ -10,6 +10,8 @@ int cmd_caps(int argc, char **argv);
 int cmd_stats(int argc, char **argv);
 int cmd_memory(int argc, char **argv);
 int cmd_log(int argc, char **argv);
+int cmd_adopt(int argc, char **argv);
+int cmd_kill(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
 int cmd_restart(int argc, char **argv);
 int cmd_console(int argc, char **argv);

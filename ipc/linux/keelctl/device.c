@@ -11,19 +11,24 @@
 
 int die_status = EXIT_FAILED;
 const char *device_path;
+void (*die_also)(const char *message);
 
 static int device_fd = -1;
 
 void die(const char *fmt, ...)
 {
+	void (*also)(const char *message) = die_also;
+	char message[1024];
 	va_list ap;
 
 	fflush(stdout);
-	fputs("keelctl: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(message, sizeof(message), fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	fprintf(stderr, "keelctl: %s\n", message);
+	die_also = NULL;
+	if (also)
+		also(message);
 	exit(die_status);
 }
 

@@ -14,7 +14,8 @@
 
 extern int die_status;		/* EXIT_FAILED, unless a command says otherwise */
 
-/* Prints "keelctl: ..." and exits with die_status. */
+/* Prints "keelctl: ..." and exits with die_status. Before, once, who has asked for it gets the message. */
+extern void (*die_also)(const char *message);
 void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 extern const char *device_path;	/* of what device_open() has opened */

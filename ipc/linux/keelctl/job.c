@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #define JOB_TEXT	1024
+#define LOCK_TRIES	20
 
 const char *job_dir = "/run/keel";
 
@@ -57,7 +59,7 @@ void job_give_up(struct job *j)
 
 void job_remove(const char *name)
 {
-	static const char *const left[] = { ".log", ".log.old", ".server", ".server.old", ".job" };
+	static const char *const left[] = { ".log", ".log.old", ".server", ".server.old", ".in", ".job" };
 	char path[PATH_MAX];
 	size_t i;
 
@@ -167,23 +169,42 @@ void job_detach(struct job *j)
 	die("the process that looks after it has been killed");
 }
 
-void job_streams(struct job *j, struct supervised *s)
+void job_log(struct job *j, bool on)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC), out[2], err;
 	char path[PATH_MAX];
+	int err;
 
 	job_path(path, j->name, ".log");
-	err = joblog_open(&j->log, path);
+	err = on ? joblog_continue(&j->log, path) : joblog_open(&j->log, path);
 	if (err)
 		die("%s: %s", path, strerror(-err));
+}
+
+/* Open for both: it has a reader and a writer, whoever comes and goes. */
+static int open_input(const struct job *j)
+{
+	char path[PATH_MAX];
+
+	if (!j->input)
+		return open("/dev/null", O_RDWR | O_CLOEXEC);
+	job_path(path, j->name, ".in");
+	if (mkfifo(path, 0600) < 0 && errno != EEXIST)
+		return -1;
+	return open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+}
+
+void job_streams(struct job *j, struct supervised *s)
+{
+	int in = open_input(j), out[2];
+
 	j->err = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-	if (null < 0 || j->err < 0 || pipe2(out, O_CLOEXEC) < 0)
+	if (in < 0 || j->err < 0 || pipe2(out, O_CLOEXEC) < 0)
 		die("%s: its streams: %s", j->name, strerror(errno));
-	dup2(null, STDIN_FILENO);
+	dup2(in, STDIN_FILENO);
 	dup2(out[1], STDOUT_FILENO);
 	dup2(out[1], STDERR_FILENO);
 	close(out[1]);
-	close(null);
+	close(in);
 	fcntl(out[0], F_SETFL, O_NONBLOCK);
 	s->output = out[0];
 	s->log = &j->log;
@@ -192,13 +213,17 @@ void job_streams(struct job *j, struct supervised *s)
 /* Ours are those of who started us again, as far as there is something to say. */
 void job_streams_taken(const struct job *j)
 {
-	dup2(STDIN_FILENO, STDOUT_FILENO);
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
 	dup2(j->err, STDERR_FILENO);
+	close(null);
+	close(j->err);
 }
 
 void job_started(struct job *j)
 {
-	j->started = time(NULL);
 	job_write(j, "");
 	if (j->told < 0)
 		return;
@@ -207,7 +232,6 @@ void job_started(struct job *j)
 	close(j->told);
 	j->told = -1;
 	dup2(STDIN_FILENO, STDERR_FILENO);
-	close(j->err);
 	if (chdir("/") < 0)
 		return;		/* only so that nobody's directory is kept busy */
 }
@@ -294,6 +318,68 @@ void job_forget(struct job_state *state)
 	free(state->env);
 	free(state->text);
 	*state = (struct job_state) { 0 };
+}
+
+/* Who only looks has the lock for a moment, too. */
+static int lock_try(int fd)
+{
+	const struct timespec pause = { .tv_nsec = 10 * 1000000 };
+	int i;
+
+	for (i = 0; i < LOCK_TRIES; i++) {
+		if (!flock(fd, LOCK_EX | LOCK_NB))
+			return 0;
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		nanosleep(&pause, NULL);
+	}
+	return -EBUSY;
+}
+
+/* The lines that job_write() leaves as they are: up to the one with the process ID. */
+static char *asked_lines(const char *text)
+{
+	const char *end = strstr(text, "\npid=");
+
+	return strndup(text, end ? (size_t)(end + 1 - text) : 0);
+}
+
+int job_inherit(struct job *j, const char *name, struct job_state *state)
+{
+	char path[PATH_MAX];
+	int err;
+
+	*state = (struct job_state) { .said = "" };
+	job_path(path, name, ".job");
+	j->fd = open(path, O_RDWR | O_CLOEXEC);
+	if (j->fd < 0)
+		return -errno;
+	err = lock_try(j->fd);
+	if (!err) {
+		state->text = read_all(j->fd);
+		j->asked = asked_lines(state->text);
+		parse(state);
+		err = state->known || !state->pid || !j->asked ? -ESRCH : 0;
+	}
+	if (err) {
+		close(j->fd);
+		return err;
+	}
+	snprintf(j->name, sizeof(j->name), "%s", name);
+	j->restarts = state->restarts;
+	j->started = state->started;
+	return 0;
+}
+
+int job_signal(const char *name, int sig)
+{
+	struct job_state state;
+	int err = job_look(name, false, &state);
+
+	if (!err)
+		err = !state.running || state.pid <= 0 ? -ESRCH : kill(state.pid, sig) < 0 ? -errno : 0;
+	job_forget(&state);
+	return err;
 }
 
 /* A name that was passed on has the value it had then. */

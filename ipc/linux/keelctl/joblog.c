@@ -30,6 +30,17 @@ int joblog_open(struct joblog *log, const char *file)
 	return begin(log);
 }
 
+int joblog_continue(struct joblog *log, const char *file)
+{
+	off_t end;
+
+	snprintf(log->file, sizeof(log->file), "%s", file);
+	log->fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	end = log->fd < 0 ? -1 : lseek(log->fd, 0, SEEK_END);
+	log->bytes = end > 0 ? (size_t)end : 0;
+	return log->fd < 0 ? -errno : 0;
+}
+
 void joblog_put(struct joblog *log, const char *text, size_t n)
 {
 	char old[PATH_MAX + 8];

@@ -19,6 +19,8 @@ struct joblog {
 
 /* Begins with an empty file; the old one goes. 0 or negative errno. */
 int joblog_open(struct joblog *log, const char *file);
+/* Goes on at the end of the one there is. */
+int joblog_continue(struct joblog *log, const char *file);
 void joblog_put(struct joblog *log, const char *text, size_t n);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* jobs.c - keelctl's commands on what `keelctl run` leaves and needs: images, logs, wait, rm. */
+#include "adopt.h"
 #include "commands.h"
 #include "device.h"
 #include "job.h"
@@ -143,6 +144,8 @@ static void follow(int fd, const char *name, struct visible *v)
 		/* Asked before the last look: what came between is printed. */
 		bool ended = job_look(name, false, &state) || !state.running;
 
+		if (ended && !state.known)
+			ended = !adopt(name, false);
 		job_forget(&state);
 		old = is_old(fd, name);
 		print_rest(fd, v);
@@ -197,7 +200,13 @@ int cmd_wait(int argc, char **argv)
 
 	if (argc != 2)
 		return usage_error();
-	look("wait", argv[1], true, &state);
+	/* Its process may be killed while we wait. */
+	for (;;) {
+		look("wait", argv[1], true, &state);
+		if (state.known || !adopt(argv[1], false))
+			break;
+		job_forget(&state);
+	}
 	if (!state.known)
 		die("wait %s: the process that looked after it was killed: nobody knows its status", argv[1]);
 	printf("%d\n", state.status);

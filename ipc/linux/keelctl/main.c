@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* main.c - keelctl: look at partitions and channels of the machine below this Linux, and control them. */
+#include "adopt.h"
 #include "commands.h"
 #include "device.h"
 
@@ -15,20 +16,22 @@ static const char usage[] =
 	"                             those that `images` lists; its standard input, output and error are\n"
 	"                             keelctl's, its exit status too. Options:\n"
 	"      -d               detached: print its name and return; what it prints is in its log\n"
-	"      -it              on a terminal (-i is always so)\n"
+	"      -it              on a terminal; with -d, -i: standard input stays open, for `console`\n"
 	"      --name NAME      instead of IMAGE-1, IMAGE-2 ...\n"
 	"      -m SIZE          memory, 8M\n"
 	"      -v DIR[:PATH[:ro]]  a directory it may use, under the name PATH; may be repeated. Without:\n"
 	"                       the current directory\n"
 	"      -w DIR           where it starts, instead of the current directory\n"
 	"      -e NAME=VALUE    environment; may be repeated\n"
+	"      --restart no|on-failure[:N]|always  start it again when it has ended\n"
+	"      --watchdog S[:log|restart|stop]  what to do when it has computed for S seconds without one call\n"
 	"      --cpus LIST      CPUs it runs on, 1-3 or 0,2      --vcpus N  how many it has, 1\n"
 	"      --prio P         priority, 8                      --rm       no trace of it when it has ended (-d)\n"
 	"  images                     what `run` finds by name\n"
 	"  logs [-f] NAME             what a detached partition has printed; -f: until it ends\n"
 	"  wait NAME                  wait for its end and print its status\n"
-	"  kill NAME                  the same as stop\n"
 	"  rm NAME...                 forget a detached partition that has ended\n"
+	"  adopt [NAME]               look after detached partitions whose process was killed; most commands do that\n"
 	"  inspect NAME               all that is known of a partition, also of a detached one that has ended\n"
 	"  ps                         partitions: state, ring, memory, time used, why they ended\n"
 	"  top [-n N] [-d S]          partitions by CPU time, every S seconds (1), N times or until ^C\n"
@@ -41,7 +44,8 @@ static const char usage[] =
 	"                             pass without output; -a: print older output as well\n"
 	"  memory NAME [SIZE]         how much memory a partition of `run` has, or what it is to have: more is there\n"
 	"                             at once, less as soon as NAME no longer uses it\n"
-	"  stop NAME                  end a partition\n"
+	"  stop [-t S] NAME           ask a detached one to end (^C), end it after S seconds (5); others are ended at once\n"
+	"  kill NAME                  end a partition\n"
 	"  restart NAME               end it and start its image again\n"
 	"\n"
 	"  --json with ps, top, stats, inspect, images: for programs (docs/keelctl.md)\n"
@@ -52,16 +56,16 @@ static const char usage[] =
 static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
-	bool no_device;		/* it asks only Linux */
-	int failed;		/* exit status when /dev/keel is not there */
+	int failed;		/* exit status when /dev/keel is not there; 0: it asks only Linux */
+	bool about_jobs;	/* orphans are adopted before */
 } commands[] = {
-	{ "ps", cmd_ps, false, 1 }, { "caps", cmd_caps, false, 1 }, { "stats", cmd_stats, false, 1 },
-	{ "memory", cmd_memory, false, 1 },
-	{ "top", cmd_top, false, 1 }, { "inspect", cmd_inspect, false, 1 },
-	{ "log", cmd_log, false, 1 }, { "console", cmd_console, false, 1 }, { "stop", cmd_stop, false, 1 },
-	{ "kill", cmd_stop, false, 1 }, { "restart", cmd_restart, false, 1 },
-	{ "run", cmd_run, false, EXIT_RUN }, { "images", cmd_images, true, 1 }, { "logs", cmd_logs, true, 1 },
-	{ "wait", cmd_wait, true, 1 }, { "rm", cmd_rm, true, 1 },
+	{ "ps", cmd_ps, 1, true }, { "caps", cmd_caps, 1, false }, { "stats", cmd_stats, 1, true },
+	{ "top", cmd_top, 1, true }, { "inspect", cmd_inspect, 1, true }, { "memory", cmd_memory, 1, true },
+	{ "log", cmd_log, 1, false },
+	{ "console", cmd_console, 1, true }, { "stop", cmd_stop, 1, true }, { "kill", cmd_kill, 1, true },
+	{ "restart", cmd_restart, 1, true }, { "run", cmd_run, EXIT_RUN, false }, { "images", cmd_images, 0, false },
+	{ "logs", cmd_logs, 1, true }, { "wait", cmd_wait, 1, true }, { "rm", cmd_rm, 1, true },
+	{ "adopt", cmd_adopt, 1, false },
 };
 
 int usage_error(void)
@@ -100,9 +104,12 @@ int main(int argc, char **argv)
 			fputs(usage, stdout);
 			return 0;
 		}
-		die_status = commands[i].failed;
-		if (!commands[i].no_device)
+		if (commands[i].failed) {
+			die_status = commands[i].failed;
 			device_open(device);
+		}
+		if (commands[i].about_jobs)
+			adopt(NULL, false);
 		optind = 0;	/* start over (GNU) */
 		return commands[i].run(argc, argv);
 	}

@@ -167,12 +167,13 @@ static void set_name(struct run_options *o, const char *text)
 	o->name = text;
 }
 
-enum { OPT_NAME = 256, OPT_CPUS, OPT_VCPUS, OPT_PRIO, OPT_RM };
+enum { OPT_NAME = 256, OPT_CPUS, OPT_VCPUS, OPT_PRIO, OPT_RM, OPT_RESTART, OPT_WATCHDOG };
 
 static void take_option(struct run_options *o, int opt, const char *arg)
 {
 	switch (opt) {
-	case 'i':		/* standard input is always the peer's */
+	case 'i':
+		o->interactive = true;
 		break;
 	case 't':
 		o->tty = true;
@@ -209,6 +210,14 @@ static void take_option(struct run_options *o, int opt, const char *arg)
 	case OPT_RM:
 		o->remove = true;
 		break;
+	case OPT_RESTART:
+		if (!restart_parse(&o->restart, arg))
+			die("--restart %s: expected no, on-failure[:N] or always", arg);
+		break;
+	case OPT_WATCHDOG:
+		if (!watchdog_parse(&o->watchdog, arg))
+			die("--watchdog %s: expected seconds, such as 5, 5:log, 5:restart or 5:stop", arg);
+		break;
 	default:		/* getopt has said what is wrong */
 		exit(EXIT_RUN);
 	}
@@ -222,6 +231,8 @@ void options_parse(struct run_options *o, int argc, char **argv)
 		{ "vcpus", required_argument, NULL, OPT_VCPUS },
 		{ "prio", required_argument, NULL, OPT_PRIO },
 		{ "rm", no_argument, NULL, OPT_RM },
+		{ "restart", required_argument, NULL, OPT_RESTART },
+		{ "watchdog", required_argument, NULL, OPT_WATCHDOG },
 		{ "detach", no_argument, NULL, 'd' },
 		{ "interactive", no_argument, NULL, 'i' },
 		{ "tty", no_argument, NULL, 't' },

@@ -3,6 +3,9 @@
 #ifndef KEELCTL_OPTIONS_H
 #define KEELCTL_OPTIONS_H
 
+#include "restart.h"
+#include "watchdog.h"
+
 #include <keel/abi.h>
 
 #include <limits.h>
@@ -22,6 +25,9 @@ struct run_grant {
 struct run_options {
 	const char *name;		/* NULL: to be made up */
 	bool detach, tty, remove;
+	bool interactive;		/* detached: standard input stays open */
+	struct restart_policy restart;
+	struct watchdog_policy watchdog;
 	uint64_t mem_bytes;
 	uint64_t cpus;			/* a set; 0: anywhere */
 	uint32_t nvcpus, priority;

@@ -4,18 +4,14 @@
  *
  * All that can be wrong with what was asked for is found before anything is made. Then: memory from Linux, the image laid out in it, a
  * worker that serves the channel, and the start. The descriptor of the partition is ours alone: whatever ends
- * this process ends the partition, and Linux has its memory again.
+ * this process ends the partition, and Linux has its memory again. But a detached one is kept (KEEL_IOC_PART_KEEP) as soon as
+ * NAME.job tells another process how to go on with it.
  */
-#include "cmdline.h"
 #include "commands.h"
 #include "device.h"
-#include "image.h"
-#include "job.h"
 #include "machine.h"
-#include "options.h"
-#include "policy.h"
+#include "run.h"
 #include "supervise.h"
-#include "worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,22 +19,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WINDOW_BYTES	(512ul << 10)
 #define NAME_TRIES	1000
-
-struct run {
-	struct run_options o;
-	char name[KEEL_NAME_LEN];
-	struct policy policy;
-	struct cmdline cmdline;
-	struct image image;
-	int signals;
-	struct keel_ioc_create made;
-	int fd;				/* the partition */
-	struct job job;			/* detached */
-};
+#define AGAIN_TRIES	50
 
 /* ---- what was asked for ---------------------------------------------------------------------------- */
 
@@ -69,6 +55,18 @@ static int open_image(const struct run_options *o)
 	return fd;
 }
 
+/* The file itself; a copy, if it may be needed when somebody has changed the file. */
+static void *image_data(const struct run *r, int fd, size_t bytes)
+{
+	bool again = r->o.restart.when != RESTART_NO || r->o.detach;
+	void *data = mmap(NULL, bytes, PROT_READ | (again ? PROT_WRITE : 0), MAP_PRIVATE | (again ? MAP_ANONYMOUS : 0),
+			  again ? -1 : fd, 0);
+
+	if (data == MAP_FAILED || (again && pread(fd, data, bytes, 0) != (ssize_t)bytes))
+		no_image(EXIT_NO_RUN, r->o.image, strerror(errno));
+	return data;
+}
+
 static void load_image(struct run *r)
 {
 	int fd = open_image(&r->o);
@@ -78,10 +76,8 @@ static void load_image(struct run *r)
 
 	if (bytes <= 0)
 		no_image(EXIT_NO_RUN, r->o.image, "not an ELF image: it is empty");
-	data = mmap(NULL, (size_t)bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+	data = image_data(r, fd, (size_t)bytes);
 	close(fd);
-	if (data == MAP_FAILED)
-		no_image(EXIT_NO_RUN, r->o.image, strerror(errno));
 	why = image_check(&r->image, data, (size_t)bytes);
 	if (why)
 		no_image(EXIT_NO_RUN, r->o.image, why);
@@ -149,12 +145,8 @@ static void write_cmdline(struct run *r, const char *here)
 		die("arguments and environment are longer than %zu bytes", sizeof(c->text) - 1);
 }
 
-static void prepare(struct run *r)
+void run_prepare(struct run *r, const char *here)
 {
-	char here[PATH_MAX];
-
-	if (!getcwd(here, sizeof(here)))
-		die("the current directory: %s", strerror(errno));
 	load_image(r);
 	grant_files(r, here);
 	if (r->o.dir[0])
@@ -209,8 +201,16 @@ static void make_up_name(const struct run *r, char name[KEEL_NAME_LEN], unsigned
 	snprintf(name + i, KEEL_NAME_LEN - i, "-%u", number);
 }
 
+/* The partition is ours alone. */
+static void hold(struct run *r, int fd)
+{
+	r->fd = fd;
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		die("%s: %s", r->name, strerror(errno));
+}
+
 /* Takes the name, where it is ours to keep, and the partition. */
-static void create_named(struct run *r)
+void run_create(struct run *r)
 {
 	unsigned int i;
 	int err = -EEXIST;
@@ -230,12 +230,27 @@ static void create_named(struct run *r)
 	}
 	if (err < 0)
 		not_made(r, err);
-	r->fd = err;
-	if (fcntl(r->fd, F_SETFD, FD_CLOEXEC) < 0)
-		die("%s: %s", r->name, strerror(errno));
+	hold(r, err);
 }
 
-static void lay_out(const struct run *r, struct keel_part_start *start)
+/* The same name, the same way. What the one before had may still be on its way back. */
+void run_create_again(struct run *r)
+{
+	const struct timespec pause = { .tv_nsec = 20 * 1000000 };
+	int err, i;
+
+	for (i = 0; i < AGAIN_TRIES; i++) {
+		err = create(r);
+		if (err >= 0) {
+			hold(r, err);
+			return;
+		}
+		nanosleep(&pause, NULL);
+	}
+	not_made(r, err);
+}
+
+void run_lay_out(const struct run *r, struct keel_part_start *start)
 {
 	struct image_start with = { .name = r->name, .cmdline = r->cmdline.text, .tsc_khz = machine_tsc_khz(),
 				    .xcr0 = machine_xcr0() };
@@ -252,7 +267,7 @@ static void lay_out(const struct run *r, struct keel_part_start *start)
 		    mem.bytes >> 10, r->o.image, (r->image.end - KEEL_PEER_VA + 1023) >> 10);
 }
 
-static void boot(struct run *r, struct keel_part_start *start)
+void run_boot(const struct run *r, struct keel_part_start *start)
 {
 	int err;
 
@@ -264,27 +279,7 @@ static void boot(struct run *r, struct keel_part_start *start)
 
 /* ---- the command ------------------------------------------------------------------------------------- */
 
-static void start(struct run *r, struct supervised *s)
-{
-	struct keel_part_start regs;
-	struct worker w = { .name = r->name, .device = device_path, .chan = r->made.chan, .policy = &r->policy };
-	char log[PATH_MAX];
-
-	job_path(log, r->name, ".server");
-	w.log = r->o.detach ? log : "/dev/null";	/* nobody would remove it, if we were killed */
-	lay_out(r, &regs);
-	*s = (struct supervised) { .name = r->name, .handle = r->made.handle, .fd = r->fd, .output = -1,
-				   .attached = !r->o.detach };
-	if (r->o.detach)
-		job_streams(&r->job, s);
-	s->worker = worker_start(&w);
-	if (r->o.detach)
-		job_streams_taken(&r->job);
-	boot(r, &regs);
-}
-
-/* Descriptors 0 to 2 are something, so that nothing else becomes them. */
-static void open_streams(void)
+void run_open_streams(void)
 {
 	int fd;
 
@@ -297,28 +292,19 @@ static void open_streams(void)
 int cmd_run(int argc, char **argv)
 {
 	static struct run r;
-	struct supervised s;
-	int status;
+	char here[PATH_MAX];
 
 	die_status = EXIT_RUN;
-	open_streams();
+	run_open_streams();
 	options_parse(&r.o, argc, argv);
-	prepare(&r);
+	if (!getcwd(here, sizeof(here)))
+		die("the current directory: %s", strerror(errno));
+	run_prepare(&r, here);
 	if (r.o.detach) {
 		job_ask(&r.job, argv + 1, &r.o);
-		r.job.remove = r.o.remove;
 		job_detach(&r.job);	/* goes on in a process of its own */
 	}
 	r.signals = supervise_signals();
-	create_named(&r);
-	start(&r, &s);
-	if (r.o.detach)
-		job_started(&r.job);
-	status = supervise(&s, r.signals);
-	close(r.fd);
-	if (r.o.detach)
-		job_ended(&r.job, status, s.said);
-	else if (s.said[0])
-		fprintf(stderr, "keelctl: %s: %s\n", r.name, s.said);
-	return status;
+	run_create(&r);
+	return run_life(&r, false);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* show.c - keelctl's commands that ask once and print: ps, caps, stats, log, stop, restart. */
+/* show.c - keelctl's commands that ask once and print: ps, caps, stats, log. */
 #include "commands.h"
 #include "device.h"
 #include "show.h"
@@ -297,30 +297,4 @@ int cmd_log(int argc, char **argv)
 			return 0;
 		nanosleep(&pause, NULL);
 	}
-}
-
-/* ---- stop, restart ---------------------------------------------------------------------------------- */
-
-static int control(int argc, char **argv, uint32_t op)
-{
-	struct keel_ioc_ctl ctl = { .op = op };
-	int err;
-
-	if (argc != 2)
-		return usage_error();
-	ctl.handle = device_find(argv[1]);
-	err = device_call(KEEL_IOC_PART_CTL, &ctl);
-	if (err < 0)
-		die_call(argv[0], argv[1], err);
-	return 0;
-}
-
-int cmd_stop(int argc, char **argv)
-{
-	return control(argc, argv, KEEL_CTL_DESTROY);
-}
-
-int cmd_restart(int argc, char **argv)
-{
-	return control(argc, argv, KEEL_CTL_RESTART);
 }

@@ -2,7 +2,7 @@
 /*
  * main.c - keeld: answers the driver calls of peers, one process a channel.
  *
- * The parent finds the channels this Linux may serve, starts a child for each, starts it again
+ * The parent finds the channels of the manifest that this Linux may serve, starts a child for each, starts it again
  * when it dies, and takes all of them down on SIGTERM. Without a good policy file a channel is
  * served all the same, and every request refused: its peer is told at once, the log says why.
  *
@@ -236,7 +236,7 @@ static int find_channels(struct child *c, char *const *names, int nnames)
 			return -1;
 		}
 		cap.info.name[KEEL_NAME_LEN - 1] = '\0';
-		if (cap.info.type != KEEL_CAP_CHANNEL || !(cap.info.rights & KEEL_RIGHT_SERVE) ||
+		if (cap.info.type != KEEL_CAP_CHANNEL || !(cap.info.rights & KEEL_RIGHT_SERVE) || cap.flags & KEEL_IOC_CAP_MADE ||
 		    !wanted(cap.info.name, names, nnames))
 			continue;
 		c[n] = (struct child) { .handle = h };
@@ -253,6 +253,28 @@ static int find_channels(struct child *c, char *const *names, int nnames)
 		}
 	}
 	return n;
+}
+
+/*
+ * Detached partitions of `keelctl run` that nobody looks after any more: their own processes do, as before. While we still have what those
+ * need, and without waiting for them. Where there is no keelctl there are none.
+ */
+static void adopt_orphans(void)
+{
+	static char name[] = "keelctl", option[] = "-d", adopt[] = "adopt";
+	char *argv[] = { name, option, strdup(device), adopt, NULL };
+	pid_t pid = fork();
+	int null;
+
+	if (!pid) {
+		null = open("/dev/null", O_RDWR);
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+		execvp(name, argv);
+		_exit(1);
+	}
+	free(argv[2]);
 }
 
 static int check_file(const char *file)
@@ -299,6 +321,7 @@ int main(int argc, char **argv)
 		}
 	}
 	log_init(NULL, log_to, to_syslog);
+	adopt_orphans();
 	err = confine_capabilities();
 	if (err) {
 		log_line("giving up capabilities: %s", strerror(-err));
