@@ -14,7 +14,7 @@
 #define PTE_NX		(1UL << 63)
 
 extern char __tramp_text_start[], __tramp_text_end[];
-extern char tramp_stubs[], tramp_maybe_error[], tramp_syscall[], tramp_pf[], tramp_nmi[],
+extern char tramp_stubs[], tramp_maybe_error[], tramp_syscall[], tramp_hcall[], tramp_pf[], tramp_nmi[],
 	    tramp_cstar[], tramp_end[], mk_stubs[];
 
 struct gate {

@@ -89,6 +89,16 @@ tramp_common:
 	movq	%rax, %cr3
 	jmp	mk_entry_from_tramp
 
+/* A hypercall: RAX and the arguments are still in their registers when the metakernel looks. */
+	.globl	tramp_hcall
+tramp_hcall:
+	pushq	$0
+	pushq	$KEEL_HC_VECTOR
+	PUSH_REGS
+	movq	KEEL_VCPU_RO_VA + RO_MK_CR3, %rcx
+	movq	%rcx, %cr3
+	jmp	mk_hcall_from_tramp
+
 	.globl	tramp_exit
 tramp_exit:			/* RAX = CR3 of the vCPU, RSP = struct regs in the stack page */
 	movq	%rax, %cr3
@@ -162,10 +172,39 @@ mk_entry:
 	movq	%rsp, %rdi
 mk_begin:
 	movq	$MK_STACK_TOP, %rsp
+	xorl	%esi, %esi
+mk_handle:
 	xorl	%ebp, %ebp
 	call	trap_handle
 	movq	$(KEEL_STACK_VA + STK_RSP0 - REGS_SIZE), %rsp
 	jmp	tramp_exit_from_mk
+
+/* Calls with a fast way (entry/fast.c): the first argument is in C's register. */
+.macro FAST function
+	call	\function
+	testq	%rax, %rax
+	jz	mk_slow
+	movq	$(KEEL_STACK_VA + STK_RSP0 - REGS_SIZE), %rsp
+	jmp	tramp_exit_from_mk
+.endm
+
+	.globl	mk_hcall
+mk_hcall:
+	cld
+	movq	$MK_STACK_TOP, %rsp
+	cmpq	$KEEL_HC_CALL, %rax
+	jb	1f
+	ja	2f
+	FAST	fast_call
+1:	cmpq	$KEEL_HC_CHAN_KICK, %rax
+	jne	mk_slow
+	FAST	fast_kick
+2:	cmpq	$KEEL_HC_REPLY_WAIT, %rax
+	jne	mk_slow
+	FAST	fast_reply_wait
+mk_slow:
+	movb	$1, %sil		/* a hypercall, whose frame lies where they do */
+	jmp	mk_handle
 
 	.globl	entry_start
 entry_start:			/* an entry from nobody */

@@ -94,6 +94,7 @@ bool emul_wrmsr(struct vcpu *v, uint32_t msr, uint64_t value)
 			return false;
 		v->tsc_aux = (uint32_t)value;
 		vcpu_load_tsc_aux(v);
+		vcpu_note_special(v);
 		return true;
 	case MSR_EFER:
 	case MSR_PAT:

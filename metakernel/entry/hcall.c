@@ -17,6 +17,7 @@
 #include "mm/shadow.h"
 #include "part/chan.h"
 #include "part/part.h"
+#include "run/call.h"
 #include "run/event.h"
 #include "run/irq.h"
 #include "run/sched.h"
@@ -175,6 +176,10 @@ void hcall_handle(struct vcpu *v, struct regs *r)
 	}
 	if (n == KEEL_HC_CHAN_KICK) {	/* and this one has the least to do */
 		r->rax = (uint64_t)hc_chan_kick(v, r);
+		return;
+	}
+	if (n == KEEL_HC_CALL || n == KEEL_HC_REPLY_WAIT) {	/* the result is written by others when it sleeps */
+		call_enter(v, r);
 		return;
 	}
 	what = n < KEEL_HC_NR ? counter[frames_clamp(n, KEEL_HC_NR)] : 0;

@@ -175,12 +175,6 @@ static inline __attribute__((always_inline)) void trap_from(struct vcpu *v, vadd
 	case VEC_PF:
 		trap_pf(v, r);
 		break;
-	case KEEL_HC_VECTOR:
-		if ((r->cs & 3) == 1)
-			hcall_handle(v, r);
-		else if (part_log_ok(v->part))	/* such an interrupt ignores the DPL (rule 6) */
-			log_printf("interrupt on the hypercall vector dropped\n");
-		break;
 	case VEC_GP:
 		trap_gp(v, r);
 		break;
@@ -194,13 +188,30 @@ static inline __attribute__((always_inline)) void trap_from(struct vcpu *v, vadd
 	}
 }
 
+static inline __attribute__((always_inline)) void trap_hcall(struct vcpu *v)
+{
+	struct regs *r = v->regs;
+
+	measure_enter(KEEL_HC_VECTOR | r->rax << 16);
+	stat_inc(v, KEEL_STAT_TOTAL);
+	if (likely((r->cs & 3) == 1) && likely(!(r->rflags & RFLAGS_VM))) {
+		hcall_handle(v, r);
+		return;
+	}
+	normalise(r);
+	if (part_log_ok(v->part))	/* such an interrupt ignores the DPL (rule 6) */
+		log_printf("interrupt on the hypercall vector dropped\n");
+}
+
 /* From entry to exit in one function: what is called saves registers, and here nobody has any worth saving. */
-uint64_t trap_handle(struct regs *pushed)
+uint64_t trap_handle(struct regs *pushed, bool hcall)
 {
 	vaddr_t offset = (vaddr_t)pushed & PAGE_MASK;
 	uint64_t cr3;
 
-	if (likely(offset))
+	if (hcall)
+		trap_hcall(this_cpu->current);
+	else if (likely(offset))
 		trap_from(this_cpu->current, offset, pushed);
 	else
 		measure_enter(MEASURE_IDLE);

@@ -21,6 +21,7 @@
 #include "mm/shootdown.h"
 #include "part/chan.h"
 #include "part/part.h"
+#include "run/call.h"
 #include "run/event.h"
 #include "run/vcpu.h"
 #include "lib/lock.h"
@@ -31,7 +32,7 @@
 
 struct chan chans[MAX_CHANS];
 unsigned int nchans;
-static struct lock chan_lock = LOCK_INIT(LOCK_CHAN);
+struct lock chan_lock = LOCK_INIT(LOCK_CHAN);
 static const struct manifest_chan closed;	/* of one whose window is on its way back */
 
 bool chan_attached(uint16_t owner, const struct partition *p)
@@ -41,7 +42,7 @@ bool chan_attached(uint16_t owner, const struct partition *p)
 	return (c->state & KEEL_CHAN_WINDOW) && (c->side[0] == p || c->side[1] == p);
 }
 
-static struct chan *chan_of(const struct partition *p, uint64_t handle, unsigned int *side)
+struct chan *chan_of(const struct partition *p, uint64_t handle, unsigned int *side)
 {
 	union cap cap = cap_at(p, handle);
 
@@ -67,6 +68,8 @@ static void set_state(struct chan *c, unsigned int side, bool up)
 
 	c->state = up ? c->state | bit : c->state & ~bit;
 	c->generation++;
+	if (!side && !up)
+		call_end(c, NULL);
 	if (c->side[!side]->alive)
 		ring_side(c, !side);
 }

@@ -24,6 +24,9 @@ struct chan {
 
 extern struct chan chans[MAX_CHANS];
 extern unsigned int nchans;
+extern struct lock chan_lock;		/* LOCK_CHAN */
+
+struct chan *chan_of(const struct partition *p, uint64_t handle, unsigned int *side);	/* NULL: is none */
 
 /* A piece of it; -KEEL_EAGAIN: the same call again goes on. */
 int chan_offer(struct partition *p, uint64_t handle, paddr_t pa, uint64_t npages);

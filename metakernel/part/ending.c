@@ -78,7 +78,7 @@ static bool anyone_wakes(void)
 			const struct vcpu *v = &parts[i].vcpu[n];
 
 			/* on another CPU one may be running: that CPU comes here later */
-			if (vcpu_on(v) && (v->state != VCPU_BLOCKED || v->timer_tsc || v->wake_tsc))
+			if (vcpu_on(v) && (!vcpu_sleeps(v) || v->timer_tsc || v->wake_tsc))
 				return true;
 		}
 	}

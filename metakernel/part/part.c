@@ -72,6 +72,7 @@ int part_take_vcpus(struct partition *p, unsigned int n)
 {
 	p->vcpu = part_take(p, pages_of(n * sizeof(struct vcpu)));
 	p->nvcpus = p->vcpu ? n : 0;
+	p->receiver = p->vcpu;
 	return p->vcpu ? 0 : -KEEL_ENOMEM;
 }
 
@@ -306,7 +307,7 @@ static bool blocked(const struct partition *p)
 	unsigned int i;
 
 	for (i = 0; i < p->nvcpus; i++)
-		if (vcpu_on(&p->vcpu[i]) && p->vcpu[i].state != VCPU_BLOCKED)
+		if (vcpu_on(&p->vcpu[i]) && !vcpu_sleeps(&p->vcpu[i]))
 			return false;
 	return true;
 }

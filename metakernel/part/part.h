@@ -24,6 +24,8 @@ struct partition {
 	bool alive;		/* from its start to its end */
 	unsigned int nvcpus;
 	struct vcpu *vcpu;	/* nvcpus of them */
+	struct vcpu *receiver;	/* the last of them that waited for calls: most often it does now */
+	struct vcpu *callers;	/* who waits for any of them to take a call, in this order (run/call.c) */
 	uint64_t tickets;	/* of what its vCPUs were told to forget (mm/shootdown.h) */
 	union cap caps[KEEL_MAX_HANDLES];
 

@@ -30,6 +30,7 @@
 #include "part/console.h"
 #include "part/ending.h"
 #include "part/part.h"
+#include "run/call.h"
 #include "run/cpu.h"
 #include "run/event.h"
 #include "run/irq.h"
@@ -195,19 +196,6 @@ static void call_idle(void)
 	}
 }
 
-/* The queue of a vCPU's CPU, locked; a mover may be taken to another CPU meanwhile. */
-static inline __attribute__((always_inline)) struct cpu *lock_home(const struct vcpu *v)
-{
-	for (;;) {
-		struct cpu *c = cpus[__atomic_load_n(&v->cpu, __ATOMIC_RELAXED)];
-
-		lock_take(&c->lock);
-		if (likely(v->cpu == c->index))
-			return c;
-		lock_release(&c->lock);
-	}
-}
-
 /* Into the queue, if it is in that state. */
 static inline bool enqueue(struct cpu *c, struct vcpu *v, enum vcpu_state from)
 {
@@ -284,29 +272,31 @@ void sched_begin(struct vcpu *v)
  */
 void sched_wake(struct vcpu *v)
 {
-	if (__atomic_load_n(&v->state, __ATOMIC_RELAXED) == VCPU_BLOCKED)
-		make_ready(v, VCPU_BLOCKED);
+	enum vcpu_state state = __atomic_load_n(&v->state, __ATOMIC_RELAXED);
+
+	if (state == VCPU_BLOCKED || state == VCPU_WAITING)
+		make_ready(v, state);
 }
 
 void sched_interrupt(struct vcpu *v)
 {
 	enum vcpu_state state = __atomic_load_n(&v->state, __ATOMIC_RELAXED);
 
-	if (state == VCPU_BLOCKED)
-		make_ready(v, VCPU_BLOCKED);
+	if (state == VCPU_BLOCKED || state == VCPU_WAITING)
+		make_ready(v, state);
 	else if (state == VCPU_RUNNING && v->cpu != this_cpu->index)
 		cpu_work(cpus[v->cpu], WORK_EVENT);
 }
 
-void sched_block(struct vcpu *v)
+void sched_sleep(struct vcpu *v, enum vcpu_state until)
 {
 	struct cpu *c = this_cpu;	/* while it runs it is nobody else's */
 	bool stays = false;
 
 	lock_take(&c->lock);
 	if (likely(v->state == VCPU_RUNNING)) {
-		__atomic_store_n(&v->state, VCPU_BLOCKED, __ATOMIC_SEQ_CST);
-		stays = event_waiting(v);
+		__atomic_store_n(&v->state, until, __ATOMIC_SEQ_CST);
+		stays = until != VCPU_CALLING && event_waiting(v);
 		if (stays) {
 			v->state = VCPU_RUNNING;
 			v->wake_tsc = 0;	/* or the timer would be set for it when it is long over */
@@ -317,6 +307,11 @@ void sched_block(struct vcpu *v)
 		return;
 	timer_want(v->wake_tsc);
 	cpu_work_here(WORK_RESCHED);
+}
+
+void sched_go_on(struct vcpu *v)
+{
+	make_ready(v, VCPU_READY);
 }
 
 void sched_remove(struct vcpu *v)
@@ -332,6 +327,7 @@ void sched_remove(struct vcpu *v)
 	lock_release(&c->lock);
 	if (v->loaded)
 		cpu_work(c, WORK_RESCHED);
+	call_forget(v);
 }
 
 bool sched_gone(struct vcpu *v)

@@ -12,7 +12,13 @@
 void sched_init(void);
 void sched_wake(struct vcpu *v);
 void sched_interrupt(struct vcpu *v);	/* wake it, or make its CPU look at its events if it runs */
-void sched_block(struct vcpu *v);	void sched_begin(struct vcpu *v);	/* one that is off, and gone */
+void sched_sleep(struct vcpu *v, enum vcpu_state until);	/* the current one, if it is not off by now */
+static inline void sched_block(struct vcpu *v)
+{
+	sched_sleep(v, VCPU_BLOCKED);
+}
+void sched_go_on(struct vcpu *v);	/* one that is ready, and in no queue */
+void sched_begin(struct vcpu *v);	/* one that is off, and gone */
 void sched_remove(struct vcpu *v);	/* off; a CPU that has it lets go soon */
 bool sched_gone(struct vcpu *v);	/* off, and no CPU has it any more */
 void sched_yield(struct vcpu *v, struct vcpu *to);	/* current; to: NULL or whom it waits for */

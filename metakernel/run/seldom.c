@@ -62,6 +62,7 @@ static void arm(struct vcpu *v)
 			refuse(v, n);
 	}
 	v->seldom = (v->seldom & SELDOM_TSD) | dr7;
+	vcpu_note_special(v);
 	seldom_load(v);
 }
 
@@ -137,5 +138,6 @@ void seldom_hit(struct vcpu *v)
 void seldom_set_tsd(struct vcpu *v, bool on)
 {
 	v->seldom = (v->seldom & ~SELDOM_TSD) | (on ? SELDOM_TSD : 0);
+	vcpu_note_special(v);
 	seldom_load(v);
 }

@@ -21,7 +21,6 @@
 #include "lib/panic.h"
 #include "lib/string.h"
 
-#define RFLAGS_USER_MASK 0x250dd5UL	/* CF PF AF ZF SF TF DF OF RF AC ID */
 #define DESC_S		(1UL << 44)
 #define DESC_CODE	(1UL << 43)
 #define DESC_CONFORM	(1UL << 42)	/* code: conforming */
@@ -39,7 +38,7 @@ int vcpu_init(struct vcpu *v, struct partition *p, unsigned int id, unsigned int
 	v->part = p;
 	v->id = id;
 	v->cpu = cpu;
-	v->node.priority = (uint8_t)p->man->priority;
+	v->node.priority = v->priority = (uint8_t)p->man->priority;
 	shoot_init(&v->shootdown);
 	v->xstate = part_take(p, npages ? npages : 1);
 	v->vp = part_take(p, 1);
@@ -86,6 +85,7 @@ void vcpu_reset(struct vcpu *v, paddr_t cr3)
 	v->ds = v->es = v->fs = v->gs = 0;
 	v->fs_base = v->gs_base = 0;
 	v->tsc_aux = 0;
+	vcpu_note_special(v);
 	v->vp->cr4 = v->cr4;
 	v->vp->tsc_khz = hal_tsc_khz();
 	v->vp->apic_id = p->man->devices ? cpus[v->cpu]->apic_id : v->id;
@@ -172,6 +172,18 @@ uint64_t vcpu_load_gs(struct vcpu *v, uint64_t sel)
 	return base;
 }
 
+/*
+ * XCR0 other than a peer's at its start, or more in the area than that; what a CPU that leaks needs at each switch; and
+ * other CPUs, without which no lock is needed.
+ */
+void vcpu_note_special(struct vcpu *v)
+{
+	const struct hal_cpu *cpu = hal_cpu();
+
+	v->special = lock_others || !cpu->xsave || cpu->barrier || v->seldom || v->tsc_aux || v->xcr0 != (cpu->xcr0_mask & 7) ||
+		     (((const uint64_t *)v->xstate)[64] & ~v->xcr0);
+}
+
 /* ---- Extended state ----------------------------------------------------------------------------- */
 
 /* XSETBV is slow, slower still inside a virtual machine. */
@@ -233,6 +245,7 @@ int vcpu_set_xcr0(struct vcpu *v, uint64_t value)
 	v->xcr0 = value;
 	load_xcr0(hal_cpu()->xcr0_mask);
 	xstate_load(v);
+	vcpu_note_special(v);
 	return 0;
 }
 
@@ -240,10 +253,10 @@ int vcpu_set_xcr0(struct vcpu *v, uint64_t value)
 
 static __cold void save_selectors(struct vcpu *v)
 {
-	v->ds = hal_read_ds();
-	v->es = hal_read_es();
-	v->fs = hal_read_fs();
-	v->gs = hal_read_gs();
+	v->ds = (uint8_t)hal_read_ds();
+	v->es = (uint8_t)hal_read_es();
+	v->fs = (uint8_t)hal_read_fs();
+	v->gs = (uint8_t)hal_read_gs();
 }
 
 void vcpu_save(struct vcpu *v, uint64_t now)
@@ -251,7 +264,7 @@ void vcpu_save(struct vcpu *v, uint64_t now)
 	v->fs_base = hal_rdfsbase();
 	v->gs_base = hal_rdgsbase();
 	v->selectors = 0;
-	this_cpu->selectors = (unsigned int)hal_read_ds() | hal_read_es() | hal_read_fs() | hal_read_gs();
+	this_cpu->selectors = hal_selectors();
 	if (unlikely(this_cpu->selectors))	/* most often all are null */
 		save_selectors(v);
 	xstate_save(v);
@@ -329,6 +342,6 @@ bool vcpu_sanitize(struct vcpu *v, struct regs *r)
 		if (r->ss != 1)		/* null with RPL 1: what a gate to ring 1 leaves */
 			r->ss = KEEL_SS_RING1;
 	}
-	r->rflags = (r->rflags & RFLAGS_USER_MASK) | 0x202;
+	r->rflags = (r->rflags & RFLAGS_GUEST) | 0x202;
 	return is_canonical(r->rip);
 }

@@ -15,7 +15,8 @@
 
 struct partition;
 
-enum vcpu_state { VCPU_OFF, VCPU_READY, VCPU_RUNNING, VCPU_BLOCKED };
+/* From BLOCKED on it sleeps: until an event, until an event or a call (run/call.c), or until its call is answered. */
+enum vcpu_state { VCPU_OFF, VCPU_READY, VCPU_RUNNING, VCPU_BLOCKED, VCPU_WAITING, VCPU_CALLING };
 
 struct vcpu {
 	struct runq_node node;	/* first: runq links */
@@ -26,6 +27,10 @@ struct vcpu {
 	unsigned int cpu;	/* whose queue it is in; changed only by who takes it from there */
 	bool pinned;		/* to that CPU */
 	bool loaded;		/* a CPU has it, or is about to: its memory is that CPU's */
+	uint8_t priority;	/* its own; while it serves a call node's is the caller's */
+
+	struct vcpu *caller;	/* whose call it has, NULL: nobody's (call.c) */
+	struct vcpu *behind;	/* who waits next for the same server */
 
 	/* Pages the trampoline and ring 1 see; all metakernel-owned. */
 	struct keel_vcpu_page *vp;
@@ -62,8 +67,14 @@ struct vcpu {
 	/* State while not loaded. */
 	uint64_t fs_base, gs_base;
 	union {
-		struct { uint16_t ds, es, fs, gs; };
-		uint64_t selectors;	/* all four: most often 0 */
+		struct {
+			union {
+				struct { uint8_t ds, es, fs, gs; };	/* the GDT has 32 entries */
+				uint32_t selectors;	/* all four: most often 0 */
+			};
+			uint32_t special;	/* vcpu_note_special() */
+		};
+		uint64_t unusual;	/* either: not for the fast way (entry/fast.c) */
 	};
 	uint32_t tsc_aux;
 	void *xstate;
@@ -76,6 +87,8 @@ struct vcpu {
 	uint64_t stats[KEEL_STAT_NR];
 };
 
+#define RFLAGS_GUEST	0x250dd5UL	/* a partition's own: CF PF AF ZF SF TF DF OF RF AC ID */
+
 static inline void stat_inc(struct vcpu *v, unsigned int what)
 {
 	v->stats[what]++;
@@ -84,6 +97,11 @@ static inline void stat_inc(struct vcpu *v, unsigned int what)
 static inline bool vcpu_on(const struct vcpu *v)
 {
 	return __atomic_load_n(&v->state, __ATOMIC_RELAXED) != VCPU_OFF;
+}
+
+static inline bool vcpu_sleeps(const struct vcpu *v)
+{
+	return __atomic_load_n(&v->state, __ATOMIC_RELAXED) >= VCPU_BLOCKED;
 }
 
 static inline bool from_user(const struct regs *r)
@@ -103,6 +121,7 @@ bool vcpu_user_frame_ok(const struct vcpu *v, const struct keel_frame *f);
 bool vcpu_sanitize(struct vcpu *v, struct regs *r);
 int vcpu_set_desc(struct vcpu *v, uint64_t index, uint64_t desc);
 void vcpu_load_tsc_aux(const struct vcpu *v);
+void vcpu_note_special(struct vcpu *v);		/* after a change of what it has of that */
 uint64_t vcpu_load_gs(struct vcpu *v, uint64_t sel);
 int vcpu_set_xcr0(struct vcpu *v, uint64_t value);
 

@@ -1,5 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""ipc.json: what entries into the metakernel, doorbells and messages cost, tests/bench/peer."""
+"""
+ipc.json: what entries into the metakernel, calls, doorbells and messages cost, tests/bench/peer. Peers are on one CPU;
+each entry and its way out load CR3 twice.
+
+  kick_wake        a doorbell, to the first instruction of the peer that slept: 1 entry
+  kick_roundtrip   and back, both sleep: 4 entries
+  call_one_way     a call, to the server's first instruction behind its own: 1 entry
+  call_roundtrip   and its answer: 2 entries
+"""
 import re
 from . import machine, table
 
@@ -16,7 +24,7 @@ def peer_run(name, args, wall="", options=()):
 
 
 def measure(args):
-    counted = peer_run("pair", args) | peer_run("entries", args)
+    counted = peer_run("pair", args) | peer_run("call", args) | peer_run("entries", args)
     rows = [table.row(name, "instructions", cost) for name, cost in counted.items()]
     table.write("ipc", rows)
     table.show("ipc", rows)

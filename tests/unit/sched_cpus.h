@@ -35,6 +35,11 @@ static void halted(void);
 #define hal_hlt()	abort()
 #include "metakernel/run/cpu.c"
 #include "metakernel/run/sched.c"
+#ifdef WITH_CALLS
+#include "metakernel/run/call.c"
+#else
+void call_forget(struct vcpu *v) { (void)v; }
+#endif
 
 #define NCPUS	3
 #define NVCPUS	6

@@ -37,6 +37,7 @@ static uint64_t seed = 1;
 void *unit_pa_to_va(paddr_t pa) { (void)pa; abort(); }
 paddr_t unit_va_to_pa(const void *va) { (void)va; abort(); }
 static unsigned int nbarriers;
+void vcpu_note_special(struct vcpu *v) { (void)v; }
 void hal_switch_barrier(void) { nbarriers++; }
 bool part_log_ok(struct partition *p) { (void)p; return true; }
 void log_printf(const char *fmt, ...) { (void)fmt; nlines++; }

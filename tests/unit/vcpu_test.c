@@ -35,6 +35,7 @@ static void amd_fxrstor(const void *area)
 #define hal_read_ds()	loaded.ds
 #define hal_read_es()	loaded.es
 #define hal_read_fs()	loaded.fs
+#define hal_selectors()	((uint64_t)(loaded.ds | loaded.es | loaded.fs | gs_loaded))
 #define hal_write_ds(v)	(loaded.ds = (v))
 #define hal_write_es(v)	(loaded.es = (v))
 #define hal_write_fs(v)	(loaded.fs = (v))
@@ -66,6 +67,7 @@ static void xrstor(const void *area)
 
 #define DATA(dpl, type)	(0x00cf90000000ffffUL | (uint64_t)(dpl) << 45 | (uint64_t)(type) << 40)
 
+bool lock_others;
 char *unit_arena;
 size_t unit_arena_bytes;
 uint64_t boot_wall_ns, boot_wall_tsc;

@@ -224,10 +224,10 @@ static inline void hal_wrmsr(uint32_t msr, uint64_t v)
 
 static inline uint64_t hal_rdtsc(void)
 {
-	uint32_t lo, hi;
+	uint64_t lo, hi;
 
 	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi) : : "memory");
-	return (uint64_t)hi << 32 | lo;
+	return hi << 32 | lo;
 }
 
 /* Control and debug registers. */
@@ -292,6 +292,15 @@ HAL_SEL(fs)
 HAL_SEL(gs)
 #undef HAL_SEL
 
+static inline __attribute__((always_inline)) uint64_t hal_selectors(void)	/* 0: all four are null, as they most often are */
+{
+	uint64_t all, one;
+
+	__asm__ volatile("mov %%ds, %k0; mov %%es, %k1; or %k1, %k0; mov %%fs, %k1; or %k1, %k0; mov %%gs, %k1; or %k1, %k0"
+			 : "=&r"(all), "=&r"(one));
+	return all;
+}
+
 /* TLB. invpcid only if hal_cpu()->invpcid. */
 static inline void hal_invlpg(vaddr_t va)
 {
@@ -327,6 +336,12 @@ static inline void hal_xrstor(const void *area, uint64_t mask)
 {
 	__asm__ volatile("xrstor64 (%0)" : : "r"(area), "a"((uint32_t)mask),
 			 "d"((uint32_t)(mask >> 32)) : "memory");
+}
+
+/* From one to another with the same XCR0. FNINIT: see xstate_load() in vcpu.c; to ask for who needs it would cost more. */
+static inline __attribute__((always_inline)) void hal_xswitch(void *from, const void *to)
+{
+	__asm__ volatile("xsave64 (%0); fninit; xrstor64 (%1)" : : "r"(from), "r"(to), "a"(-1), "d"(-1) : "memory");
 }
 
 static inline void hal_fxsave(void *area)	/* 512 bytes, 16-byte aligned */

@@ -52,8 +52,9 @@ void entry_init(void)
 	for (v = 0; v < 256; v++) {
 		/* INT3 and INTO are for everybody, INT 15 for ring 1. */
 		unsigned int dpl = v == 3 || v == 4 ? 3 : v == KEEL_HC_VECTOR ? 1 : 0;
+		const char *stub = v == KEEL_HC_VECTOR ? tramp_hcall : tramp_stubs + 16 * v;
 
-		gate_set(&guest_idt[v], tramp_va(tramp_stubs) + 16 * v, dpl, ist_of(v));
+		gate_set(&guest_idt[v], tramp_va(stub), dpl, ist_of(v));
 		gate_set(&mk_idt[v], (vaddr_t)mk_stubs + 16 * v, 0, ist_of(v));
 	}
 	for (v = 0; v < sizeof(maybe_error); v++)

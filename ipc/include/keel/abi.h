@@ -133,6 +133,14 @@
 					 * too, is the caller's again, zeroed; handle and channel are void.
 					 * -KEEL_EBUSY: it is started and has not ended */
 /*
+ * Call and reply: the client of a channel runs on when a server has answered; who serves runs on the caller's turn, at
+ * its priority. Four words each way in RSI, RDX, R10, R8, which are results here and not kept.
+ */
+#define KEEL_HC_CALL		45	/* (handle, words): client side. -> 0 and the answer's words */
+#define KEEL_HC_REPLY_WAIT	46	/* (KEEL_REPLY_*, words): answer the caller whose call this vCPU has, if
+					 * any, and wait for the next on any channel the partition serves.
+					 * -> handle it came by, and its words; -KEEL_EAGAIN: an event */
+/*
  * More and less memory while it runs. GROW zeroes a piece and makes it the partition's; it gets KEEL_EV_MEMORY. It
  * gives back whole pieces, one by MEM_RELEASE, of which KEEL_EV_PARTITION tells the creator, who takes it by SHRINK.
  */
@@ -146,6 +154,8 @@
 #define KEEL_HC_PART_MEMORY	58	/* (handle as for GIVE, bytes): asks the partition to get along with so many: its
 					 * vCPU 0's mem_target, and KEEL_EV_MEMORY */
 #define KEEL_HC_NR		59
+
+#define KEEL_REPLY_NONE		1	/* only wait; -KEEL_EBUSY: there is a caller without an answer */
 
 #define KEEL_GIVE_MAX		4096	/* pages in one GIVE: 16 MiB */
 #define KEEL_PART_EXTENTS	64
@@ -259,10 +269,12 @@
 #define KEEL_STAT_KICK		20
 #define KEEL_STAT_HC_OTHER	21
 #define KEEL_STAT_NMI		22
+#define KEEL_STAT_CALL		23	/* CALL hypercalls */
 #define KEEL_STAT_NR		32
 #define KEEL_STAT_NAMES { "total", "pf_fill", "pf_guest", "fill", "cr3_flush", "cr3_keep", \
 	"flush_user", "flush_all", "flush_range", "irq_window", "block", "iret", "irq", "exc", \
-	"emul_io", "emul_msr", "emul_other", "timer", "load_gs", "desc", "kick", "hc_other", "nmi" }
+	"emul_io", "emul_msr", "emul_other", "timer", "load_gs", "desc", "kick", "hc_other", "nmi", \
+	"call" }
 
 /* ---- vCPU page: offsets for assembly (asserted below) ------------------------------------------- */
 #define KEEL_VP_FLAGS		0x00	/* byte 1 (bit 9 of the word) is the virtual IF */

@@ -171,6 +171,12 @@ void peer_main(const struct keel_start_info *si)
 		be_ringer(false);
 	if (asked("ringer-cross"))
 		be_ringer(true);
+	if (asked("server"))
+		be_server();
+	if (asked("caller"))
+		be_caller(false);
+	if (asked("caller-cross"))
+		be_caller(true);
 	if (asked("big"))
 		be_big();
 	if (asked("deep"))

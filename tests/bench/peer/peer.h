@@ -72,6 +72,10 @@ void measure_ring(void);
 _Noreturn void be_sleeper(void);
 _Noreturn void be_ringer(bool cross);
 
+/* call.c */
+_Noreturn void be_server(void);
+_Noreturn void be_caller(bool cross);
+
 /* irqs.c */
 void measure_irqs(void);
 _Noreturn void be_big(void);
