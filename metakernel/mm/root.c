@@ -39,7 +39,7 @@ static void root_select(struct vcpu *v, unsigned int n)
 	v->root_pa = va_to_pa(v->root[n].l4);
 }
 
-int mmu_init_vcpu(struct vcpu *v)
+__cold int mmu_init_vcpu(struct vcpu *v)
 {
 	struct partition *p = v->part;
 	struct shadow_pool *s = &v->pool;

@@ -130,7 +130,7 @@ static int offer(struct chan *c, struct partition *p, paddr_t pa, uint64_t npage
 	return 0;
 }
 
-int chan_offer(struct partition *p, uint64_t handle, paddr_t pa, uint64_t npages)
+__cold int chan_offer(struct partition *p, uint64_t handle, paddr_t pa, uint64_t npages)
 {
 	unsigned int side;
 	struct chan *c = chan_of(p, handle, &side);
@@ -278,7 +278,7 @@ static void open_up(struct chan *c, struct partition *server, struct partition *
 		__atomic_store_n(&nchans, i + 1, __ATOMIC_RELEASE);
 }
 
-int chan_create(struct partition *server, struct partition *client, const struct manifest_chan *man, struct chan **out)
+__cold int chan_create(struct partition *server, struct partition *client, const struct manifest_chan *man, struct chan **out)
 {
 	struct chan *c = free_slot();
 	int handle;

@@ -34,7 +34,7 @@ void cpus_wait(void)
 	keel_cpu_main();
 }
 
-void cpus_release(void)
+__cold void cpus_release(void)
 {
 	unsigned int i;
 
@@ -90,7 +90,7 @@ uint64_t cpus_wakes(void)
 	return sum;
 }
 
-void cpus_stop(void)
+__cold void cpus_stop(void)
 {
 	unsigned int i;
 

@@ -31,7 +31,7 @@
 #define MSR_TSC_AUX	0xc0000103
 #define MSR_FS_BASE	0xc0000100
 
-int vcpu_init(struct vcpu *v, struct partition *p, unsigned int id, unsigned int cpu)
+__cold int vcpu_init(struct vcpu *v, struct partition *p, unsigned int id, unsigned int cpu)
 {
 	uint64_t npages = pages_of(hal_cpu()->xsave_size);
 
@@ -53,7 +53,7 @@ int vcpu_init(struct vcpu *v, struct partition *p, unsigned int id, unsigned int
 	return mmu_init_vcpu(v);
 }
 
-void vcpu_reset(struct vcpu *v, paddr_t cr3)
+__cold void vcpu_reset(struct vcpu *v, paddr_t cr3)
 {
 	struct partition *p = v->part;
 	uint64_t npages = pages_of(hal_cpu()->xsave_size);
