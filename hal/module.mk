@@ -25,7 +25,9 @@ hal-c-objs := $(hal-c-srcs:%.c=$(O)/%.o)
 hal-s-objs := $(hal-s-srcs:%.S=$(O)/%.o)
 hal-objs := $(hal-s-objs) $(hal-c-objs)
 
-$(hal-once-srcs:%.c=$(O)/%.o): MK_CFLAGS += -Os
+$(hal-once-srcs:%.c=$(O)/%.o): MK_CFLAGS += -Oz
+# And what is seldom reached.
+$(O)/hal/x86_64/ioapic.o $(O)/hal/x86_64/map.o $(O)/hal/x86_64/pci.o $(O)/hal/x86_64/power.o $(O)/hal/x86_64/uart.o: MK_CFLAGS += -Oz
 
 $(hal-c-objs): $(O)/%.o: %.c $(MK_DEPS) hal/module.mk
 	$(call say,CC,$@)

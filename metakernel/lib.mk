@@ -16,7 +16,7 @@ mklib-objs := $(mklib-srcs:%.c=$(O)/%.o)
 
 # -fno-builtin: gcc must not turn memset's loop into a call of memset.
 # Small: it says things; but for what copies.
-$(filter-out %/string.o,$(mklib-objs)): MK_CFLAGS += -Os
+$(filter-out %/string.o,$(mklib-objs)): MK_CFLAGS += -Oz
 $(mklib-objs): $(O)/%.o: %.c $(MK_DEPS) metakernel/lib.mk
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)

@@ -26,7 +26,7 @@ $(LIBFDT_READY): $(LIBFDT_TARBALL)
 $(LIBFDT_OBJS): $(O)/metakernel/libfdt/%.o: $(LIBFDT_READY) $(O)/flags
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(MK_CFLAGS) -Os -ffunction-sections -w -I$(LIBFDT_DIR) -c -o $@ $(LIBFDT_DIR)/$*.c
+	$(Q)$(CC) $(MK_CFLAGS) -Oz -ffunction-sections -w -I$(LIBFDT_DIR) -c -o $@ $(LIBFDT_DIR)/$*.c
 
 $(O)/metakernel/libfdt.a: $(LIBFDT_OBJS)
 	$(call say,AR,$@)

@@ -20,6 +20,7 @@
 #include "part/chan.h"
 #include "part/part.h"
 #include "part/peer.h"
+#include "part/promise.h"
 #include "run/cpu.h"
 #include "lib/log.h"
 #include "lib/panic.h"
@@ -161,10 +162,15 @@ void load_all(const struct boot_info *bi, const void *bundle, size_t len)
 	manifest_size_pools(&manifest, frames_count(FRAMES_FREE) * PAGE_SIZE);
 	if (manifest_fits(&manifest, frames_count(FRAMES_FREE) * PAGE_SIZE, &e))
 		refuse(&e);
-	for (i = 0; i < manifest.nparts; i++)
-		if (!parts_create(&manifest.parts[i]))
-			load_refuse("/partitions/%s: shadow-pages: not enough memory",
-				    manifest.parts[i].name);
+	for (i = 0; i < manifest.nparts; i++) {
+		const struct manifest_part *man = &manifest.parts[i];
+		struct partition *p = parts_create(man);
+
+		if (!p)
+			load_refuse("/partitions/%s: shadow-pages: not enough memory", man->name);
+		if (promise(p, man->budget_us[0] * 1000UL, man->budget_us[1] * 1000UL))
+			load_refuse("/partitions/%s: budget: with those before it more than the CPUs have", man->name);
+	}
 	parts_channels();
 	for (i = 0; i < nparts; i++)
 		if (!manifest.parts[i].mem_rest)

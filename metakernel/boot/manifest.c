@@ -43,6 +43,7 @@ static const struct rule part_rules[] = {
 	  K_ALL, K_ALL },
 	{ "vcpus", P_U32, PART(vcpus), 1, MANIFEST_MAX_VCPUS, K_ALL, 0 },
 	{ "cpus", P_CPUS, PART(cpus), 0, MANIFEST_MAX_VCPUS - 1, K_ALL, 0 },
+	{ "budget", P_BUDGET, PART(budget_us), KEEL_MIN_BUDGET_NS / 1000, KEEL_MAX_PERIOD_NS / 1000, K_ALL, 0 },
 	{ "control", P_FLAG, PART(control), 0, 0, K_ALL, 0 },
 	{ "devices", P_FLAG, PART(devices), 0, 0, K_LINUX | K_TEST, K_LINUX },
 	{ "console", P_NAME, PART(console), 1, MANIFEST_CONSOLE_LEN, K_ALL, 0 },

@@ -20,6 +20,7 @@ enum prop_type {
 	P_TEXT,		/* printable text -> char[max] */
 	P_U32,		/* -> uint32_t, min..max */
 	P_CPUS,		/* list of numbers below 64, each once -> uint64_t, a bit each */
+	P_BUDGET,	/* two numbers -> uint32_t[2], of the first min..; the second is not less */
 	P_BYTES,	/* 64 bits, multiple of a page -> uint64_t, min..max */
 	P_FLAG,		/* empty -> bool */
 	P_LOST,		/* "continue" ... -> uint32_t, enum manifest_lost */

@@ -169,6 +169,18 @@ static int read_cpus(const struct reader *r, const struct rule *rule, const char
 	return 0;
 }
 
+static int read_budget(const struct reader *r, const struct rule *rule, const char *val, size_t len,
+		       uint32_t *out)
+{
+	if (len != 2 * sizeof(uint32_t))
+		return reader_refuse_number(r, rule->prop, "not two 32-bit numbers; bytes: ", len);
+	out[0] = parse_be32(val);
+	out[1] = parse_be32(val + sizeof(uint32_t));
+	if (out[1] < out[0] || out[1] < KEEL_MIN_PERIOD_NS / 1000)
+		return reader_refuse(r, rule->prop, "the period is too short");
+	return check_range(r, rule, out[1] > rule->max ? out[1] : out[0]);
+}
+
 static int read_bytes(const struct reader *r, const struct rule *rule, const char *val, size_t len,
 		      uint64_t *out)
 {
@@ -222,6 +234,8 @@ int manifest_read_value(const struct reader *r, const struct rule *rule, const c
 		return read_u32(r, rule, val, len, out);
 	case P_CPUS:
 		return read_cpus(r, rule, val, len, out);
+	case P_BUDGET:
+		return read_budget(r, rule, val, len, out);
 	case P_BYTES:
 		return read_bytes(r, rule, val, len, out);
 	case P_FLAG:

@@ -97,13 +97,13 @@ uint64_t fast_call(uint64_t handle)
 	    unlikely(!(ch->state & KEEL_CHAN_SERVER_UP)))
 		return 0;
 	to = ch->side[0]->receiver;
-	if (unlikely(to->state != VCPU_WAITING) || unlikely(!usual(c, v, to, 0)))
+	if (unlikely(to->state != VCPU_WAITING) || unlikely(!usual(c, v, to, ch->event[0] >> 6)))
 		return 0;
 	to->caller = v;
 	to->node.priority = v->node.priority;
 	stat_inc(v, KEEL_STAT_CALL);
 	answers = to->regs;
-	answers->rax = ch->handle[0];
+	answers->rax = ch->event[0];	/* which is the handle */
 	call_words(answers, r);
 	v->state = VCPU_CALLING;
 	return switch_to(c, v, to);
@@ -141,9 +141,9 @@ uint64_t fast_kick(uint64_t handle)
 	other = ch->side[0] == v->part;
 	to = ch->side[other]->vcpu;
 	if (to->state != VCPU_BLOCKED || to->node.priority <= v->node.priority || unlikely(!frame_fine(to->regs)) ||
-	    unlikely(!usual(c, v, to, interrupts(to) | to->entry[KEEL_ENTRY_EVENT_KERNEL] | c->runq.ready >> to->node.priority)))
+	    unlikely(!usual(c, v, to, interrupts(to) | to->entry[KEEL_ENTRY_EVENT_KERNEL] | c->runq.ready >> to->node.priority | ch->event[other] >> 6)))
 		return 0;
-	__atomic_fetch_or(&to->vp->events, bit64(ch->handle[other]), __ATOMIC_RELAXED);
+	__atomic_fetch_or(&to->vp->events, bit64(ch->event[other]), __ATOMIC_RELAXED);
 	to->wake_tsc = 0;
 	runq_push(&c->runq, &v->node);
 	v->ready_since = hal_rdtsc();

@@ -18,6 +18,7 @@
 #include "part/console.h"
 #include "part/made.h"
 #include "part/part.h"
+#include "part/promise.h"
 #include "run/irq.h"
 #include "run/vcpu.h"
 #include "lib/log.h"
@@ -220,6 +221,24 @@ static int64_t hc_part_ctl(struct vcpu *v, struct regs *r)
 	return -KEEL_EINVAL;
 }
 
+static int64_t hc_part_budget(struct vcpu *v, struct regs *r)
+{
+	int64_t err;
+	struct partition *p = part_of(v, r->rdi, KEEL_RIGHT_CONTROL, &err);
+
+	if (!p)
+		return err;
+	lock_take(&life_lock);
+	if (!p->alive)
+		err = -KEEL_EBUSY;
+	else if (!r->rsi && p->creator && p->man->priority > p->creator->man->priority)
+		err = -KEEL_EINVAL;	/* it has that priority because it has a budget */
+	else
+		err = promise(p, r->rsi, r->rdx);
+	lock_release(&life_lock);
+	return err;
+}
+
 /* What goes on in pieces is named by the bits of RAX above the number. */
 static int64_t hc_part_create(struct vcpu *v, struct regs *r)
 {
@@ -318,6 +337,7 @@ int64_t hcall_seldom(struct vcpu *v, struct regs *r, uint64_t n)
 	case KEEL_HC_PART_MEMORY: return finished(r, made_resize(v->part, r->rdi, (unsigned int)n, r->rsi, r->rdx));
 	case KEEL_HC_MEM_INFO: return hc_mem_info(v, r);
 	case KEEL_HC_MEM_RELEASE: return made_release(v->part, r->rdi);
+	case KEEL_HC_PART_BUDGET: return hc_part_budget(v, r);
 	case KEEL_HC_PART_RECLAIM: return finished(r, made_reclaim(v->part, r->rdi));
 	}
 	if (n <= INT64_MAX && (n & HCALL_MASK) == KEEL_HC_PART_CREATE)

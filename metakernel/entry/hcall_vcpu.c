@@ -20,7 +20,7 @@
 #define RANGE_MAX	512
 #define WAIT_LOOKS	2000	/* at whether another has obeyed, before interrupts are let in */
 
-int64_t hc_vcpu_start(struct vcpu *v, struct regs *r)
+__cold int64_t hc_vcpu_start(struct vcpu *v, struct regs *r)
 {
 	struct vcpu *other = part_vcpu(v->part, r->rdi);
 

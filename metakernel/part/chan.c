@@ -197,7 +197,7 @@ int chan_set_state(struct partition *p, uint64_t handle, uint64_t up)
 	return err;
 }
 
-int chan_info(struct partition *p, uint64_t handle, struct keel_chan_info *info)
+__cold int chan_info(struct partition *p, uint64_t handle, struct keel_chan_info *info)
 {
 	unsigned int side;
 	const struct chan *c = chan_of(p, handle, &side);

@@ -24,6 +24,7 @@
 #include "part/chan.h"
 #include "part/console.h"
 #include "part/made.h"
+#include "part/promise.h"
 #include "run/cpu.h"
 #include "run/roster.h"
 #include "run/sched.h"
@@ -91,7 +92,7 @@ static bool request_ok(const struct partition *by, const struct keel_part_create
 	for (i = 0; i < ARRAY_SIZE(want->reserved); i++)
 		reserved |= want->reserved[i];
 	return !reserved && want->name[KEEL_NAME_LEN - 1] == '\0' && manifest_name_ok(want->name, strlen(want->name)) &&
-	       want->priority <= by->man->priority && want->nvcpus && want->nvcpus <= MANIFEST_MAX_VCPUS &&
+	       want->priority <= (want->budget_ns ? MANIFEST_NPRIORITIES - 1 : by->man->priority) && want->nvcpus && want->nvcpus <= MANIFEST_MAX_VCPUS &&
 	       want->shadow_pages >= KEEL_MIN_SHADOW_PAGES && want->shadow_pages <= KEEL_MAX_SHADOW_PAGES &&
 	       !(want->cpus & ~there) && !(want->quota_pa & PAGE_MASK);
 }
@@ -347,6 +348,10 @@ static int start_it(struct partition *p, const struct keel_part_start *start)
 	if (!start_ok(p, start))
 		return -KEEL_EINVAL;
 	if (p->stage == MADE_READY) {
+		int err = promise(p, p->request.budget_ns, p->request.period_ns);
+
+		if (err)
+			return err;
 		tell_giver(p);
 		p->stage = MADE_STARTING;
 		return -KEEL_EAGAIN;
@@ -568,6 +573,7 @@ static int reclaim(struct partition *p)
 			return -KEEL_EBUSY;
 		if (!gone(p))
 			return -KEEL_EAGAIN;
+		promise(p, 0, 0);
 		p->stage = MADE_WITHDRAWN;
 		return -KEEL_EAGAIN;
 	case MADE_WITHDRAWN:

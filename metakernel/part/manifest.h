@@ -21,6 +21,7 @@
  *             shadow-pages   64.. 4 KiB pages for the shadow tables of a vCPU  required
  *             vcpus          1..64; default 1, linux: as many as CPUs          optional
  *             cpus           list of CPUs, 0 the boot CPU: vCPU n stays on the n-th  optional
+ *             budget         microseconds for each vCPU, in a period of as many  optional
  *             control        (empty) may control the other partitions          optional
  *             devices        (empty) holds the machine's devices     test; linux: required
  *             console        name of a console                                 optional
@@ -85,6 +86,7 @@ struct manifest_part {
 	uint32_t shadow_pages;
 	uint32_t vcpus;			/* linux: 0 until it is known how many CPUs there are */
 	uint64_t cpus;			/* a bit each; 0: any, and it may move */
+	uint32_t budget_us[2];		/* so much, in each period of; 0: no limit */
 	uint32_t nmodules;
 	char modules[MANIFEST_MAX_MODULES][MANIFEST_FILE_LEN];
 };

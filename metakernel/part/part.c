@@ -91,7 +91,7 @@ int part_make_vcpu(struct partition *p, unsigned int n)
 {
 	struct vcpu *v = &p->vcpu[n];
 
-	v->pinned = p->man->devices || p->man->cpus || ncpus == 1;
+	v->pinned = v->plain = p->man->devices || p->man->cpus || ncpus == 1;
 	if (vcpu_init(v, p, n, place(p->man, n)))
 		return -KEEL_ENOMEM;
 	roster_add(v);
@@ -131,6 +131,15 @@ static const char *state_name(uint32_t state)
 	return state < ARRAY_SIZE(names) ? names[state] : "?";
 }
 
+void part_tell_control(unsigned int bit)
+{
+	unsigned int i;
+
+	for (i = 0; i < nparts; i++)
+		if (parts[i].man->control)
+			part_raise(&parts[i], bit);
+}
+
 static void end(struct partition *p, uint32_t state, const char *fmt, va_list ap)
 {
 	unsigned int i;
@@ -151,9 +160,7 @@ static void end(struct partition *p, uint32_t state, const char *fmt, va_list ap
 	chan_part_died(p);
 	if (p->man->devices)
 		busmaster_off(p);
-	for (i = 0; i < nparts; i++)
-		if (parts[i].man->control)
-			part_raise(&parts[i], KEEL_EV_PARTITION);
+	part_tell_control(KEEL_EV_PARTITION);
 	ending_of(p);
 }
 
@@ -324,7 +331,7 @@ void part_fill_stats(const struct partition *p, struct keel_part_stats *st)
 
 void part_fill_info(const struct partition *p, struct keel_part_info *info)
 {
-	uint64_t ticks = 0, now = hal_rdtsc();
+	uint64_t ticks = 0, now = hal_rdtsc(), khz = hal_tsc_khz();
 	unsigned int i;
 
 	memset(info, 0, sizeof(*info));
@@ -339,11 +346,14 @@ void part_fill_info(const struct partition *p, struct keel_part_info *info)
 
 		info->shadow_pages += v->pool.npages;
 		info->shadow_used += v->pool.nused;
+		info->exhausted += v->budget.exhausted;
 		ticks += v->run_tsc;
 		if (v->loaded && now > v->run_since)
 			ticks += now - v->run_since;
 	}
-	info->cpu_ns = ticks / (hal_tsc_khz() / 1000) * 1000;
+	info->cpu_ns = ticks / khz * 1000000 + ticks % khz * 1000000 / khz;
+	info->budget_ns = p->budget_ns;
+	info->period_ns = p->period_ns;
 	info->priority = p->man->priority;
 	info->fault.vector = p->fault_vector;
 	info->fault.error = p->fault_error;

@@ -41,6 +41,7 @@ struct partition {
 	struct cons_ring *cons_out, *cons_in;	/* NULL: it is being taken apart */
 	struct serial_source serial;	/* what of cons_out waits for the serial port */
 	uint64_t attached_tsc;		/* until then somebody reads cons_out, and the port does not show it */
+	uint64_t budget_ns, period_ns;	/* of each vCPU (promise.h); 0: no limit */
 	uint32_t log_budget;	/* lines this partition may still cause in this second */
 	uint64_t log_second;
 
@@ -82,6 +83,7 @@ void part_start(struct partition *p);	/* loaded and not running: its first vCPU 
 int part_restart(struct partition *p);	/* a piece of it; -KEEL_EAGAIN: call again */
 /* vcpu_page.events bit (or EV_HANDLE + n) for a partition: the first of its vCPUs that is on gets it (run/event.c). */
 void part_raise(struct partition *p, unsigned int bit);
+void part_tell_control(unsigned int bit);	/* the same to all with the control right */
 /* Start, and by the vCPU itself end, a vCPU other than the first one's start. 0 or -KEEL_E*. */
 int part_vcpu_start(struct vcpu *by, struct vcpu *v, vaddr_t rip, paddr_t cr3, uint64_t value);
 void part_vcpu_stop(struct vcpu *v);

@@ -17,6 +17,7 @@
 #include "part/part.h"
 #include "run/call.h"
 #include "run/cpu.h"
+#include "run/event.h"
 #include "run/sched.h"
 
 /* Which channel a vCPU's call goes by. */
@@ -27,15 +28,10 @@ static struct chan *called_by(const struct vcpu *v)
 	return chan_of(v->part, v->regs->rdi, &side);
 }
 
-static __attribute__((noinline)) struct cpu *home(const struct vcpu *v)
-{
-	return lock_home(v);
-}
-
 /* Who sleeps is made ready and is in no queue, so that no event wakes it. False: it has ended, or does something else. */
 static bool claim(struct vcpu *v, enum vcpu_state from)
 {
-	struct cpu *c = home(v);
+	struct cpu *c = sched_lock_home(v);
 	bool mine = v->state == from;
 
 	if (mine)
@@ -47,7 +43,7 @@ static bool claim(struct vcpu *v, enum vcpu_state from)
 /* Who has a call has its caller's priority, who has none its own; in a queue or not. -> whose it had */
 static struct vcpu *have(struct vcpu *s, struct vcpu *caller)
 {
-	struct cpu *c = home(s);
+	struct cpu *c = sched_lock_home(s);
 	struct vcpu *had = s->caller;
 	bool queued = runq_queued(&s->node);
 
@@ -55,6 +51,7 @@ static struct vcpu *have(struct vcpu *s, struct vcpu *caller)
 		runq_remove(&c->runq, &s->node);
 	s->caller = caller;
 	s->node.priority = caller ? caller->node.priority : s->priority;
+	budget_serve(s, caller);
 	if (queued)
 		runq_push(&c->runq, &s->node);
 	lock_release(&c->lock);
@@ -65,7 +62,7 @@ static struct vcpu *have(struct vcpu *s, struct vcpu *caller)
 static void take_call(struct vcpu *s, struct vcpu *caller)
 {
 	have(s, caller);
-	s->regs->rax = called_by(caller)->handle[0];
+	s->regs->rax = handle_of_event(called_by(caller)->event[0]);
 	call_words(s->regs, caller->regs);
 }
 

@@ -43,6 +43,7 @@ struct cpu {
 	uint64_t mk_cr3;
 	uint64_t wakes;		/* changes with everything that becomes ready here */
 	uint64_t slice_tsc;	/* end of the current slice */
+	uint64_t spent_tsc;	/* when who runs here will have used its budget up; 0: it has none. Set under `lock` */
 	uint64_t armed_tsc;	/* what the physical timer is set for, UINT64_MAX: nothing */
 	uint64_t age_tsc;	/* when shadows are next aged, */
 	struct vcpu *age_next;	/* and whose */

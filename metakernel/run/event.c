@@ -170,7 +170,7 @@ void event_vector(struct vcpu *v, unsigned int vector)
 	sched_interrupt(v);
 }
 
-void event_raise(struct vcpu *v, unsigned int bit)
+inline __attribute__((always_inline)) void event_raise(struct vcpu *v, unsigned int bit)
 {
 	if (bit >= EV_HANDLE) {
 		put(v->vp->chan_events, bit - EV_HANDLE);	/* first: who takes the other one looks here */

@@ -133,7 +133,7 @@ int64_t irq_ioapic_read(struct vcpu *v, uint64_t index, uint64_t reg)
 	return l->low | (l->held ? RTE_IRR : 0);
 }
 
-int irq_ioapic_write(struct vcpu *v, uint64_t index, uint64_t reg, uint64_t value)
+__cold int irq_ioapic_write(struct vcpu *v, uint64_t index, uint64_t reg, uint64_t value)
 {
 	unsigned int entry;
 	struct line *l;

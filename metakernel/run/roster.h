@@ -16,5 +16,6 @@ void roster_add(struct vcpu *v);
 void roster_remove(struct vcpu *v);	/* it is off, and no CPU has it */
 /* This CPU's part: nothing it remembers is of a vCPU or partition that may be gone. */
 void roster_forget(struct cpu *c);
+void roster_age(struct cpu *c, uint64_t now);	/* one of those here forgets what it has seen accessed */
 
 #endif

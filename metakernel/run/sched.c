@@ -13,6 +13,8 @@
  *                     │ sched_wake()                 v
  *                     └─────────────────────────── BLOCKED
  *
+ * Who has used its budget up is SPENT instead of READY, in no queue, until some is back (run/budget.h).
+ *
  * Locks:   LOCK_RUNQ of the vCPU's CPU: its state, the queue, and `loaded` and `cpu` of what is taken from there. A vCPU
  *          is loaded from when it leaves a queue until its registers are saved; only one that is not may be taken by
  *          another CPU.
@@ -23,7 +25,6 @@
 #include <hal/cpu.h>
 #include <hal/irq.h>
 #include "mm/check.h"
-#include "mm/flush.h"
 #include "mm/root.h"
 #include "mm/shootdown.h"
 #include "part/busmaster.h"
@@ -41,11 +42,12 @@
 #include "lib/measure.h"
 #include "lib/panic.h"
 
-#define AGE_MS		4000
 #define LOOK_AGAIN_US	50
 
-static uint64_t slice_ticks, age_ticks;
+static uint64_t slice_ticks;
 static uint64_t idle_cpus;	/* a bit each */
+
+static void make_ready(struct vcpu *v, enum vcpu_state from);
 
 /* ---- Deadlines ----------------------------------------------------------------------------------- */
 
@@ -85,7 +87,7 @@ static void timer_rearm(void)
 	uint64_t next = first_deadline(c, c->vcpus, UINT64_MAX);
 
 	next = first_deadline(c, movers, next);
-	next = earlier(earlier(next, c->slice_tsc), c->storm.until_tsc);
+	next = earlier(earlier(earlier(next, c->slice_tsc), c->spent_tsc), c->storm.until_tsc);
 	if (!c->index)
 		next = earlier(earlier(next, console_poll_tsc()), busmaster_tsc());
 	c->armed_tsc = next;
@@ -136,25 +138,18 @@ static void deadlines(const struct cpu *c, struct vcpu *list, uint64_t now)
 				event_raise(v, KEEL_EV_TIMER);
 		}
 		if (wake && wake <= now)
-			sched_wake(v);
+			make_ready(v, v->state == VCPU_SPENT ? VCPU_SPENT : VCPU_BLOCKED);
 	}
 }
 
-/*
- * Linux clears accessed bits without a flush and expects a TLB to forget by itself. Forget now and
- * then, or hot pages would look idle for ever and be reclaimed. One vCPU a tick (I5), each every AGE_MS; of those
- * that move, the one that is here.
- */
-static void age_one(struct cpu *c, uint64_t now)
+/* A vCPU that moves, or has a budget, comes to this CPU. */
+static __cold void take_care(struct cpu *c, struct vcpu *v, uint64_t now)
 {
-	struct vcpu *v = c->age_next ? c->age_next : c->vcpus;
-
-	c->age_tsc = now + age_ticks / (c->nvcpus ? c->nvcpus : 1);
-	c->age_next = v ? v->sibling : NULL;
-	if (c->current && !c->current->pinned)
-		mmu_age(c->current);
-	else if (v && vcpu_on(v))
-		mmu_age(v);
+	v->ro->mk_cr3 = c->mk_cr3;
+	timer_want(v->timer_tsc);
+	timer_want(v->wake_tsc);
+	budget_look(c, v, now);
+	timer_want(c->spent_tsc);
 }
 
 void sched_tick(void)
@@ -165,11 +160,16 @@ void sched_tick(void)
 	deadlines(c, c->vcpus, now);
 	deadlines(c, movers, now);
 	if (now >= c->age_tsc)
-		age_one(c, now);
+		roster_age(c, now);
 	if (c->slice_tsc && c->slice_tsc <= now) {
 		c->slice_tsc = 0;
 		c->slice_over = true;
 		cpu_work_here(WORK_RESCHED);
+	}
+	if (c->spent_tsc && c->spent_tsc <= now) {
+		c->spent_tsc = 0;
+		if (c->current)
+			budget_look(c, c->current, now);
 	}
 	if (c->storm.until_tsc && c->storm.until_tsc <= now)
 		irq_calm();
@@ -196,6 +196,11 @@ static void call_idle(void)
 	}
 }
 
+struct cpu *sched_lock_home(const struct vcpu *v)
+{
+	return lock_home(v);
+}
+
 /* Into the queue, if it is in that state. */
 static inline bool enqueue(struct cpu *c, struct vcpu *v, enum vcpu_state from)
 {
@@ -211,7 +216,7 @@ static inline bool enqueue(struct cpu *c, struct vcpu *v, enum vcpu_state from)
 static __attribute__((noinline)) void make_ready_elsewhere(struct vcpu *v, enum vcpu_state from)
 {
 	struct cpu *c = lock_home(v);
-	bool queued = enqueue(c, v, from);
+	bool queued = v->state == from && (v->plain || !budget_spent(v)) && enqueue(c, v, from);
 
 	lock_release(&c->lock);
 	if (queued)
@@ -223,17 +228,21 @@ static __attribute__((noinline)) void make_ready_elsewhere(struct vcpu *v, enum 
 /* Does it take the CPU from who runs there, before all that wait? Then it need not be queued. */
 static inline bool goes_first(const struct cpu *c, const struct vcpu *v, const struct vcpu *cur)
 {
-	return v->pinned && !c->next && v->node.priority > cur->node.priority &&
+	return !c->next && v->node.priority > cur->node.priority &&
 	       !(c->runq.ready >> v->node.priority);
 }
 
-/* And see to it that its CPU looks. A mover that is here may be taken away meanwhile. */
+/* And see to it that its CPU looks. */
 static void make_ready(struct vcpu *v, enum vcpu_state from)
 {
 	struct cpu *c = this_cpu;
 	const struct vcpu *cur = c->current;
 	bool mine, queued;
 
+	if (unlikely(!v->plain)) {
+		make_ready_elsewhere(v, from);	/* here or there */
+		return;
+	}
 	lock_take(&c->lock);
 	mine = v->cpu == c->index;
 	if (mine && v->state == from && cur && goes_first(c, v, cur)) {
@@ -257,8 +266,6 @@ static void make_ready(struct vcpu *v, enum vcpu_state from)
 		c->slice_tsc = hal_rdtsc() + slice_ticks;
 		timer_want(c->slice_tsc);
 	}
-	if (!v->pinned)
-		call_idle();
 }
 
 void sched_begin(struct vcpu *v)
@@ -316,7 +323,7 @@ void sched_go_on(struct vcpu *v)
 
 void sched_remove(struct vcpu *v)
 {
-	struct cpu *c = lock_home(v);
+	struct cpu *c = sched_lock_home(v);
 
 	if (runq_queued(&v->node))
 		runq_remove(&c->runq, &v->node);
@@ -337,7 +344,7 @@ bool sched_gone(struct vcpu *v)
 
 void sched_yield(struct vcpu *v, struct vcpu *to)
 {
-	struct cpu *c = lock_home(to ? to : v);
+	struct cpu *c = sched_lock_home(to ? to : v);
 
 	if (to && runq_queued(&to->node)) {
 		runq_remove(&c->runq, &to->node);
@@ -516,13 +523,12 @@ void sched_leave(void)
 		now = hal_rdtsc();
 	}
 	turn(c, next, now);
-	if (next == c->current)
+	if (next == c->current) {
+		next->ready_since = 0;
 		return;			/* it was woken, or is the only one, before it was let go */
-	if (unlikely(!next->pinned)) {
-		next->ro->mk_cr3 = c->mk_cr3;
-		timer_want(next->timer_tsc);
-		timer_want(next->wake_tsc);
 	}
+	if (unlikely(!next->plain))
+		take_care(c, next, now);
 	vcpu_load(next, now);
 }
 
@@ -571,7 +577,6 @@ uint64_t sched_exit(void)
 __once void sched_init(void)
 {
 	slice_ticks = hal_tsc_khz() * (SLICE_NS / 1000000);
-	age_ticks = hal_tsc_khz() * AGE_MS;
 }
 
 /* The first time out of the metakernel, with the first vCPU that is here. */

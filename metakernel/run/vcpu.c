@@ -174,13 +174,13 @@ uint64_t vcpu_load_gs(struct vcpu *v, uint64_t sel)
 
 /*
  * XCR0 other than a peer's at its start, or more in the area than that; what a CPU that leaks needs at each switch; and
- * other CPUs, without which no lock is needed.
+ * other CPUs, without which no lock is needed; and a budget.
  */
 void vcpu_note_special(struct vcpu *v)
 {
 	const struct hal_cpu *cpu = hal_cpu();
 
-	v->special = lock_others || !cpu->xsave || cpu->barrier || v->seldom || v->tsc_aux || v->xcr0 != (cpu->xcr0_mask & 7) ||
+	v->special = lock_others || !v->plain || !cpu->xsave || cpu->barrier || v->seldom || v->tsc_aux || v->xcr0 != (cpu->xcr0_mask & 7) ||
 		     (((const uint64_t *)v->xstate)[64] & ~v->xcr0);
 }
 
@@ -227,7 +227,7 @@ static void xstate_load(struct vcpu *v)
 	hal_xrstor(v->xstate, UINT64_MAX);
 }
 
-int vcpu_set_xcr0(struct vcpu *v, uint64_t value)
+__cold int vcpu_set_xcr0(struct vcpu *v, uint64_t value)
 {
 	uint64_t mask = hal_cpu()->xcr0_mask;
 

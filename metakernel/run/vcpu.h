@@ -10,13 +10,17 @@
 #include "mm/pool.h"
 #include "mm/root.h"
 #include "mm/shootdown.h"
+#include "run/budget.h"
 #include "run/runq.h"
 #include "run/seldom.h"
 
 struct partition;
 
-/* From BLOCKED on it sleeps: until an event, until an event or a call (run/call.c), or until its call is answered. */
-enum vcpu_state { VCPU_OFF, VCPU_READY, VCPU_RUNNING, VCPU_BLOCKED, VCPU_WAITING, VCPU_CALLING };
+/*
+ * SPENT: it has used its budget up (run/budget.h). From BLOCKED on it sleeps: until an event, until an event or a call
+ * (run/call.c), or until its call is answered.
+ */
+enum vcpu_state { VCPU_OFF, VCPU_READY, VCPU_RUNNING, VCPU_SPENT, VCPU_BLOCKED, VCPU_WAITING, VCPU_CALLING };
 
 struct vcpu {
 	struct runq_node node;	/* first: runq links */
@@ -26,6 +30,7 @@ struct vcpu {
 	unsigned int id;	/* in the partition */
 	unsigned int cpu;	/* whose queue it is in; changed only by who takes it from there */
 	bool pinned;		/* to that CPU */
+	bool plain;		/* pinned, and without a budget: nothing more to look at when it is switched */
 	bool loaded;		/* a CPU has it, or is about to: its memory is that CPU's */
 	uint8_t priority;	/* its own; while it serves a call node's is the caller's */
 
@@ -62,7 +67,7 @@ struct vcpu {
 	uint64_t irr[4];	/* changed atomically: anybody may add */
 	uint64_t held[4], isr[4];
 	uint64_t timer_tsc;	/* deadline of KEEL_HC_TIMER, 0 off */
-	uint64_t wake_tsc;	/* deadline of KEEL_HC_BLOCK, 0 none */
+	uint64_t wake_tsc;	/* deadline of KEEL_HC_BLOCK, or when more of its budget is back; 0 none */
 
 	/* State while not loaded. */
 	uint64_t fs_base, gs_base;
@@ -82,7 +87,10 @@ struct vcpu {
 	struct breakpoints breakpoints;
 
 	uint64_t run_tsc, run_since;	/* TSC ticks run, and since when */
-	uint64_t ready_since;	/* TSC when it began to wait for its CPU; 0: it does not */
+	uint64_t charged_tsc;	/* of run_tsc, what its budget has been charged with */
+	struct vcpu *payer;	/* whose budget its runs are charged to; NULL: nobody's, it has no limit */
+	struct budget budget;
+	uint64_t ready_since;	/* TSC when it began to wait for its CPU, or its budget; 0: it does not */
 
 	uint64_t stats[KEEL_STAT_NR];
 };

@@ -28,6 +28,14 @@ $(O)/tests/rootfs/devices/device_writes: tests/guest/devices/device_writes.c $(O
 
 TESTS_ROOTFS += $(O)/tests/rootfs/devices/device_writes
 
+# Measures; shows nothing by itself (tests/system/test_budget.py).
+$(O)/tests/rootfs/time/share: tests/guest/time/share.c $(O)/flags
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(GUEST_CFLAGS) -o $@ $<
+
+TESTS_ROOTFS += $(O)/tests/rootfs/time/share
+
 include tests/guest/hostile/module.mk
 
 # For Bochs, which boots from a disc: Linux counts its CPUs and powers off.

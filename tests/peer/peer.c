@@ -12,6 +12,9 @@
  *   tick         wakes up ten thousand times a second
  *   flood        writes lines for ever
  *   again        with control: restarts the partition "big" for ever
+ *   burn         rings the other side of its channel for ever
+ *   steady       160 us of work every ms, a thousand times; says how many were not done by the next, and how long they took
+ *   steady-long  the same ten thousand times
  *   forge        writes what would change a terminal, or look like a line of somebody else
  *
  * It says "peer: ready WORD" first. tests/system/test_faults.py looks at what comes of it.
@@ -53,6 +56,65 @@ static void flood(void)
 {
 	for (;;)
 		say("flood flood flood flood flood flood\n");
+}
+
+static void say_number(const char *before, uint64_t n)
+{
+	char digits[24], *p = digits + sizeof(digits) - 1;
+
+	*p = '\0';
+	do {
+		*--p = (char)('0' + n % 10);
+		n /= 10;
+	} while (n);
+	say(before);
+	say(p);
+}
+
+static void burn(void)
+{
+	for (;;)
+		hcall(KEEL_HC_CHAN_KICK, 1, 0);
+}
+
+#define STEADY_US	160
+#define STEADY_BUCKETS	20	/* of 50 us */
+
+/* As many instructions as that takes where one takes a nanosecond (QEMU's -icount). */
+static void work(uint64_t us)
+{
+	uint64_t rounds = us * 1000 / 2;
+
+	asm volatile("1: decq %0; jnz 1b" : "+r" (rounds) : : "cc");
+}
+
+static void steady(unsigned int periods)
+{
+	uint64_t us = info->tsc_khz / 1000, period = info->tsc_khz, next = now_tsc() + period, took, most = 0;
+	unsigned int missed = 0, histogram[STEADY_BUCKETS + 1] = { 0 };
+
+	for (unsigned int i = 0; i < periods; i++, next += period) {
+		while (now_tsc() < next)
+			hcall(KEEL_HC_BLOCK, 0, next);
+		work(STEADY_US);
+		took = now_tsc() - next;
+		missed += took > period;
+		most = took > most ? took : most;
+		took /= 50 * us;
+		histogram[took < STEADY_BUCKETS ? took : STEADY_BUCKETS]++;
+	}
+	for (unsigned int i = 0; i <= STEADY_BUCKETS; i++) {
+		if (!histogram[i])
+			continue;
+		say_number("peer: done after ", i * 50);
+		say_number(" us or more: ", histogram[i]);
+		say("\n");
+	}
+	say_number("peer: steady ", periods);
+	say_number(" missed ", missed);
+	say_number(" longest ", most / us);
+	say(" us\n");
+	hcall(KEEL_HC_SHUTDOWN, KEEL_SHUTDOWN_EXIT, missed ? 1 : 0);
 }
 
 static void forge(void)
@@ -141,6 +203,12 @@ void peer_main(const struct keel_start_info *si)
 		flood();
 	if (asked("again"))
 		again();
+	if (asked("burn"))
+		burn();
+	if (asked("steady"))
+		steady(1000);
+	if (asked("steady-long"))
+		steady(10000);
 	if (asked("forge"))
 		forge();
 	if (asked("spin"))

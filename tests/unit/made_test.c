@@ -50,6 +50,7 @@ static void *table;
 static uint8_t *before;
 static bool obeyed, left;		/* the creator's vCPUs have; every CPU has */
 static unsigned int nshoots, nasked, nmade, nconsoles, nroster;
+static int no_promise;			/* of a budget: the error */
 static bool running;			/* the first vCPU of it */
 
 static int cap_add_checked(struct partition *p, unsigned int type, unsigned int rights, unsigned int index)
@@ -223,13 +224,20 @@ void part_start(struct partition *p)
 	p->alive = running = true;
 }
 
+int promise(struct partition *p, uint64_t budget_ns, uint64_t period_ns)
+{
+	assert_int_equal(p->nvcpus, p->request.nvcpus);		/* it is of each, and all are there */
+	p->budget_ns = no_promise ? p->budget_ns : budget_ns + period_ns;
+	return no_promise;
+}
+
 /* ---- Harness ---------------------------------------------------------------------------------------- */
 
 static struct keel_part_create request(void)
 {
 	struct keel_part_create want = {
-		.name = "made", .priority = 3, .nvcpus = NVCPUS, .shadow_pages = 64, .cpus = 2,
-		.quota_pa = QUOTA, .quota_pages = 1,
+		.name = "made", .priority = 9, .nvcpus = NVCPUS, .shadow_pages = 64, .cpus = 2,
+		.quota_pa = QUOTA, .quota_pages = 1, .budget_ns = 2, .period_ns = 10,
 	};
 
 	return want;
@@ -265,6 +273,7 @@ static int start(void **state)
 	chan_lock = (struct lock)LOCK_INIT(LOCK_CHAN);
 	nshoots = nasked = nmade = nconsoles = nroster = nmemory = ncame_back = 0;
 	loser = by;
+	no_promise = 0;
 	running = false;
 	obeyed = left = true;
 	return 0;
@@ -404,11 +413,13 @@ static void whole_life_gives_everything_back(void **state)
 		assert_int_equal(boot(handle), 0);
 		assert_int_equal((uint8_t)unit_arena[GIVEN + GIVEN_BYTES - 1], 0xa5);
 		assert_int_equal(parts[1].vcpu->regs->rdi, 0x403000);
+		assert_int_equal(parts[1].budget_ns, 12);		/* promised while it may run */
 		assert_int_equal(made_reclaim(by, 1), -KEEL_EBUSY);
 		parts[1].alive = running = false;
 		chan_part_died(&parts[1]);
 		assert_int_equal(take_back(1), 0);
 		expect_all_back();
+		assert_int_equal(parts[1].budget_ns, 0);
 		expect_zero(QUOTA, quota);
 		expect_zero(GIVEN, GIVEN_BYTES);
 		expect_zero(WINDOW, WINDOW_BYTES);
@@ -475,6 +486,9 @@ static void one_that_never_ran_gives_everything_back(void **state)
 	assert_int_equal(made_give(by, 1, GIVEN + 0x10000, 100), 0);
 	assert_int_equal(made_chan(by, 1, WINDOW_BYTES), 2);
 	assert_int_equal(made_chan(by, 1, WINDOW_BYTES), -KEEL_EBUSY);
+	no_promise = -KEEL_ENOSPC;
+	assert_int_equal(boot(1), -KEEL_ENOSPC);
+	no_promise = 0;
 	assert_int_equal(take_back(1), 0);
 	expect_all_back();
 	assert_int_equal(made_reclaim(by, 1), -KEEL_EBADF);
@@ -504,13 +518,14 @@ static void wrong_requests_are_refused(void **state)
 	REFUSED(want.name[0] = 0, KEEL_EINVAL);
 	REFUSED(want.name[0] = 'A', KEEL_EINVAL);
 	REFUSED(memset(want.name, 'a', sizeof(want.name)), KEEL_EINVAL);
-	REFUSED(want.priority = 9, KEEL_EINVAL);
+	REFUSED(want.budget_ns = 0, KEEL_EINVAL);	/* and a priority above the creator's */
+	REFUSED(want.priority = 32, KEEL_EINVAL);
 	REFUSED(want.nvcpus = 0, KEEL_EINVAL);
 	REFUSED(want.nvcpus = 65, KEEL_EINVAL);
 	REFUSED(want.shadow_pages = 63, KEEL_EINVAL);
 	REFUSED(want.shadow_pages = UINT32_MAX, KEEL_EINVAL);
 	REFUSED(want.flags = 1, KEEL_EINVAL);
-	REFUSED(want.reserved[6] = 1, KEEL_EINVAL);
+	REFUSED(want.reserved[4] = 1, KEEL_EINVAL);
 	REFUSED(want.cpus = 4, KEEL_EINVAL);
 	REFUSED(want.quota_pa++, KEEL_EINVAL);
 	REFUSED(want.quota_pages--, KEEL_ENOMEM);

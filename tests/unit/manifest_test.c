@@ -85,6 +85,21 @@ static void what_follows_a_lost_control_is_one_of_three(void **state)
 	}
 }
 
+static void a_budget_is_read_as_written(void **state)
+{
+	char *text = dts_replace(dts_good, "vcpus = <1>", "budget = <200 1000>");
+	size_t len;
+	void *fdt = dts_compile(text, "", &len);
+
+	(void)state;
+	assert_int_equal(manifest_parse(fdt, len, &m, &e), 0);
+	assert_int_equal(m.parts[0].budget_us[0], 200);
+	assert_int_equal(m.parts[0].budget_us[1], 1000);
+	assert_int_equal(m.parts[1].budget_us[1], 0);
+	free(fdt);
+	free(text);
+}
+
 static void shipped_manifest_is_accepted(void **state)
 {
 	char *text = calloc(1, 65536);
@@ -272,6 +287,13 @@ static const struct refusal {
 	{ "cpus_twice", "vcpus = <1>", "cpus = <1 2 1>", LINUX, "cpus", "twice the same CPU: 1" },
 	{ "cpus_empty", "vcpus = <1>", "cpus", LINUX, "cpus", "list of 32-bit numbers" },
 	{ "cpus_text", "vcpus = <1>", "cpus = \"all\"", LINUX, "cpus", "too large" },
+	{ "budget_one", "vcpus = <1>", "budget = <200>", LINUX, "budget", "not two 32-bit numbers; bytes: 4" },
+	{ "budget_above_period", "vcpus = <1>", "budget = <1001 1000>", LINUX, "budget", "the period is too short" },
+	{ "budget_short_period", "vcpus = <1>", "budget = <20 99>", LINUX, "budget", "the period is too short" },
+	{ "budget_small", "vcpus = <1>", "budget = <9 100>", LINUX, "budget", "too small; least is 10" },
+	{ "budget_none", "vcpus = <1>", "budget = <0 1000>", LINUX, "budget", "too small; least is 10" },
+	{ "budget_long_period", "vcpus = <1>", "budget = <10 10000001>", LINUX, "budget", "too large; most is 10000000" },
+	{ "budget_huge", "vcpus = <1>", "budget = <0xffffffff 0xffffffff>", LINUX, "budget", "too large; most is 10000000" },
 	{ "vcpus_none", "vcpus = <1>", "vcpus = <0>", LINUX, "vcpus", "too small" },
 	{ "modules_too_many", "\"demo.lua\"", "\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\"", LUA,
 	  "modules", "too many" },
@@ -531,6 +553,7 @@ int main(void)
 	static const struct CMUnitTest fixed[] = {
 		cmocka_unit_test(good_manifest_is_read_as_written),
 		cmocka_unit_test(what_follows_a_lost_control_is_one_of_three),
+		cmocka_unit_test(a_budget_is_read_as_written),
 		cmocka_unit_test(shipped_manifest_is_accepted),
 		cmocka_unit_test(channels_may_be_missing),
 		cmocka_unit_test(every_allowed_character_is_accepted),

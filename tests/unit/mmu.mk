@@ -48,6 +48,9 @@ call_test-cflags	:= $(unit_shim_cflags)
 sched_threads_test-srcs	:= $(sched_test-srcs)
 sched_threads_test-cflags := $(unit_shim_cflags)
 sched_threads_test-libs	:= -pthread
+budget_test-srcs	:= $(sched_test-srcs)
+budget_test-cflags	:= $(unit_shim_cflags)
+promise_test-cflags	:= $(unit_shim_cflags)
 mmu_forget_test-srcs	:= $(mmu_test-srcs)
 mmu_forget_test-cflags	:= $(unit_shim_cflags)
 

@@ -33,7 +33,9 @@ static void halted(void);
 #define hal_sti_hlt_cli() halted()
 #define hal_flush_tlb()	((void)0)
 #define hal_hlt()	abort()
+#include "mm/flush.h"
 #include "metakernel/run/cpu.c"
+#include "metakernel/run/budget.c"
 #include "metakernel/run/sched.c"
 #ifdef WITH_CALLS
 #include "metakernel/run/call.c"
@@ -52,7 +54,7 @@ static struct cpu cpu_memory[NCPUS];
 static struct vcpu vcpus[NVCPUS];
 static struct vcpu_ro pages[NVCPUS];
 static bool waits[NVCPUS];		/* an event for it */
-static unsigned int nipis[NCPUS], nraised[NVCPUS];
+static unsigned int nipis[NCPUS], nraised[NVCPUS], ntold;
 static unsigned int has[NVCPUS];	/* CPUs that have it loaded */
 static bool called[NCPUS];		/* an interrupt is on its way */
 static uint64_t armed[NCPUS];
@@ -82,6 +84,7 @@ uint64_t busmaster_tsc(void) { return 0; }
 void busmaster_piece(void) { abort(); }
 void irq_calm(void) { abort(); }
 void ending_idle(void) { }
+void part_tell_control(unsigned int bit) { assert_int_equal(bit, KEEL_EV_BUDGET); ntold++; }
 void mmu_age(struct vcpu *v) { assert_true(v->cpu == here->index); }
 bool shoot_obey(struct vcpu *v) { assert_ptr_equal(v, here->current); return false; }
 void event_deliver(struct vcpu *v, struct regs *r) { (void)v, (void)r; }
@@ -126,17 +129,17 @@ void event_raise(struct vcpu *v, unsigned int bit)
 
 void vcpu_load(struct vcpu *v, uint64_t now)
 {
-	(void)now;
 	if (__atomic_add_fetch(&has[v->id], 1, __ATOMIC_SEQ_CST) != 1 || !v->loaded || v->cpu != here->index)
 		abort();	/* in a thread, too */
+	v->run_since = now;
 	here->current = v;
 }
 
 void vcpu_save(struct vcpu *v, uint64_t now)
 {
-	(void)now;
 	if (here->current != v || __atomic_sub_fetch(&has[v->id], 1, __ATOMIC_SEQ_CST))
 		abort();
+	v->run_tsc += now - v->run_since;
 	here->current = NULL;
 	__atomic_store_n(&v->loaded, false, __ATOMIC_RELEASE);
 	play();
@@ -177,6 +180,7 @@ static int start(void **state)
 	idle_cpus = 0;
 	meanwhile = NULL;
 	threads = over = false;
+	ntold = 0;
 	tsc = 1000;
 	ncpus = NCPUS;
 	for (unsigned int i = 0; i < NCPUS; i++) {
@@ -197,10 +201,37 @@ static struct vcpu *add(unsigned int i, unsigned int cpu, bool pinned, uint8_t p
 	vcpus[i].ro = &pages[i];
 	vcpus[i].root_pa = vcpus[i].id = i;
 	vcpus[i].cpu = cpu;
-	vcpus[i].pinned = pinned;
+	vcpus[i].pinned = vcpus[i].plain = pinned;
 	vcpus[i].node.priority = priority;
 	roster_add(&vcpus[i]);
 	return &vcpus[i];
+}
+
+#define IDLE	(-1)
+
+static inline void on(unsigned int cpu)
+{
+	here = cpus[cpu];
+}
+
+/* The way out of an entry on a CPU. -> the vCPU that it leaves to, IDLE if there is none */
+static inline int leaves(unsigned int cpu)
+{
+	on(cpu);
+	/* out of its sleep, if it slept */
+	here->idle = false;
+	__atomic_fetch_and(&idle_cpus, ~bit64(cpu), __ATOMIC_SEQ_CST);
+	if (!here->current)
+		cpu_work_here(WORK_RESCHED);
+	if (setjmp(idled))
+		return IDLE;
+	return (int)sched_exit();
+}
+
+static inline void block(struct vcpu *v)
+{
+	here = cpus[v->cpu];
+	sched_block(v);
 }
 
 #endif

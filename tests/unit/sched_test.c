@@ -7,33 +7,6 @@
  */
 #include "sched_cpus.h"
 
-#define IDLE	(-1)
-
-static void on(unsigned int cpu)
-{
-	here = cpus[cpu];
-}
-
-/* The way out of an entry on a CPU. -> the vCPU that it leaves to, IDLE if there is none */
-static int leaves(unsigned int cpu)
-{
-	on(cpu);
-	/* out of its sleep, if it slept */
-	here->idle = false;
-	__atomic_fetch_and(&idle_cpus, ~bit64(cpu), __ATOMIC_SEQ_CST);
-	if (!here->current)
-		cpu_work_here(WORK_RESCHED);
-	if (setjmp(idled))
-		return IDLE;
-	return (int)sched_exit();
-}
-
-static void block(struct vcpu *v)
-{
-	here = cpus[v->cpu];
-	sched_block(v);
-}
-
 static unsigned int queued(unsigned int cpu)
 {
 	unsigned int n = 0;

@@ -140,6 +140,8 @@
 #define KEEL_HC_REPLY_WAIT	46	/* (KEEL_REPLY_*, words): answer the caller whose call this vCPU has, if
 					 * any, and wait for the next on any channel the partition serves.
 					 * -> handle it came by, and its words; -KEEL_EAGAIN: an event */
+#define KEEL_HC_PART_BUDGET	48	/* (handle, budget_ns, period_ns): each of its vCPUs runs for budget_ns in
+					 * any stretch of period_ns at most; 0, 0: no limit. Control right */
 /*
  * More and less memory while it runs. GROW zeroes a piece and makes it the partition's; it gets KEEL_EV_MEMORY. It
  * gives back whole pieces, one by MEM_RELEASE, of which KEEL_EV_PARTITION tells the creator, who takes it by SHRINK.
@@ -159,6 +161,9 @@
 
 #define KEEL_GIVE_MAX		4096	/* pages in one GIVE: 16 MiB */
 #define KEEL_PART_EXTENTS	64
+#define KEEL_MIN_BUDGET_NS	10000
+#define KEEL_MIN_PERIOD_NS	100000
+#define KEEL_MAX_PERIOD_NS	10000000000
 #define KEEL_MIN_SHADOW_PAGES	64
 #define KEEL_MAX_SHADOW_PAGES	65536
 
@@ -223,6 +228,7 @@
  */
 #define KEEL_EV_DIRECT		48
 #define KEEL_EV_MEMORY		58	/* memory has come (KEEL_HC_MEM_INFO), or some is asked for (mem_target) */
+#define KEEL_EV_BUDGET		59	/* some partition used its budget up (control right) */
 #define KEEL_EV_CHANNEL		60
 #define KEEL_EV_TIMER		61
 #define KEEL_EV_PARTITION	62	/* some partition changed state (control right) */
@@ -500,21 +506,27 @@ struct keel_part_info {		/* 256 bytes */
 		uint64_t error, rip, rsp, cr2;
 	} fault;
 	char	 reason[64];	/* one line, zero-terminated */
-	uint64_t reserved[8];
+	uint64_t exhausted;	/* how often a vCPU has had to wait for its budget */
+	uint64_t budget_ns, period_ns;	/* of each vCPU; 0: no limit */
+	uint64_t reserved[5];
 };
+KEEL_OFF(keel_part_info, exhausted, 192);
+KEEL_OFF(keel_part_info, period_ns, 208);
 static_assert(sizeof(struct keel_part_info) == 256, "keel_part_info size");
 
 struct keel_part_create {	/* 128 bytes; argument of KEEL_HC_PART_CREATE */
 	char	 name[KEEL_NAME_LEN];	/* as in a manifest; no other partition has it */
-	uint32_t priority;	/* 0..31, not above the creator's */
+	uint32_t priority;	/* 0..31, without a budget not above the creator's */
 	uint32_t nvcpus;	/* 1..64 */
 	uint32_t shadow_pages;	/* KEEL_MIN_SHADOW_PAGES..MAX, of each vCPU */
 	uint32_t flags;		/* 0 */
 	uint64_t cpus;		/* vCPU n stays on the n-th CPU of the set, bit 0: the boot CPU; 0: anywhere */
 	uint64_t quota_pa;	/* page-aligned own memory: what the metakernel keeps of it comes from here */
 	uint64_t quota_pages;
-	uint64_t reserved[7];	/* 0 */
+	uint64_t budget_ns, period_ns;	/* as for KEEL_HC_PART_BUDGET */
+	uint64_t reserved[5];	/* 0 */
 };
+KEEL_OFF(keel_part_create, budget_ns, 72);
 static_assert(sizeof(struct keel_part_create) == 128, "keel_part_create size");
 
 struct keel_part_start {	/* 64 bytes; of vCPU 0 at its start; the others are off */

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""Time is owned: a partition with a budget gets it when it is due, and never more.
+
+QEMU counts instructions (--icount): its clock, and with it the TSC, goes on by a nanosecond with each, so that runs
+repeat and say nothing of this host. Failure looks like a deadline missed, a Linux that gets less done beside
+hostile peers than their budgets leave it, or a manifest that promises more time than there is.
+"""
+import re
+
+import pytest
+from conftest import BUILD, FULL
+from systems import channel, log_text, make_bundle, partition, system, wait_said
+
+pytestmark = [pytest.mark.group("budget"), pytest.mark.own_cpus]
+
+PEER = {"peer.elf": BUILD / "tests" / "peer" / "peer.elf"}
+SHARE_MS = 500
+
+
+def peer(name, cmdline, priority, budget, more=""):
+    return partition(name, "peer.elf", 512 << 10, cmdline=cmdline, priority=priority,
+                     more=f"budget = <{budget}>; {more}")
+
+
+def counted(machine, folder, partitions, channels="", timeout=600):
+    """A machine with these partitions beside Linux, at its prompt, on QEMU's clock of instructions."""
+    made = make_bundle(folder, system(partitions, channels), PEER, initramfs="initramfs-test.cpio.gz")
+    linux = machine("--icount", "--bundle", made, "--cpus", "1", timeout=timeout)
+    linux.wait_prompt(timeout / 2)
+    return linux
+
+
+def info(linux, name):
+    """What keelctl ps says of a partition, in numbers."""
+    return re.search(rf"^{name} +(\w+)", linux.shell("keelctl ps"), re.M).group(1)
+
+
+@pytest.mark.limit(630)
+def test_hostile_peers_take_their_budgets_and_no_more(machine, tmp_path):
+    """Two peers above Linux, 2 % each, burn and ring doorbells: Linux keeps 95 % of what it does without them."""
+    names = ("burn-a", "burn-b")
+    linux = counted(machine, tmp_path, "".join(peer(name, "burn", 12, "200 10000") for name in names),
+                    "".join(map(channel, names)))
+    rounds = []
+    for stop in (False, True):
+        if stop:
+            linux.shell("keelctl stop burn-a; keelctl stop burn-b")
+        rounds.append(int(re.search(r"SHARE (\d+)", linux.shell(f"/time/share {SHARE_MS}", 300)).group(1)))
+    print(f"rounds in {SHARE_MS} ms: {rounds[0]} beside them, {rounds[1]} alone: {rounds[0] / rounds[1]:.4f}")
+    assert 0.95 <= rounds[0] / rounds[1] < 0.97		# they did have theirs
+    linux.send("exit 3\r")
+    assert linux.wait_exit() == 3
+
+
+def steady(machine, folder, word):
+    linux = counted(machine, folder, peer("steady", word, 12, "200 1000"), timeout=1800 if FULL else 600)
+    # by itself it began while Linux booted, which is a load of its own kind
+    assert wait_said(linux, r"peer: steady \d+ missed", timeout=900)
+    linux.send("(while :; do STRESS_SECONDS=1 /stress/map_storm; /stress/fork_exec; dd if=/dev/zero of=/tmp/x bs=64k count=32; "
+               "done) >/dev/null 2>&1 &\r")
+    linux.wait_prompt()
+    linux.shell("keelctl restart steady", 120)
+    assert wait_said(linux, r"peer: steady \d+ missed", 2, timeout=1500 if FULL else 500)
+    text = log_text(linux)
+    print("\n".join(re.findall(r"peer: (?:done|steady).*", text)))
+    return re.findall(r"peer: steady (\d+) missed (\d+) longest (\d+) us", text)
+
+
+@pytest.mark.limit(630)
+def test_a_deadline_every_millisecond(machine, tmp_path):
+    """160 us of work every ms, with 200 us a ms, while Linux boots and under load: all are done before the next is due."""
+    runs = steady(machine, tmp_path, "steady")
+    assert [(periods, missed) for periods, missed, _ in runs] == [("1000", "0")] * 2
+
+
+@pytest.mark.full
+@pytest.mark.limit(1830)
+def test_ten_thousand_deadlines(machine, tmp_path):
+    """The same ten thousand times."""
+    runs = steady(machine, tmp_path, "steady-long")
+    assert [(periods, missed) for periods, missed, _ in runs] == [("10000", "0")] * 2
+
+
+def test_more_than_there_is_is_refused(machine, tmp_path):
+    """48 % twice on one CPU, of which 95 % are to be had."""
+    made = make_bundle(tmp_path, system(peer("first", "spin", 1, "480 1000") + peer("second", "spin", 1, "480 1000")), PEER)
+    keel = machine("--bundle", made, "--cpus", "1", timeout=60)
+    assert keel.wait_exit() == 120
+    assert "refused: /partitions/second: budget: with those before it more than the CPUs have" in log_text(keel)
