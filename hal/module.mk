@@ -4,7 +4,7 @@ include metakernel/flags.mk
 
 hal-lds := hal/x86_64/keel.lds
 # What runs only before the first partition: small rather than fast, and given away then (keel.lds).
-hal-once-srcs := $(addprefix hal/x86_64/boot/, acpi.c boot.c bootinfo.c cpu.c entry_init.c memmap.c pic.c rtc.c smp.c tsc_rate.c)
+hal-once-srcs := $(addprefix hal/x86_64/boot/, acpi.c apic_init.c boot.c bootinfo.c cpu.c entry_init.c ioapic_init.c memmap.c pic.c rtc.c smp.c tsc_rate.c)
 hal-c-srcs := $(hal-once-srcs) \
 	hal/x86_64/apic.c \
 	hal/x86_64/barrier.c \
