@@ -533,12 +533,13 @@ static void withdraw(struct partition *p)
 static int empty(struct partition *p)
 {
 	struct made *m = p->made;
-	const struct extent *e = &m->extent[m->nextents - 1];
+	const struct extent *e;
 
 	if (!m->nextents) {
 		p->stage = MADE_WINDOW;
 		return -KEEL_EAGAIN;
 	}
+	e = &m->extent[m->nextents - 1];
 	p->done = clean(e->pfn, p->done, e->npages);
 	if (p->done == e->npages) {
 		ASSERT(!chan_claim_frames(e->pfn << PAGE_SHIFT, e->npages, e->state == EXTENT_OWN ? p->owner : FRAMES_MK,
