@@ -16,12 +16,14 @@
 #include "part/console.h"
 #include "part/part.h"
 #include "lib/lock.h"
+#include "lib/printf.h"
 #include "lib/serial.h"
 #include "lib/string.h"
 
 /* A call takes so much at most: interrupts are off meanwhile (I5). */
 #define PEER_WRITE_MAX	256	/* looked at byte by byte */
 #define FOCUS_WRITE_MAX	1024
+#define LOST_MAX	32	/* of the line that says how much is lost */
 #define INPUT_MAX	64	/* bytes an interrupt takes from the port */
 #define ATTACHED_MS	1000	/* who has attached must say so again */
 #define POLL_MS		2	/* where the port's interrupt does not arrive */
@@ -92,8 +94,10 @@ static uint32_t write_peer(struct partition *p, const char *buf, uint32_t len)
 		len = PEER_WRITE_MAX;
 	serial_give_way(&p->serial, r->head + len);
 	ring_in(r, buf, len);
-	if (ring_used(r) > CONS_BYTES)
-		r->tail = r->head - CONS_BYTES;		/* output nobody reads must not stop a partition */
+	if (ring_used(r) > CONS_BYTES) {	/* output nobody reads must not stop a partition */
+		r->lost += ring_used(r) - CONS_BYTES;
+		r->tail = r->head - CONS_BYTES;
+	}
 	while ((n = line_len(r, p->serial.end)))
 		if (!attached(p) || !serial_skip(&p->serial, n))
 			serial_put(&p->serial, n);
@@ -166,10 +170,16 @@ bool console_listens(void)
 
 int console_peer_read(struct partition *p, char *buf, unsigned int len)
 {
-	int n;
+	struct cons_ring *r = p->cons_out;
+	int n = 0;
 
 	lock_take(&serial_lock);
-	n = p->cons_out ? ring_out(p->cons_out, buf, len) : 0;
+	if (r && r->lost && len >= LOST_MAX) {
+		n = snprintf(buf, len, "[%u bytes lost]\n", r->lost);
+		r->lost = 0;
+	} else if (r) {
+		n = ring_out(r, buf, len);
+	}
 	lock_release(&serial_lock);
 	return n;
 }

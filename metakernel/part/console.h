@@ -14,6 +14,7 @@ struct partition;
 
 struct cons_ring {
 	uint32_t head, tail;	/* free-running; head is written, tail is read */
+	uint32_t lost;		/* output that nobody has read in time, since the last reader was told */
 	char data[CONS_BYTES];
 };
 
@@ -33,7 +34,7 @@ void console_flush(struct partition *p);	/* p has ended: show the line it began 
 
 bool console_listens(void);	/* what is typed on the serial port reaches a partition that runs */
 
-/* For a controller: the raw output of p, and input for it. */
+/* For a controller: the raw output of p, "[N bytes lost]" where some is missing; and input for it. */
 int console_peer_read(struct partition *p, char *buf, unsigned int len);
 int console_peer_write(struct partition *p, const char *buf, unsigned int len);
 /* It shows what p writes itself, for a second from now on: the serial port does not. */

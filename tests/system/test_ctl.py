@@ -218,3 +218,57 @@ def test_watchdog_leaves_others_alone(linux):
     assert run(linux, "keelctl run --watchdog 1:stop lua calls.lua", timeout=120)[1] == 8
     assert ask(linux, "inspect waits")["job"]["running"]
     linux.shell("keelctl kill waits; keelctl wait waits; keelctl rm waits")
+
+
+# --- consoles ------------------------------------------------------------------------------------------------
+
+ANSWERS = ("print('up') io.flush() while true do local ok, line = pcall(io.read) if ok and not line then os.exit(4) end "
+           "print(ok and '<' .. line .. '>' or line) io.flush() if line == 'bye' then os.exit(5) end end")
+
+
+def start_answers(linux, options):
+    put(linux, "answers.lua", ANSWERS)
+    linux.shell(f"keelctl run {options} --name job lua answers.lua; until keelctl logs job | grep -q up; do :; done")
+
+
+def test_console_of_a_detached_one_on_a_pipe(linux):
+    """Without a terminal: what is sent is its standard input, what comes back is printed; nothing of what it has said before."""
+    start_answers(linux, "-di")
+    assert run(linux, "printf 'one\\ntwo\\n' | keelctl console -t 1 job") == ("<one>\n<two>", 0)
+    assert run(linux, "echo three | keelctl console -a -t 1 job") == ("up\n<one>\n<two>\n<three>", 0)
+    assert run(linux, "echo bye | keelctl console -t 60 job 2>&1") == ("<bye>\nkeelctl: job has ended (keelctl inspect says how)", 0)
+    assert run(linux, "keelctl wait job; keelctl logs job | wc -l; keelctl rm job; ls /run/keel/job.* 2>/dev/null | wc -l") == ("5\n5\n0", 0)
+
+
+def test_console_of_a_detached_one_on_a_terminal(linux):
+    """Lines are edited: ^U, ^W, backspace; ^C reaches a program that reads; leaving does not end it."""
+    start_answers(linux, "-di")
+    linux.send("keelctl console job\r")
+    linux.expect("leaves")
+    linux.send("not this\x15two words\x17x\x7fyes\r")
+    linux.expect("<two yes>")
+    linux.send("\x03")
+    linux.expect("interrupted!")
+    linux.send("on\r")
+    linux.expect("<on>")
+    linux.send("\x1d")
+    linux.wait_prompt()
+    assert ask(linux, "inspect job")["job"]["running"]
+    linux.shell("keelctl kill job; keelctl rm job")
+
+
+def test_detached_without_input_has_none(linux):
+    start_answers(linux, "-d")
+    assert run(linux, "keelctl wait job; keelctl rm job") == ("4", 0)
+
+
+def test_bytes_that_nobody_has_read_are_counted(linux):
+    """A peer whose console nobody reads writes more than is kept: how much is missing stands where it is missing."""
+    linux.shell("keelctl console -a -t 0.5 lua </dev/null")
+    line = ("local t = os.clock() repeat until os.clock() - t > 1 print(string.rep('x', 20000)) print('ov' .. 'er') "
+            "io.open('/mnt/over', 'w'):close()")
+    linux.shell(f"echo \"{line}\" | keelctl console -t 0 lua >/dev/null; until [ -e /mnt/over ]; do :; done; rm /mnt/over")
+    output, status = run(linux, "keelctl console -a -t 0.5 lua </dev/null >o; head -n 1 o; tail -n +2 o | wc -c; grep -c '^over' o; rm o")
+    found = re.fullmatch(r"\[(\d+) bytes lost\]\n8192\n1", output)
+    assert status == 0 and found, output
+    assert 20006 - 8192 <= int(found.group(1)) <= 20006 - 8192 + 16

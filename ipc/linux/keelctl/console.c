@@ -2,6 +2,9 @@
 /*
  * console.c - keelctl console: a peer's console on this terminal, or on pipes.
  *
+ * A detached partition's output is in its log, which its keeper writes: what is new there is shown, and what is typed goes to its standard
+ * input, if that is open (-di), else to its console; ^C to its console anyway.
+ *
  * On a terminal, lines are edited and echoed here and sent when complete; Ctrl-C and Ctrl-D are
  * sent as the bytes 3 and 4 at once; Ctrl-] leaves. On a pipe everything read is sent; after the
  * end of the input the program prints until the peer has been silent for -t seconds or has ended.
@@ -15,9 +18,12 @@
  */
 #include "commands.h"
 #include "device.h"
+#include "job.h"
+#include "logtail.h"
 #include "visible.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -31,6 +37,7 @@
 #define POLL_MS		20
 #define ATTACH_MS	300	/* between two calls that say so; one lasts a second */
 #define KEY_LEAVE	0x1d	/* Ctrl-] */
+#define KEY_INTERRUPT	0x03
 #define KEY_EOF		0x04
 #define BUF_BYTES	4096
 
@@ -46,6 +53,9 @@ struct console {
 	uint64_t idle_ms;	/* -t */
 	uint64_t last_ms;	/* of the newest byte either way */
 	uint64_t attached_ms;	/* when that was said last */
+	bool job;		/* detached */
+	struct logtail log;	/* job */
+	int input;		/* job: its standard input; -1: it has none */
 	struct visible visible;
 	size_t start, end;	/* of what is still to be sent */
 	char out[BUF_BYTES];
@@ -86,7 +96,7 @@ static void terminal_setup(const char *name)
 	t.c_lflag |= ICANON | ECHO | IEXTEN;
 	t.c_lflag &= (tcflag_t)~ISIG;
 	t.c_cc[VEOL] = KEY_LEAVE;
-	t.c_cc[VEOL2] = 0x03;
+	t.c_cc[VEOL2] = KEY_INTERRUPT;
 	atexit(terminal_restore);
 	if (tcsetattr(STDIN_FILENO, TCSADRAIN, &t) < 0)
 		die("terminal: %s", strerror(errno));
@@ -105,23 +115,31 @@ static void print_out(struct console *c, const char *text, size_t n)
 		die("standard output: %s", strerror(errno));
 }
 
+/* What it has written and nobody has seen: bytes, 0: none. */
+static size_t next_piece(struct console *c, char *text, size_t size)
+{
+	struct keel_ioc_buf buf = { .handle = c->handle, .addr = (uintptr_t)text, .len = (uint32_t)size };
+	int n;
+
+	if (c->job)
+		return logtail_read(&c->log, text, size);
+	n = device_call(KEEL_IOC_CONS_READ, &buf);
+	if (n < 0 && n != -EBADF)	/* a run in the foreground that is over */
+		die_call("console", c->name, n);
+	return n < 0 ? 0 : (size_t)n;
+}
+
 /* Reads what the peer wrote; prints it unless it is to be dropped. Returns bytes. */
 static size_t receive(struct console *c, bool print)
 {
-	struct keel_ioc_buf buf = { .handle = c->handle };
 	static char text[BUF_BYTES];
-	size_t all = 0;
-	int n;
+	size_t all = 0, n;
 
 	do {
-		buf.addr = (uintptr_t)text;
-		buf.len = sizeof(text);
-		n = device_call(KEEL_IOC_CONS_READ, &buf);
-		if (n < 0)
-			die_call("console", c->name, n);
+		n = next_piece(c, text, sizeof(text));
 		if (print)
-			print_out(c, text, (size_t)n);
-		all += (size_t)n;
+			print_out(c, text, n);
+		all += n;
 	} while (n && all < 16 * BUF_BYTES);
 	if (all && print && fflush(stdout))
 		die("standard output: %s", strerror(errno));
@@ -130,11 +148,35 @@ static size_t receive(struct console *c, bool print)
 	return all;
 }
 
+/* To the console; returns how many bytes it took. */
+static size_t to_console(const struct console *c, const char *text, size_t len)
+{
+	struct keel_ioc_buf buf = { .handle = c->handle, .addr = (uintptr_t)text, .len = (uint32_t)len };
+	int n = device_call(KEEL_IOC_CONS_WRITE, &buf);
+
+	if (n < 0)
+		die_call("console", c->name, n);
+	return (size_t)n;
+}
+
+/* To its standard input. On a terminal ^C is no byte of it, but a signal. */
+static size_t to_input(const struct console *c, const char *text, size_t len)
+{
+	const char *key = c->tty ? memchr(text, KEY_INTERRUPT, len) : NULL;
+	ssize_t n;
+
+	if (key == text)
+		return to_console(c, text, 1);
+	n = write(c->input, text, key ? (size_t)(key - text) : len);
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		die("console %s: its standard input: %s", c->name, strerror(errno));
+	return n < 0 ? 0 : (size_t)n;
+}
+
 /* Sends as much of c->out as the peer's input takes. Returns bytes. */
 static size_t transmit(struct console *c)
 {
-	struct keel_ioc_buf buf = { .handle = c->handle };
-	int n;
+	size_t n;
 
 	if (c->start == c->end)
 		return 0;
@@ -142,15 +184,14 @@ static size_t transmit(struct console *c)
 		while (receive(c, false))
 			;
 	c->sent = true;
-	buf.addr = (uintptr_t)(c->out + c->start);
-	buf.len = (uint32_t)(c->end - c->start);
-	n = device_call(KEEL_IOC_CONS_WRITE, &buf);
-	if (n < 0)
-		die_call("console", c->name, n);
-	c->start += (size_t)n;
+	if (c->input >= 0)
+		n = to_input(c, c->out + c->start, c->end - c->start);
+	else
+		n = to_console(c, c->out + c->start, c->end - c->start);
+	c->start += n;
 	if (n)
 		c->last_ms = now_ms();
-	return (size_t)n;
+	return n;
 }
 
 /* Reads standard input, which has something, into the empty c->out. */
@@ -167,7 +208,7 @@ static void take_input(struct console *c)
 	c->start = 0;
 	c->end = (size_t)n;
 	if (c->tty) {
-		if (!n)
+		if (!n && c->input < 0)		/* a FIFO has no such thing */
 			c->out[c->end++] = KEY_EOF;
 		key = memchr(c->out, KEY_LEAVE, c->end);
 		if (key) {
@@ -184,8 +225,15 @@ static bool ended(const struct console *c)
 {
 	struct keel_part_info info;
 
-	device_part(c->handle, &info);
-	return info.state == KEEL_PART_EMPTY || info.state >= KEEL_PART_EXITED;
+	struct job_state state;
+	bool over;
+
+	if (c->job) {
+		over = job_look(c->name, false, &state) || !state.running;
+		job_forget(&state);
+		return over;
+	}
+	return !device_part_try(c->handle, &info) || info.state == KEEL_PART_EMPTY || info.state >= KEEL_PART_EXITED;
 }
 
 /*
@@ -217,7 +265,7 @@ static int console_loop(struct console *c)
 			return 0;
 		if (!moved && ended(c)) {
 			receive(c, true);
-			fprintf(stderr, "keelctl: %s has ended (keelctl ps says how)\n", c->name);
+			fprintf(stderr, "keelctl: %s has ended (keelctl %s says how)\n", c->name, c->job ? "inspect" : "ps");
 			return c->start == c->end && c->eof ? 0 : EXIT_FAILED;
 		}
 		/* poll() ignores a negative descriptor: then it is only the pause. */
@@ -228,9 +276,25 @@ static int console_loop(struct console *c)
 	return EXIT_FAILED;
 }
 
+/* Whether it is a detached one that runs; opens what it has. */
+static bool open_job(struct console *c)
+{
+	struct job_state state;
+	char path[PATH_MAX];
+	bool runs = !job_look(c->name, false, &state) && state.running;
+
+	job_forget(&state);
+	if (!runs)
+		return false;
+	logtail_open(&c->log, c->name, c->keep_old);
+	job_path(path, c->name, ".in");
+	c->input = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+	return true;
+}
+
 int cmd_console(int argc, char **argv)
 {
-	static struct console c = { .idle_ms = 1000 };
+	static struct console c = { .idle_ms = 1000, .input = -1 };
 	struct sigaction sa = { .sa_handler = on_signal };
 	char *end;
 	double t;
@@ -257,6 +321,7 @@ int cmd_console(int argc, char **argv)
 	c.handle = device_find(c.name);
 	if (!c.handle)
 		die("console %s: that is this Linux itself", c.name);
+	c.job = open_job(&c);
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);

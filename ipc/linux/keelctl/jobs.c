@@ -4,12 +4,12 @@
 #include "commands.h"
 #include "device.h"
 #include "job.h"
+#include "logtail.h"
 #include "show.h"
 #include "visible.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -100,94 +100,63 @@ int cmd_images(int argc, char **argv)
 
 /* ---- logs ----------------------------------------------------------------------------------------- */
 
-/* All that is in the file from where it is. */
-static void print_rest(int fd, struct visible *v)
+/* All there is now. */
+static void print_rest(struct logtail *log, struct visible *v)
 {
 	char text[4096];
-	ssize_t n;
+	size_t n;
 
-	while ((n = read(fd, text, sizeof(text))) > 0) {
+	while ((n = logtail_read(log, text, sizeof(text)))) {
 		if (isatty(STDOUT_FILENO))
-			visible_put(v, text, (size_t)n, stdout);
+			visible_put(v, text, n, stdout);
 		else
-			fwrite(text, 1, (size_t)n, stdout);
+			fwrite(text, 1, n, stdout);
 	}
 	if (fflush(stdout) || ferror(stdout))
 		die("standard output: %s", strerror(errno));
 }
 
-static int open_log(const char *name, const char *suffix)
+/* Whether nobody writes the log any more. */
+static bool is_over(const char *name)
 {
-	char path[PATH_MAX];
-
-	job_path(path, name, suffix);
-	return open(path, O_RDONLY | O_CLOEXEC);
-}
-
-/* Whether NAME.log is another file by now: the one at fd is complete. */
-static bool is_old(int fd, const char *name)
-{
-	struct stat here, there;
-	char path[PATH_MAX];
-
-	job_path(path, name, ".log");
-	return !fstat(fd, &here) && !stat(path, &there) && here.st_ino != there.st_ino;
-}
-
-static void follow(int fd, const char *name, struct visible *v)
-{
-	const struct timespec pause = { .tv_nsec = FOLLOW_MS * 1000000L };
 	struct job_state state;
-	bool old;
+	bool over = job_look(name, false, &state) || !state.running;
 
-	for (;;) {
-		/* Asked before the last look: what came between is printed. */
-		bool ended = job_look(name, false, &state) || !state.running;
-
-		if (ended && !state.known)
-			ended = !adopt(name, false);
-		job_forget(&state);
-		old = is_old(fd, name);
-		print_rest(fd, v);
-		if (old) {
-			close(fd);
-			fd = open_log(name, ".log");
-			continue;
-		}
-		if (ended)
-			break;
-		nanosleep(&pause, NULL);
-	}
-	close(fd);
+	if (over && !state.known)
+		over = !adopt(name, false);
+	job_forget(&state);
+	return over;
 }
 
 int cmd_logs(int argc, char **argv)
 {
+	const struct timespec pause = { .tv_nsec = FOLLOW_MS * 1000000L };
 	struct visible v = { 0 };
 	struct job_state state;
-	bool on = false;
-	int opt, fd;
+	struct logtail log;
+	bool follow = false, over = true;
+	int opt;
 
 	while ((opt = getopt(argc, argv, "f")) != -1) {
 		if (opt != 'f')
 			return usage_error();
-		on = true;
+		follow = true;
 	}
 	if (optind != argc - 1)
 		return usage_error();
 	look("logs", argv[optind], false, &state);
-	fd = open_log(argv[optind], ".log.old");
-	if (fd >= 0) {
-		print_rest(fd, &v);
-		close(fd);
+	job_forget(&state);
+	logtail_open(&log, argv[optind], true);
+	for (;;) {
+		/* Asked before the last look: what came between is printed. */
+		if (follow)
+			over = is_over(argv[optind]);
+		print_rest(&log, &v);
+		if (over)
+			break;
+		nanosleep(&pause, NULL);
 	}
-	fd = open_log(argv[optind], ".log");
-	if (fd >= 0 && on) {
-		follow(fd, argv[optind], &v);
-	} else if (fd >= 0) {
-		print_rest(fd, &v);
-		close(fd);
-	}
+	logtail_close(&log);
 	visible_end(&v, stdout);
 	return 0;
 }
