@@ -283,6 +283,21 @@ def test_memory_comes_back(linux):
     assert 0 < int(linux.shell(keeld)) <= resident + 64
 
 
+def test_linux_without_memory(linux):
+    """What Linux needs itself is not given away: refused at once and in a line, nobody is killed for it; and then there is enough again."""
+    linux.shell("mkdir /tmp/full; mount -t tmpfs -o size=90% full /tmp/full; n=0; "
+                "while [ $(awk '/MemAvailable/ { print $2 }' /proc/meminfo) -gt 60000 ]; do dd if=/dev/zero of=/tmp/full/$n bs=1M count=4 2>/dev/null; n=$((n+1)); done")
+    kills = linux.shell("grep oom_kill /proc/vmstat")
+    for size in ("64M", "32M"):
+        assert run(linux, f"keelctl run -m {size} lua -e '' 2>&1") == \
+            (f"keelctl: lua-1: Linux has no {int(size[:-1]) << 10}K of memory in one piece to give away", 125)
+    made = linux.shell("for i in 1 2 3 4 5 6 7 8; do keelctl run -d -m 8M lua -e 'while true do end' 2>/dev/null; done | wc -l")
+    assert 0 < int(made) < 8
+    assert linux.shell("grep oom_kill /proc/vmstat") == kills == "oom_kill 0"
+    linux.shell("for j in /run/keel/*.job; do j=$(basename $j .job); keelctl kill $j; keelctl rm $j; done; umount /tmp/full; rmdir /tmp/full")
+    assert run(linux, "keelctl run -m 64M lua -e 'print(1)'") == ("1", 0)
+
+
 def test_several_at_once(linux):
     output, status = run(linux, "for i in 1 2 3 4; do (echo $i | keelctl run lua -e 'print(io.read(\"n\") * 100)') & done; wait")
     assert status == 0 and sorted(output.split("\n")) == ["100", "200", "300", "400"]

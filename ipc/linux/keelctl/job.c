@@ -368,6 +368,7 @@ int job_inherit(struct job *j, const char *name, struct job_state *state)
 	snprintf(j->name, sizeof(j->name), "%s", name);
 	j->restarts = state->restarts;
 	j->started = state->started;
+	job_write(j, "");	/* the lock is ours: so is the process ID that others believe now */
 	return 0;
 }
 
