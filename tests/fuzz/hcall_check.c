@@ -18,6 +18,7 @@
 #include <stdio.h>
 
 #include "mm/check.h"
+#include "run/event.h"
 #include "run/roster.h"
 #include "metakernel/part/made.c"
 
@@ -73,7 +74,8 @@ static void expect_made(const struct partition *p)
 	if (!has_books(p))
 		return;
 	for (unsigned int i = 0; i < p->made->nextents; i++)
-		expect(p->made->extent[i].pfn, p->made->extent[i].npages, p->creator->owner, p->owner);
+		expect(p->made->extent[i].pfn, p->made->extent[i].npages, p->creator->owner,
+		       p->made->extent[i].state == EXTENT_OWN ? p->owner : FRAMES_MK);
 }
 
 static void check_owners(void)
@@ -176,7 +178,7 @@ static void check_chan_cap(const struct partition *p, union cap c, unsigned int 
 
 	REQUIRE(c.index < nchans && ch->man && ch->man->window, "%s: channel %u", p->man->name, c.index);
 	REQUIRE(c.rights == KEEL_RIGHT_SERVE || c.rights == KEEL_RIGHT_USE, "%s: rights %#x", p->man->name, c.rights);
-	REQUIRE(ch->side[side] == p && ch->handle[side] == handle, "%s: handle %u", p->man->name, handle);
+	REQUIRE(ch->side[side] == p && handle_of_event(ch->event[side]) == handle, "%s: handle %u", p->man->name, handle);
 }
 
 static void check_caps(const struct partition *p)
@@ -209,7 +211,7 @@ static void check_handles(void)
 		if (!c->man || !c->man->window)
 			continue;
 		for (unsigned int side = 0; side < 2; side++)
-			REQUIRE(c->side[side]->caps[c->handle[side]].index == i, "channel %u", i);
+			REQUIRE(c->side[side]->caps[handle_of_event(c->event[side])].index == i, "channel %u", i);
 	}
 }
 

@@ -8,12 +8,12 @@
  * The input is a list of steps. Each is one byte, what is done and on which CPU, then what that takes. Who runs on the
  * CPU does it: the metakernel's own scheduler says who that is.
  *
- *   0..63   bits of the first byte: a call of calls[], or one of the steps below
+ *   0..63   bits of the first byte: a call of calls[], the one that the next byte says, or one of the steps below
  *   0x40    on CPU 1
  *   0x80    a call in pieces is left where it is, and goes on when RESUME comes, or never; and what it asked of the other
  *           CPU is still on its way
  *
- * A new call needs a line in calls[]. Arguments are drawn from what is likely to mean something, or are any word.
+ * A new call needs a line at the end of calls[], or the seeds mean something else. Arguments are drawn from what is likely to mean something, or are any word.
  */
 #include "corpus.h"
 #include "hcall.h"
@@ -87,10 +87,18 @@ static const struct call {
 	{ KEEL_HC_IOAPIC_WRITE, "ssw" },
 	{ KEEL_HC_PCI_WRITE, "wsw" },
 	{ ANY, "wwwww" },
+	{ KEEL_HC_CALL, "hwwww" },
+	{ KEEL_HC_REPLY_WAIT, "swwww" },
+	{ KEEL_HC_PART_BUDGET, "hww" },
+	{ KEEL_HC_PART_GROW, "hpn" },
+	{ KEEL_HC_MEM_INFO, "s" },
+	{ KEEL_HC_MEM_RELEASE, "p" },
+	{ KEEL_HC_PART_SHRINK, "hp" },
+	{ KEEL_HC_PART_MEMORY, "hw" },
 };
 
 /* Steps that are no calls. */
-enum { RESUME = 52, INTERRUPT, TIME, POKE_TABLE, POKE_PAGE, TOUCH, FAULT, LAY_OUT, GO_ON, STORE };
+enum { RESUME = 52, INTERRUPT, TIME, POKE_TABLE, POKE_PAGE, TOUCH, FAULT, LAY_OUT, GO_ON, STORE, NEXT_BYTE };
 
 static struct input {
 	const uint8_t *at, *end;
@@ -423,6 +431,8 @@ static bool step(void)
 		store(v->part, page(v->part) + byte() * 8UL, &w, sizeof(w));
 		return true;
 	}
+	if (n == NEXT_BYTE)
+		n = byte();
 	return call(cpu, &calls[n % ARRAY_SIZE(calls)], !(what & 0x80));
 }
 

@@ -459,15 +459,23 @@ static void wake(struct cpu *c, unsigned int vector)
 		mk_trap_handle(&r);
 	c->idle = false;
 	cpu_work_here(WORK_RESCHED);
-	if (trap_handle(NULL) != c->current->root_pa)
+	if (trap_handle(NULL, false) != c->current->root_pa)
 		never("a way out with tables of another");
 }
 
 static void trap(struct cpu *c, unsigned int vector, uint64_t error)
 {
-	c->current->regs->vector = vector;
-	c->current->regs->error = error;
-	if (trap_handle((struct regs *)(KEEL_STACK_VA + STK_RSP0 - REGS_SIZE)) != c->current->root_pa)
+	struct regs *r = c->current->regs;
+	uint64_t cr3 = 0;
+
+	r->vector = vector;
+	r->error = error;
+	if (vector == KEEL_HC_VECTOR)		/* as tramp.S */
+		cr3 = r->rax == KEEL_HC_CALL ? fast_call(r->rdi) : r->rax == KEEL_HC_REPLY_WAIT ? fast_reply_wait(r->rdi) :
+		      r->rax == KEEL_HC_CHAN_KICK ? fast_kick(r->rdi) : 0;
+	if (!cr3)
+		cr3 = trap_handle((struct regs *)(KEEL_STACK_VA + STK_RSP0 - REGS_SIZE), vector == KEEL_HC_VECTOR);
+	if (cr3 != c->current->root_pa)
 		never("a way out with tables of another");
 }
 

@@ -49,6 +49,8 @@ void fuzz_idle(void) __attribute__((noreturn));		/* until somebody calls this CP
 #define hal_write_gs(v)		((void)(fuzz_registers.gs = (v)))
 #define hal_xsave(area, mask)	((void)(area))
 #define hal_xrstor(area, mask)	((void)(area))
+#define hal_xswitch(from, to)	((void)(from), (void)(to))
+#define hal_selectors()		((uint64_t)(fuzz_registers.ds | fuzz_registers.es | fuzz_registers.fs | fuzz_registers.gs))
 #define hal_fxsave(area)	((void)(area))
 #define hal_fxrstor(area)	((void)(area))
 #define hal_fninit()		((void)0)
