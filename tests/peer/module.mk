@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# A unikernel that misbehaves on request, for the system tests: $(O)/tests/peer/peer.elf.
+# A unikernel that misbehaves on request, and those that call each other: $(O)/tests/peer/{peer,calls}.elf.
 
 peer_out := $(O)/tests/peer
 PEER_CFLAGS := -std=gnu11 -O2 -g $(WARN) $(REPRO) -ffreestanding -nostdlib -static -fno-pic -no-pie \
@@ -8,9 +8,9 @@ PEER_CFLAGS := -std=gnu11 -O2 -g $(WARN) $(REPRO) -ffreestanding -nostdlib -stat
 	-fno-asynchronous-unwind-tables -mno-sse -Iipc/include \
 	-Wl,--build-id=none,-z,max-page-size=4096,-z,noexecstack
 
-$(peer_out)/peer.elf: tests/peer/peer.c tests/peer/peer.lds ipc/include/keel/abi.h $(O)/flags
+$(peer_out)/%.elf: tests/peer/%.c tests/peer/peer.lds ipc/include/keel/abi.h $(O)/flags
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(PEER_CFLAGS) -Wl,-T,tests/peer/peer.lds -o $@ $<
 
-tests-build: $(peer_out)/peer.elf
+tests-build: $(peer_out)/peer.elf $(peer_out)/calls.elf

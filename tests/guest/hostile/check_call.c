@@ -53,6 +53,8 @@ const char *check_calls_refuse(void)
 	EXPECT(hcall(KEEL_HC_SET_XCR0, 5, 0, 0) < 0, "AVX without SSE");
 	EXPECT(hcall(KEEL_HC_SET_XCR0, 1UL << 9 | 3, 0, 0) < 0, "PKRU");
 	EXPECT(hcall(KEEL_HC_SET_XCR0, 3UL << 17 | 3, 0, 0) < 0, "AMX");
+	EXPECT(hcall(KEEL_HC_REPLY_WAIT, 2, 0, 0) == -KEEL_EINVAL, "REPLY_WAIT of no kind");
+	EXPECT(hcall(KEEL_HC_REPLY_WAIT, ~0UL, 0, 0) == -KEEL_EINVAL, "REPLY_WAIT -1");
 	EXPECT(hcall(KEEL_HC_NR + 100, 0, 0, 0) == -KEEL_ENOSYS, "an unknown call");
 	EXPECT(hcall(~0UL, 0, 0, 0) == -KEEL_ENOSYS, "call -1");
 	EXPECT(hcall(1UL << 32 | KEEL_HC_ABI_VERSION, 0, 0, 0) == -KEEL_ENOSYS, "call 1 << 32");
@@ -82,11 +84,14 @@ const char *check_handles(void)
 		EXPECT(hcall(KEEL_HC_PART_INFO, h, pa_of(part), 0) == -KEEL_EBADF, "PART_INFO %u", h);
 		EXPECT(hcall(KEEL_HC_PART_CTL, h, KEEL_CTL_DESTROY, 0) == -KEEL_EBADF, "PART_CTL %u", h);
 		EXPECT(hcall(KEEL_HC_CHAN_KICK, h, 0, 0) == -KEEL_EBADF, "CHAN_KICK %u", h);
+		EXPECT(hcall(KEEL_HC_CALL, h, 0, 0) == -KEEL_EBADF, "CALL %u", h);
 		EXPECT(hcall(KEEL_HC_CHAN_OFFER, h, pa_of(part), 1) == -KEEL_EBADF, "CHAN_OFFER %u", h);
 	}
 	EXPECT(hcall(KEEL_HC_CAP_INFO, ~0UL, pa_of(info), 0) == -KEEL_EBADF, "handle -1");
 	EXPECT(hcall(KEEL_HC_CAP_INFO, 1UL << 32, pa_of(info), 0) == -KEEL_EBADF, "handle 1 << 32");
 	EXPECT(hcall(KEEL_HC_CHAN_KICK, 0, 0, 0) == -KEEL_EBADF, "a partition as a channel");
+	EXPECT(hcall(KEEL_HC_CALL, 0, 0, 0) == -KEEL_EBADF, "a call to oneself");
+	EXPECT(hcall(KEEL_HC_CALL, ~0UL, 0, 0) == -KEEL_EBADF, "a call to -1");
 	/* Without the control right: */
 	EXPECT(hcall(KEEL_HC_PART_CTL, 0, KEEL_CTL_RESTART, 0) == -KEEL_EPERM, "restart");
 	EXPECT(hcall(KEEL_HC_PART_CONS_READ, 0, pa_of(part), 16) == -KEEL_EPERM, "console");

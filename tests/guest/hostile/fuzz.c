@@ -198,6 +198,13 @@ static void args_of_others(uint64_t n, struct args *x)
 		x->a = any_buffer();
 		x->b = any_length();
 		break;
+	case KEEL_HC_CALL:	/* never one that is made: nobody answers (tests/peer/calls.c has those) */
+		x->a += x->a < KEEL_MAX_HANDLES ? KEEL_MAX_HANDLES : 0;
+		break;
+	case KEEL_HC_REPLY_WAIT:	/* the timer ends it */
+		x->a = random64() & 7 ? random64() & 1 : any_value();
+		hcall(KEEL_HC_TIMER, rdtsc() + random64() % 200000, 0, 0);
+		break;
 	case KEEL_HC_SET_XCR0:
 		x->a = random64() & 1 ? 3 : random64() & 0x3ff;
 		break;
