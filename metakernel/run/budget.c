@@ -27,8 +27,7 @@ static void use(struct budget *b, uint64_t from, uint64_t now)
 	struct refill *r = &b->refill[(b->end - 1) % BUDGET_REFILLS];
 	unsigned int away;
 
-	if (from < b->since)
-		from = b->since;
+	from = from > b->since ? from : b->since;
 	if (from >= now)
 		return;
 	come_back(b, now);
@@ -41,7 +40,7 @@ static void use(struct budget *b, uint64_t from, uint64_t now)
 	r->at = from + b->period;
 	r->ticks += now - from;
 	if (b->left < 0)	/* what takes so long to earn, rounded up */
-		r->at += min_u64((uint64_t)-b->left, b->ticks) * ((b->period - 1) / b->ticks + 1);
+		r->at += (uint64_t)-b->left * ((b->period - 1) / b->ticks + 1);
 }
 
 /* Charge what it ran since somebody last did: one run at most, since each load does. */
@@ -90,8 +89,7 @@ void budget_set(struct vcpu *v, uint64_t ticks, uint64_t period)
 
 	budget_charge(v, ticks ? v : NULL);
 	away = b->period ? (int64_t)b->ticks - b->left : 0;
-	if (!b->period)
-		b->since = now;
+	b->since = b->period ? b->since : now;
 	b->ticks = ticks;
 	b->period = period;
 	b->left = ticks ? (int64_t)ticks - away : INT64_MAX / 2;
@@ -105,10 +103,9 @@ void budget_set(struct vcpu *v, uint64_t ticks, uint64_t period)
 	cpu_work(c, WORK_TIMER);
 }
 
-bool budget_spent(struct vcpu *v)
+/* Has it nothing left? Then it is SPENT, with the time when some is back as a deadline. */
+static bool spent(struct vcpu *v, uint64_t now)
 {
-	struct cpu *c = cpus[v->cpu];
-	uint64_t now = hal_rdtsc();
 	struct budget *b;
 
 	settle(v);
@@ -123,8 +120,6 @@ bool budget_spent(struct vcpu *v)
 	v->wake_tsc = b->refill[b->first % BUDGET_REFILLS].at;
 	if (!v->ready_since)
 		v->ready_since = now;
-	c->wakes++;		/* as if it were ready: it will be */
-	cpu_work(c, WORK_TIMER);
 	return true;
 }
 
@@ -134,8 +129,8 @@ void budget_look(struct cpu *c, struct vcpu *v, uint64_t now)
 	c->spent_tsc = 0;
 	if (v == c->current)
 		v->run_tsc += now - v->run_since;
-	if (v->state == VCPU_RUNNING && budget_spent(v))
-		cpu_work_here(WORK_RESCHED);
+	if (v->state == VCPU_RUNNING && spent(v, now))
+		cpu_work_here(WORK_RESCHED | WORK_TIMER);
 	else if (v->payer)
 		c->spent_tsc = now + (uint64_t)v->payer->budget.left;
 	v->run_since = now;

@@ -50,8 +50,6 @@ void budget_charge(struct vcpu *v, struct vcpu *payer);
  * when its owner goes, call_forget() finds both.
  */
 void budget_serve(struct vcpu *v, struct vcpu *caller);
-/* Has it nothing left? Then it is SPENT, with the time when some is back as a deadline. */
-bool budget_spent(struct vcpu *v);
 /* v begins to run here, or is the current one: set c->spent_tsc, or WORK_RESCHED. Takes the lock. */
 void budget_look(struct cpu *c, struct vcpu *v, uint64_t now);
 

@@ -216,7 +216,7 @@ static inline bool enqueue(struct cpu *c, struct vcpu *v, enum vcpu_state from)
 static __attribute__((noinline)) void make_ready_elsewhere(struct vcpu *v, enum vcpu_state from)
 {
 	struct cpu *c = lock_home(v);
-	bool queued = v->state == from && (v->plain || !budget_spent(v)) && enqueue(c, v, from);
+	bool queued = enqueue(c, v, from);
 
 	lock_release(&c->lock);
 	if (queued)
