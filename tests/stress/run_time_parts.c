@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <sys/sysinfo.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include <keel/ioctl.h>
 
@@ -169,7 +170,7 @@ static void test_wrong_requests(void)
 	CHECK(refused(req, EINVAL));
 	req = request("a", PAGE, 0), req.flags = 1;
 	CHECK(refused(req, EINVAL));
-	req = request("a", PAGE, 0), req.reserved[3] = 1;
+	req = request("a", PAGE, 0), req.reserved[1] = 1;
 	CHECK(refused(req, EINVAL));
 	req = request("a", PAGE, 0), req.nvcpus = 0;
 	CHECK(refused(req, EINVAL));
@@ -392,6 +393,95 @@ static void test_channel_ends_with_it(void)
 	NEED(munmap((void *)(uintptr_t)window, WINDOW) == 0 && close(server) == 0 && close(event) == 0);
 }
 
+/* ---- Its time --------------------------------------------------------------------------------------- */
+
+#define US	1000ul
+#define MS	1000000ul
+
+static void create_limited(struct part *p, const char *name, uint64_t budget_ns, uint64_t period_ns)
+{
+	p->made = request(name, SMALL, 0);
+	p->made.priority = 31;		/* above Linux */
+	p->made.cpus = 1;
+	p->made.budget_ns = budget_ns;
+	p->made.period_ns = period_ns;
+	p->fd = ioctl(dev, KEEL_IOC_PART_CREATE, &p->made);
+	NEED(p->fd >= 0);
+	p->memory = mmap(NULL, SMALL, PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
+	NEED(p->memory != MAP_FAILED);
+	lay_out(p, code_spin, sizeof(code_spin));
+}
+
+static int change_budget(const struct part *p, uint64_t budget_ns, uint64_t period_ns)
+{
+	struct keel_ioc_budget b = { .handle = p->made.handle, .budget_ns = budget_ns, .period_ns = period_ns };
+
+	return ioctl(dev, KEEL_IOC_PART_BUDGET, &b) == 0 ? 0 : errno;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	NEED(clock_gettime(CLOCK_MONOTONIC, &ts) == 0);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/*
+ * At least so many periods long, until it has used its budget up, and no more than that. A host may delay the interrupt that ends
+ * it by any time, which it then waits for: without a limit, or with too much, this does not end. Exact numbers are
+ * test_budget.py's.
+ */
+static void watch(struct part *p, unsigned int periods)
+{
+	struct keel_part_info before, after;
+	uint64_t from = now_ns(), passed, most, used;
+
+	before = info_of(p);
+	do {
+		after = info_of(p);
+		passed = now_ns() - from;
+		used = after.cpu_ns - before.cpu_ns;
+		most = (passed / before.period_ns + 1) * before.budget_ns;
+	} while (passed < periods * before.period_ns || after.exhausted == before.exhausted || used > most);
+	printf("%lu us of CPU time in %lu us, exhausted %lu times\n", used / US, passed / US, after.exhausted - before.exhausted);
+	CHECK(used);
+}
+
+static void test_budgets(void)
+{
+	struct part p, q;
+
+	create_limited(&p, "limited", 2 * MS, 10 * MS);
+	CHECK(change_budget(&p, 1 * MS, 10 * MS) == EBUSY);
+	NEED(boot_at(&p, CODE_VA) == 0);
+	CHECK(info_of(&p).budget_ns == 2 * MS && info_of(&p).period_ns == 10 * MS);
+	watch(&p, 20);
+	CHECK(change_budget(&p, 0, 0) == EINVAL);		/* it may be above us because it has one */
+	CHECK(change_budget(&p, 11 * MS, 10 * MS) == EINVAL);
+	CHECK(change_budget(&p, UINT64_MAX, UINT64_MAX) == EINVAL);
+	CHECK(change_budget(&p, 97 * MS, 100 * MS) == ENOSPC);
+	CHECK(info_of(&p).budget_ns == 2 * MS);
+	CHECK(change_budget(&p, 300 * US, 1 * MS) == 0);
+	CHECK(info_of(&p).budget_ns == 300 * US && info_of(&p).period_ns == 1 * MS);
+	watch(&p, 100);
+	CHECK(change_budget(&p, 500 * US, 1 * MS) == 0);
+
+	create_limited(&q, "too-much", 500 * US, 1 * MS);	/* the other half, but for our 5 % */
+	CHECK(boot_at(&q, CODE_VA) == -1 && errno == ENOSPC);
+	end(&q);
+	create_limited(&q, "enough", 400 * US, 1 * MS);
+	NEED(boot_at(&q, CODE_VA) == 0);
+	watch(&q, 100);
+	end(&p);
+	CHECK(change_budget(&q, 900 * US, 1 * MS) == 0);	/* what the other had is to be had again */
+	end(&q);
+	CHECK(change_budget(&q, 1 * MS, 10 * MS) == EBADF);
+	create_limited(&p, "odd", 11 * MS, 10 * MS);
+	CHECK(boot_at(&p, CODE_VA) == -1 && errno == EINVAL);
+	end(&p);
+}
+
 int main(void)
 {
 	dev = open("/dev/keel", O_RDWR | O_CLOEXEC);
@@ -410,6 +500,7 @@ int main(void)
 	test_killed_program();
 	for (int i = 0; i < 20 && !stress_failures; i++)
 		test_channel_ends_with_it();
+	test_budgets();
 	test_memory_comes_back();
 	return stress_end("run_time_parts");
 }

@@ -97,6 +97,14 @@ def test_ten_megabytes_through_it(linux):
     linux.shell("rm r out")
 
 
+def test_budget(linux):
+    """Above Linux, with a budget, a program that computes gets on, and so does Linux beside one that never ends."""
+    assert run(linux, "keelctl run --prio 31 --budget 2ms/10ms lua -e 'local n = 0 for i = 1, 1e5 do n = n + i end print(n)'") == ("5000050000", 0)
+    name = linux.shell("keelctl run -d --rm --prio 31 --budget 2ms/10ms lua -e 'while true do end'")
+    assert name == "lua-1" and linux.shell("echo $((6*7))") == "42"
+    linux.shell(f"keelctl stop {name}; keelctl wait {name}")
+
+
 def test_reader_that_leaves(linux):
     assert run(linux, "keelctl run lua -e 'repeat until not io.write((\"x\"):rep(4096))' | head -c 3") == ("xxx", 0)
 
@@ -118,7 +126,7 @@ def test_files_are_what_is_granted(linux):
 
 # --- what is wrong is one line, and a status as container tools have them ---------------------------------
 
-WRONG_CPUS = "lua-1: the metakernel does not take it: --cpus, --vcpus or --prio"
+WRONG_CPUS = "lua-1: the metakernel does not take it: --cpus, --vcpus, or --prio above Linux's without a --budget"
 REFUSED = {
     "no-image": ("nothing", 127, "nothing: there is no such image (keelctl images lists them)"),
     "no-file": ("./nothing", 127, "./nothing: there is no such file"),
@@ -135,6 +143,9 @@ REFUSED = {
     "too-many-vcpus": ("--vcpus 65 lua", 125, "--vcpus 65: expected a number, 1 to 64"),
     "above-linux": ("--prio 9 lua", 125, WRONG_CPUS),
     "no-priority": ("--prio 32 lua", 125, "--prio 32: expected a number, 0 to 31"),
+    "wrong-budget": ("--budget 10ms/2ms lua", 125,
+                     "--budget 10ms/2ms: expected a time in a period, such as 2ms/10ms: 10us at least, in 100us to 10s"),
+    "too-much-budget": ("--budget 96ms/100ms lua", 125, r"lua-1: --budget: the CPUs have not so much left \(95 % of each is to be had\)"),
     "no-directory": ("-v /none lua", 125, "-v: /none: No such file or directory"),
     "no-workdir": ("-w /none lua", 125, r"-w /none: not in a directory that it may use \(-v\)"),
     "no-workdir-in-a-volume": ("-v /tmp -w /tmp/none lua", 125, "-w /tmp/none: No such file or directory"),

@@ -57,7 +57,7 @@ static int parse(void (*look)(void), char *const *words)
 static void see_defaults(void)
 {
 	NEED(!o.name && !o.detach && !o.tty && !o.remove);
-	NEED(o.mem_bytes == 8ul << 20 && o.nvcpus == 1 && o.priority == 8 && !o.cpus);
+	NEED(o.mem_bytes == 8ul << 20 && o.nvcpus == 1 && o.priority == 8 && !o.cpus && !o.budget_ns && !o.period_ns);
 	NEED(!o.ngrants && !o.nenv && !o.dir[0]);
 	NEED(!strcmp(o.image, "lua") && o.nargs == 2 && !strcmp(o.args[0], "-e") && !strcmp(o.args[1], "x"));
 }
@@ -71,7 +71,7 @@ static void what_follows_the_image_is_its_own(void **state)
 
 static void see_all(void)
 {
-	NEED(o.detach && o.remove && !strcmp(o.name, "a-1_b"));
+	NEED(o.detach && o.remove && !strcmp(o.name, "a-1_b") && o.budget_ns == 200000 && o.period_ns == 10000000000);
 	NEED(o.mem_bytes == 64ul << 20 && o.nvcpus == 2 && o.priority == 31 && o.cpus == 0x2e);
 	NEED(o.ngrants == 3 && o.nenv == 2 && !strcmp(o.dir, "/w"));
 	NEED(!strcmp(o.grants[0]->host, "/etc") && !strcmp(o.grants[0]->path, "/etc") && o.grants[0]->writable);
@@ -83,7 +83,7 @@ static void see_all(void)
 static void options_say_what_they_say(void **state)
 {
 	(void)state;
-	assert_int_equal(parse(see_all, WORDS(W"-d", W"--rm", W"--name", W"a-1_b", W"-m", W"64M", W"--vcpus=2", W"--prio", W"31",
+	assert_int_equal(parse(see_all, WORDS(W"-d", W"--rm", W"--name", W"a-1_b", W"-m", W"64M", W"--budget", W"200us/10s", W"--vcpus=2", W"--prio", W"31",
 					      W"--cpus", W"1-3,5", W"-v", W"/etc", W"-v", W"/etc:/x y:ro", W"-v", W"/:ro", W"-w",
 					      W"/w", W"-e", W"A=1 2", W"-e", W"B", W"lua")), 0);
 	assert_string_equal(output, "");
@@ -120,7 +120,12 @@ static void wrong_values_are_named(void **state)
 		{ W"--name", W"abcdefghijklmnopqrstuvwxyzabcdef", W"at most 31" },
 		{ W"-v", W":", W"-v ::" }, { W"-v", W"/etc:/x:rx", W"-v /etc:/x:rx:" }, { W"-v", W"/etc:x", W"-v /etc:x:" },
 		{ W"-e", W"=1", W"-e =1:" }, { W"-e", W"a/b=1", W"-e a/b=1:" },
-		{ W"--budget", W"1ms", W"budget" }, { W"-t", W"--rm", W"no terminal" },
+		{ W"--budget", W"1ms", W"--budget 1ms:" }, { W"--budget", W"2ms/", W"--budget 2ms/:" },
+		{ W"--budget", W"2/10", W"--budget 2/10:" }, { W"--budget", W"2ms/10ms/", W"--budget 2ms/10ms/:" },
+		{ W"--budget", W"11ms/10ms", W"11ms/10ms:" }, { W"--budget", W"9us/1ms", W"9us/1ms:" },
+		{ W"--budget", W"20us/99us", W"20us/99us:" }, { W"--budget", W"1s/11s", W"1s/11s:" },
+		{ W"--budget", W"-1ms/10ms", W"-1ms/10ms:" }, { W"--budget", W"99999999999999999999s/1s", W"s/1s:" },
+		{ W"--budget", W"0us/10ms", W"0us/10ms:" }, { W"-t", W"--rm", W"no terminal" },
 	};
 	unsigned int i;
 

@@ -73,7 +73,8 @@ struct keel_ioc_serve {
  * back; its handles are void then. The channel is served as any other, by KEEL_IOC_CHAN_SERVE with `chan`
  * on a descriptor of /dev/keel.
  * PART_CREATE: EINVAL, ENOMEM (no contiguous piece of that size is to be had), EEXIST (the name is in
- * use), ENOSPC (no more partitions or handles). PART_BOOT: EINVAL, EBUSY (it was started before).
+ * use), ENOSPC (no more partitions or handles). PART_BOOT: EINVAL, EBUSY (it was started before), ENOSPC (the CPUs do not
+ * have the budget).
  */
 struct keel_ioc_create {
 	char	 name[KEEL_NAME_LEN];
@@ -83,10 +84,14 @@ struct keel_ioc_create {
 	uint64_t window_bytes;	/* likewise, of the channel; 0: it gets none */
 	uint64_t mem_pa;	/* out */
 	uint32_t handle, chan;	/* out */
-	uint64_t reserved[4];	/* 0 */
+	uint64_t budget_ns, period_ns;	/* as in struct keel_part_create */
+	uint64_t reserved[2];	/* 0 */
 };
 #define KEEL_IOC_PART_CREATE	_IOWR('K', 0x4d, struct keel_ioc_create)	/* -> file descriptor */
 #define KEEL_IOC_PART_BOOT	_IOW('K', 0x4e, struct keel_part_start)	/* on that descriptor */
+/* KEEL_HC_PART_BUDGET: EBUSY (it does not run), ENOSPC (the CPUs do not have that). */
+struct keel_ioc_budget { uint32_t handle, reserved; uint64_t budget_ns, period_ns; };
+#define KEEL_IOC_PART_BUDGET	_IOW('K', 0x4f, struct keel_ioc_budget)
 
 /*
  * How much memory a partition made by PART_CREATE is to have, on any descriptor of /dev/keel. More is given to it in

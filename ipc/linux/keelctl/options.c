@@ -77,6 +77,34 @@ uint64_t options_cpus(const char *text)
 	}
 }
 
+/* "200us" from *at on, which moves behind it; 0: there is none. */
+static uint64_t duration_ns(const char **at)
+{
+	static const struct { const char *name; uint64_t ns; } units[] = {
+		{ "us", 1000 }, { "ms", 1000000 }, { "s", 1000000000 },
+	};
+	int n = number(at, KEEL_MAX_PERIOD_NS / 1000);
+	unsigned int i;
+
+	for (i = 0; n > 0 && i < sizeof(units) / sizeof(units[0]); i++) {
+		if (strncmp(*at, units[i].name, strlen(units[i].name)))
+			continue;
+		*at += strlen(units[i].name);
+		return (uint64_t)n * units[i].ns;
+	}
+	return 0;
+}
+
+bool options_budget(const char *text, uint64_t *budget_ns, uint64_t *period_ns)
+{
+	*budget_ns = duration_ns(&text);
+	if (*text++ != '/')
+		return false;
+	*period_ns = duration_ns(&text);
+	return !*text && *budget_ns >= KEEL_MIN_BUDGET_NS && *budget_ns <= *period_ns &&
+	       *period_ns >= KEEL_MIN_PERIOD_NS && *period_ns <= KEEL_MAX_PERIOD_NS;
+}
+
 void options_absolute(char out[PATH_MAX], const char *path)
 {
 	char here[PATH_MAX], joined[2 * PATH_MAX];
@@ -167,7 +195,7 @@ static void set_name(struct run_options *o, const char *text)
 	o->name = text;
 }
 
-enum { OPT_NAME = 256, OPT_CPUS, OPT_VCPUS, OPT_PRIO, OPT_RM, OPT_RESTART, OPT_WATCHDOG };
+enum { OPT_NAME = 256, OPT_CPUS, OPT_VCPUS, OPT_PRIO, OPT_BUDGET, OPT_RM, OPT_RESTART, OPT_WATCHDOG };
 
 static void take_option(struct run_options *o, int opt, const char *arg)
 {
@@ -207,6 +235,10 @@ static void take_option(struct run_options *o, int opt, const char *arg)
 	case OPT_PRIO:
 		o->priority = numeric("--prio", arg, 0, MAX_PRIORITY);
 		break;
+	case OPT_BUDGET:
+		if (!options_budget(arg, &o->budget_ns, &o->period_ns))
+			die("--budget %s: expected a time in a period, such as 2ms/10ms: 10us at least, in 100us to 10s", arg);
+		break;
 	case OPT_RM:
 		o->remove = true;
 		break;
@@ -230,6 +262,7 @@ void options_parse(struct run_options *o, int argc, char **argv)
 		{ "cpus", required_argument, NULL, OPT_CPUS },
 		{ "vcpus", required_argument, NULL, OPT_VCPUS },
 		{ "prio", required_argument, NULL, OPT_PRIO },
+		{ "budget", required_argument, NULL, OPT_BUDGET },
 		{ "rm", no_argument, NULL, OPT_RM },
 		{ "restart", required_argument, NULL, OPT_RESTART },
 		{ "watchdog", required_argument, NULL, OPT_WATCHDOG },

@@ -31,6 +31,7 @@ struct run_options {
 	uint64_t mem_bytes;
 	uint64_t cpus;			/* a set; 0: anywhere */
 	uint32_t nvcpus, priority;
+	uint64_t budget_ns, period_ns;	/* 0: no limit */
 	struct run_grant *grants[RUN_MAX_LIST];
 	unsigned int ngrants;
 	const char *env[RUN_MAX_LIST];	/* NAME=VALUE, or NAME: as it is here */
@@ -53,6 +54,8 @@ bool options_name_ok(const char *name);
 /* "64M" -> bytes; 0: no size. "1-3,5" -> a set of CPUs; 0: none. */
 uint64_t options_size(const char *text);
 uint64_t options_cpus(const char *text);
+/* "2ms/10ms" -> false: not a budget that the metakernel would take. */
+bool options_budget(const char *text, uint64_t *budget_ns, uint64_t *period_ns);
 
 /* `path` seen from the current directory, absolute. Dies where there is no room. */
 void options_absolute(char out[PATH_MAX], const char *path);

@@ -166,7 +166,7 @@ static void __attribute__((noreturn)) not_made(const struct run *r, int err)
 	case -ENOSPC:
 		die("%s: no more partitions", r->name);
 	case -EINVAL:
-		die("%s: the metakernel does not take it: --cpus, --vcpus or --prio", r->name);
+		die("%s: the metakernel does not take it: --cpus, --vcpus, or --prio above Linux's without a --budget", r->name);
 	case -ENOTTY:
 	case -ENOSYS:
 		die("this Linux, or its metakernel, cannot make partitions");
@@ -178,7 +178,7 @@ static int create(struct run *r)
 {
 	r->made = (struct keel_ioc_create) {
 		.priority = r->o.priority, .nvcpus = r->o.nvcpus, .cpus = r->o.cpus, .mem_bytes = r->o.mem_bytes,
-		.window_bytes = WINDOW_BYTES,
+		.window_bytes = WINDOW_BYTES, .budget_ns = r->o.budget_ns, .period_ns = r->o.period_ns,
 		/* One table a 2 MiB, and what all of them need. */
 		.shadow_pages = (uint32_t)(KEEL_MIN_SHADOW_PAGES + r->o.mem_bytes / (2ul << 20)),
 	};
@@ -273,6 +273,8 @@ void run_boot(const struct run *r, struct keel_part_start *start)
 
 	if (ioctl(r->fd, KEEL_IOC_PART_BOOT, start) < 0) {
 		err = -errno;
+		if (err == -ENOSPC)
+			die("%s: --budget: the CPUs have not so much left (95 %% of each is to be had)", r->name);
 		die("%s: starting it: %s", r->name, strerror(-err));
 	}
 }

@@ -241,6 +241,15 @@ static long keel_part_ctl(struct keel_ioc_ctl __user *arg)
 	return keel_hypercall2(KEEL_HC_PART_CTL, ctl.handle, ctl.op);
 }
 
+static long keel_part_budget(struct keel_ioc_budget __user *arg)
+{
+	struct keel_ioc_budget budget;
+
+	if (copy_from_user(&budget, arg, sizeof(budget)))
+		return -EFAULT;
+	return keel_hypercall3(KEEL_HC_PART_BUDGET, budget.handle, budget.budget_ns, budget.period_ns);
+}
+
 /* ---- Serving a channel ------------------------------------------------------------------------------ */
 
 /* May we serve this handle, and how large may its window be? */
@@ -507,6 +516,8 @@ static long keel_dev_ioctl(struct file *file, unsigned int cmd, unsigned long ar
 		return keel_chan_wait(file, false, arg);
 	case KEEL_IOC_CHAN_KICK_WAIT:
 		return keel_chan_wait(file, true, arg);
+	case KEEL_IOC_PART_BUDGET:
+		return keel_part_budget(p);
 	case KEEL_IOC_PART_CREATE:
 		return keel_part_create(p);
 	case KEEL_IOC_PART_MEMORY:

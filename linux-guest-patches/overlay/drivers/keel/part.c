@@ -260,6 +260,8 @@ static long keel_part_register(struct keel_part *part, const struct keel_ioc_cre
 	create->shadow_pages = req->shadow_pages;
 	create->flags = req->flags;
 	create->cpus = req->cpus;
+	create->budget_ns = req->budget_ns;
+	create->period_ns = req->period_ns;
 	create->quota_pa = __pa(part->memory.va);
 	/* The second result must not be overwritten by another hypercall or a return to user mode */
 	local_irq_save(flags);
