@@ -12,7 +12,6 @@
  *                     ^   ^──── its turn is over ────│
  *                     │ sched_wake()                 v
  *                     └─────────────────────────── BLOCKED
- *
  * Who has used its budget up is SPENT instead of READY, in no queue, until some is back (run/budget.h).
  *
  * Locks:   LOCK_RUNQ of the vCPU's CPU: its state, the queue, and `loaded` and `cpu` of what is taken from there. A vCPU
@@ -209,6 +208,8 @@ static inline bool enqueue(struct cpu *c, struct vcpu *v, enum vcpu_state from)
 	c->wakes++;
 	v->state = VCPU_READY;
 	v->wake_tsc = 0;
+	if (c->current && !v->ready_since)
+		v->ready_since = hal_rdtsc();
 	runq_push(&c->runq, &v->node);
 	return true;
 }

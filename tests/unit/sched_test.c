@@ -307,6 +307,43 @@ static void equals_take_turns_and_lower_ones_wait(void **state)
 	}
 }
 
+/* What Linux calls steal time (vcpu_load): from the wake-up on, if others have its CPU. */
+static void who_waits_for_its_cpu_waits_since_it_was_woken(void **state)
+{
+	struct vcpu *above = add(0, 0, true, 9), *v = add(1, 0, true, 5);
+
+	(void)state;
+	sched_begin(v);
+	assert_int_equal(leaves(0), 1);
+	block(v);
+	assert_int_equal(leaves(0), IDLE);
+	v->ready_since = 0;
+	tsc += 10;
+	on(1);
+	sched_wake(v);			/* nobody has its CPU: it does not wait */
+	assert_int_equal(v->ready_since, 0);
+	assert_int_equal(leaves(0), 1);
+	block(v);
+	on(0);
+	sched_begin(above);
+	assert_int_equal(leaves(0), 0);
+	tsc += 10;
+	on(1);
+	sched_wake(v);
+	assert_int_equal(v->ready_since, tsc);
+	tsc += 10;
+	block(above);
+	assert_int_equal(leaves(0), 1);
+	assert_int_equal(v->ready_since, tsc - 10);
+	/* woken before it was let go, it has not waited */
+	v->ready_since = 0;
+	block(v);
+	on(1);
+	sched_wake(v);
+	assert_int_equal(leaves(0), 1);
+	assert_int_equal(v->ready_since, 0);
+}
+
 /* Wherever it was when its timer was set: by the CPU whose it is then, and once. */
 static void a_deadline_moves_along_and_comes_once(void **state)
 {
@@ -365,6 +402,7 @@ int main(void)
 		T(two_that_may_move_call_two_cpus),
 		T(yielding_lets_that_one_go_first),
 		T(equals_take_turns_and_lower_ones_wait),
+		T(who_waits_for_its_cpu_waits_since_it_was_woken),
 		T(a_deadline_moves_along_and_comes_once),
 		T(one_interrupt_calls_a_cpu_until_it_looks),
 	};
