@@ -10,6 +10,8 @@ import re
 import pytest
 from conftest import BUILD, FULL
 from systems import channel, log_text, make_bundle, partition, system, wait_said
+from test_peers import WATCH, channels, hostile, kernel, run
+from test_security import no_failure
 
 pytestmark = [pytest.mark.group("budget"), pytest.mark.own_cpus]
 
@@ -28,11 +30,6 @@ def counted(machine, folder, partitions, channels="", timeout=600):
     linux = machine("--icount", "--bundle", made, "--cpus", "1", timeout=timeout)
     linux.wait_prompt(timeout / 2)
     return linux
-
-
-def info(linux, name):
-    """What keelctl ps says of a partition, in numbers."""
-    return re.search(rf"^{name} +(\w+)", linux.shell("keelctl ps"), re.M).group(1)
 
 
 @pytest.mark.limit(630)
@@ -79,6 +76,29 @@ def test_ten_thousand_deadlines(machine, tmp_path):
     """The same ten thousand times."""
     runs = steady(machine, tmp_path, "steady-long")
     assert [(periods, missed) for periods, missed, _ in runs] == [("10000", "0")] * 2
+
+
+@pytest.mark.limit(630)
+def test_hostile_vcpus_with_budgets(machine, tmp_path):
+    """Random hypercalls from the vCPUs of two partitions that use their budgets up all the time, on two CPUs, one that moves and one
+    that stays, with the metakernel's checks on."""
+    count = 100000 if FULL else 15000
+    parts = (hostile("fuzz-1", f"fuzz=1,{count} clones", 2, memory=0x180000, more="budget = <300 1000>;") +
+             hostile("fuzz-2", f"fuzz=2,{count} clones", 2, memory=0x180000, more="budget = <50 100>; cpus = <0 1>;"))
+    status, text = run(machine, tmp_path, 2, WATCH + parts + hostile("marker", "marker", memory=0x80000),
+                       channels("fuzz-1", "fuzz-2", 1), *kernel(True), timeout=600)
+    no_failure(status, text)
+    assert text.count("] HOSTILE done 2 ok, 0 failed") == 2
+
+
+@pytest.mark.limit(630)
+def test_restarts_while_it_waits_for_its_budget(machine, tmp_path):
+    """Ended and started again in any state of its budget, by faults and by one with control."""
+    boss = hostile("boss", "restarts=200", memory=0x80000, more="control;", priority=9)
+    status, text = run(machine, tmp_path, 2, boss + hostile("smp", "die clones", 2, more="budget = <10 100>;"), "", *kernel(True),
+                       timeout=600)
+    no_failure(status, text)
+    assert "HOSTILE restarts ok 200, " in text and "state 6" in text
 
 
 def test_more_than_there_is_is_refused(machine, tmp_path):

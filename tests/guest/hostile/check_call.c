@@ -83,6 +83,7 @@ const char *check_handles(void)
 		EXPECT(hcall(KEEL_HC_CAP_INFO, h, pa_of(info), 0) == -KEEL_EBADF, "CAP_INFO %u", h);
 		EXPECT(hcall(KEEL_HC_PART_INFO, h, pa_of(part), 0) == -KEEL_EBADF, "PART_INFO %u", h);
 		EXPECT(hcall(KEEL_HC_PART_CTL, h, KEEL_CTL_DESTROY, 0) == -KEEL_EBADF, "PART_CTL %u", h);
+		EXPECT(hcall(KEEL_HC_PART_BUDGET, h, 1000000, 1000000) == -KEEL_EBADF, "PART_BUDGET %u", h);
 		EXPECT(hcall(KEEL_HC_CHAN_KICK, h, 0, 0) == -KEEL_EBADF, "CHAN_KICK %u", h);
 		EXPECT(hcall(KEEL_HC_CALL, h, 0, 0) == -KEEL_EBADF, "CALL %u", h);
 		EXPECT(hcall(KEEL_HC_CHAN_OFFER, h, pa_of(part), 1) == -KEEL_EBADF, "CHAN_OFFER %u", h);
@@ -94,6 +95,7 @@ const char *check_handles(void)
 	EXPECT(hcall(KEEL_HC_CALL, ~0UL, 0, 0) == -KEEL_EBADF, "a call to -1");
 	/* Without the control right: */
 	EXPECT(hcall(KEEL_HC_PART_CTL, 0, KEEL_CTL_RESTART, 0) == -KEEL_EPERM, "restart");
+	EXPECT(hcall(KEEL_HC_PART_BUDGET, 0, 0, 0) == -KEEL_EPERM, "a budget of one's own");
 	EXPECT(hcall(KEEL_HC_PART_CONS_READ, 0, pa_of(part), 16) == -KEEL_EPERM, "console");
 	EXPECT(hcall(KEEL_HC_PART_CONS_WRITE, 0, pa_of(part), 16) == -KEEL_EPERM, "console");
 	EXPECT(hcall(KEEL_HC_LOG_READ, pa_of(part), 16, 0) == -KEEL_EPERM, "log");

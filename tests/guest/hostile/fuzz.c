@@ -194,6 +194,11 @@ static void args_of_others(uint64_t n, struct args *x)
 		x->a = any_handle();
 		x->b = random64() % 4;
 		break;
+	case KEEL_HC_PART_BUDGET:
+		x->a = any_handle();
+		x->b = random64() & 1 ? any_value() : random64() % 10000000;
+		x->c = random64() & 1 ? any_value() : random64() % 100000000;
+		break;
 	case KEEL_HC_LOG_READ:
 		x->a = any_buffer();
 		x->b = any_length();
