@@ -20,7 +20,7 @@ mk-objs := $(mk-srcs:%.c=$(O)/%.o)
 $(mk-boot-srcs:%.c=$(O)/%.o): MK_CFLAGS += -Oz
 # And what is seldom reached, so that the rest has room.
 mk-cold-srcs := $(addprefix metakernel/entry/, emul.c emul_io.c emul_msr.c emul_store.c hcall_seldom.c insn.c pci.c) \
-	$(addprefix metakernel/part/, busmaster.c console.c ending.c made.c part.c peer.c promise.c) \
+	$(addprefix metakernel/part/, busmaster.c cap.c chan.c console.c ending.c made.c part.c peer.c promise.c) \
 	$(addprefix metakernel/run/, budget.c call.c roster.c seldom.c) metakernel/mm/frames.c
 $(mk-cold-srcs:%.c=$(O)/%.o): MK_CFLAGS += -Oz
 

@@ -9,7 +9,7 @@
 #include "run/event.h"
 #include "lib/string.h"
 
-/* Handle 0 is the partition itself; then, for a controller, the others; then channels. */
+/* Handle 0 is the partition itself; then, for a controller, the others; then channels; then, for a controller, the log. */
 static void caps_init(struct partition *p)
 {
 	unsigned int i;
@@ -28,6 +28,8 @@ static void caps_init(struct partition *p)
 			chans[i].event[1] = event_of_handle((unsigned int)cap_add(p, KEEL_CAP_CHANNEL, KEEL_RIGHT_USE, i));
 		}
 	}
+	if (p->man->control)
+		cap_add(p, KEEL_CAP_LOG, KEEL_RIGHT_INFO, 0);
 }
 
 static int vcpus_create(struct partition *p)
@@ -70,9 +72,12 @@ void parts_channels(void)
 	for (i = 0; i < nchans; i++) {
 		struct chan *c = &chans[i];
 
-		c->man = &manifest.chans[i];
+		const struct manifest_chan *man = &manifest.chans[i];
+
+		strlcpy(c->name, man->name, sizeof(c->name));
+		c->max_bytes = man->window;
 		c->owner = (uint16_t)(FRAMES_CHANNEL | i);
-		c->side[0] = &parts[c->man->server];
-		c->side[1] = &parts[c->man->client];
+		c->side[0] = &parts[man->server];
+		c->side[1] = &parts[man->client];
 	}
 }

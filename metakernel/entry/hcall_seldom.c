@@ -19,6 +19,7 @@
 #include "part/made.h"
 #include "part/part.h"
 #include "part/promise.h"
+#include "run/cpu.h"
 #include "run/irq.h"
 #include "run/vcpu.h"
 #include "lib/log.h"
@@ -131,17 +132,39 @@ static int64_t hc_shutdown(struct vcpu *v, struct regs *r)
 	return -KEEL_EINVAL;
 }
 
+/* The partition a handle names, if it carries `right`. */
+static struct partition *part_of(const struct vcpu *v, uint64_t handle, unsigned int right,
+				 int64_t *err)
+{
+	union cap c = part_cap(v->part, handle, KEEL_CAP_PARTITION);
+
+	*err = c.word ? -KEEL_EPERM : -KEEL_EBADF;
+	return c.rights & right ? &parts[c.index] : NULL;
+}
+
+/* And if it is controlled, or is the caller itself. */
+static struct partition *controlled(const struct vcpu *v, uint64_t handle, int64_t *err)
+{
+	return handle ? part_of(v, handle, KEEL_RIGHT_CONTROL, err) : v->part;
+}
+
 static int64_t hc_cap_info(struct vcpu *v, struct regs *r)
 {
-	union cap c = cap_at(v->part, r->rdi);
 	struct keel_cap_info *info = part_buffer(v->part, r->rsi, sizeof(*info));
-	const char *name;
+	const char *name = "log";
+	int64_t err;
+	const struct partition *p = controlled(v, r->rdi >> 32, &err);
+	union cap c;
 
+	if (!p)
+		return err;
+	c = cap_at(p, (uint32_t)r->rdi);
 	if (!c.word)
 		return -KEEL_EBADF;
 	if (!info)
 		return -KEEL_EFAULT;
-	name = c.type == KEEL_CAP_CHANNEL ? chans[c.index].man->name : parts[c.index].man->name;
+	if (c.type != KEEL_CAP_LOG)
+		name = c.type == KEEL_CAP_CHANNEL ? chans[c.index].name : parts[c.index].man->name;
 	memset(info, 0, sizeof(*info));
 	info->type = c.type;
 	info->rights = c.rights;
@@ -164,16 +187,6 @@ static int64_t hc_chan_info(struct vcpu *v, struct regs *r)
 	struct keel_chan_info *info = part_buffer(v->part, r->rsi, sizeof(*info));
 
 	return info ? chan_info(v->part, r->rdi, info) : -KEEL_EFAULT;
-}
-
-/* The partition a handle names, if it carries `right`. */
-static struct partition *part_of(const struct vcpu *v, uint64_t handle, unsigned int right,
-				 int64_t *err)
-{
-	union cap c = part_cap(v->part, handle, KEEL_CAP_PARTITION);
-
-	*err = c.word ? -KEEL_EPERM : -KEEL_EBADF;
-	return c.rights & right ? &parts[c.index] : NULL;
 }
 
 /* Calls about another partition that read or fill a buffer. */
@@ -289,13 +302,45 @@ static int64_t hc_log_read(struct vcpu *v, struct regs *r)
 	uint64_t pos = r->rdx;
 	size_t n;
 
-	if (!v->part->man->control)
+	if (!cap_holds(v->part, KEEL_CAP_LOG))
 		return -KEEL_EPERM;
 	if (!buf)
 		return -KEEL_EFAULT;
 	n = log_read(buf, (size_t)r->rsi, &pos);
 	v->vp->ret1 = pos;
 	return (int64_t)n;
+}
+
+/* Under the lock; CAP_REVOKE and CAP_DROP then wait for all CPUs, which what is behind their number says. */
+static int64_t hc_caps_locked(struct vcpu *v, struct regs *r)
+{
+	struct partition *p, *by = v->part;
+	int64_t err = 0;
+
+	if (r->rax == KEEL_HC_CAP_REVOKE || r->rax == KEEL_HC_CAP_DROP) {
+		err = cap_void(by, r->rdi, r->rax == KEEL_HC_CAP_DROP);
+		return err ? err : hcall_again(r, 1UL << HCALL_BITS | r->rax);
+	}
+	p = controlled(v, r->rax == KEEL_HC_CAP_GRANT ? r->rsi : r->rdi, &err);
+	if (!p)
+		return err;
+	switch (r->rax) {
+	case KEEL_HC_CAP_GRANT: return cap_grant(by, r->rdi, p, r->rdx);
+	case KEEL_HC_CHAN_CREATE: return (int)chan_connect(by, p, r->rsi);	/* only the lower half */
+	case KEEL_HC_CHAN_CLOSE: return finished(r, chan_close_handle(by, p, r->rsi));
+	}
+	by = controlled(v, r->rsi, &err);
+	return by ? chan_connect(p, by, r->rdx) : err;
+}
+
+static int64_t hc_caps(struct vcpu *v, struct regs *r)
+{
+	int64_t result;
+
+	lock_take(&life_lock);
+	result = hc_caps_locked(v, r);
+	lock_release(&life_lock);
+	return result;
 }
 
 static int64_t hc_set_xcr0(struct vcpu *v, struct regs *r)
@@ -330,8 +375,13 @@ int64_t hcall_seldom(struct vcpu *v, struct regs *r, uint64_t n)
 	case KEEL_HC_VCPU_STOP: part_vcpu_stop(v); return 0;
 	case KEEL_HC_VCPU_STATE: return hc_vcpu_state(v, r);
 	case KEEL_HC_PART_GIVE: return made_give(v->part, r->rdi, r->rsi, r->rdx);
-	case KEEL_HC_CHAN_CREATE: return made_chan(v->part, r->rdi, r->rsi);
 	case KEEL_HC_PART_START: return hc_part_start(v, r);
+	case KEEL_HC_CHAN_CREATE:
+	case KEEL_HC_CAP_GRANT:
+	case KEEL_HC_CAP_REVOKE:
+	case KEEL_HC_CAP_DROP:
+	case KEEL_HC_CHAN_CONNECT:
+	case KEEL_HC_CHAN_CLOSE: return hc_caps(v, r);
 	case KEEL_HC_PART_GROW:
 	case KEEL_HC_PART_SHRINK:
 	case KEEL_HC_PART_MEMORY: return finished(r, made_resize(v->part, r->rdi, (unsigned int)n, r->rsi, r->rdx));
@@ -340,7 +390,10 @@ int64_t hcall_seldom(struct vcpu *v, struct regs *r, uint64_t n)
 	case KEEL_HC_PART_BUDGET: return hc_part_budget(v, r);
 	case KEEL_HC_PART_RECLAIM: return finished(r, made_reclaim(v->part, r->rdi));
 	}
-	if (n <= INT64_MAX && (n & HCALL_MASK) == KEEL_HC_PART_CREATE)
-		return hc_part_create(v, r);
+	switch (n <= INT64_MAX ? n & HCALL_MASK : 0) {
+	case KEEL_HC_PART_CREATE: return hc_part_create(v, r);
+	case KEEL_HC_CAP_REVOKE:
+	case KEEL_HC_CAP_DROP: return cpus_asked(WORK_FORGET) ? 0 : hcall_again(r, r->rax);
+	}
 	return -KEEL_ENOSYS;
 }

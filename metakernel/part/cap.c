@@ -1,6 +1,35 @@
 // SPDX-License-Identifier: MIT
-/* cap.c - the tables of handles. */
+/*
+ * cap.c - the tables of handles, and who has which from whom.
+ *
+ * Owns:       a record of every handle that one partition has given another, of which MAX_GRANTS exist.
+ * Locks:      LOCK_LIFE, the caller's.
+ * Invariants: neither handle of a record is void: whoever makes one void sweeps before the lock is free again, so that no
+ *             handle that comes to the same place later passes for it. Rights of the second are among those of the first.
+ * Bounds:     a sweep goes over all records once for each link of the longest chain, MAX_DEPTH. A partition without the
+ *             control right finds only half of the records.
+ */
 #include "part/part.h"
+#include "run/cpu.h"
+
+#define MAX_GRANTS	256
+#define MAX_DEPTH	4
+
+/* Places in tables: KEEL_MAX_HANDLES * partition + handle. */
+static struct grant {
+	uint16_t from, to;	/* to 0, a partition's own handle of itself, which nobody gives: no record */
+	uint16_t depth;
+} grants[MAX_GRANTS];
+
+static uint16_t place(const struct partition *p, uint64_t handle)
+{
+	return (uint16_t)(KEEL_MAX_HANDLES * p->index + handle);
+}
+
+static uint32_t *word_at(uint16_t at)
+{
+	return &parts[at / KEEL_MAX_HANDLES].caps[at % KEEL_MAX_HANDLES].word;
+}
 
 union cap part_cap(const struct partition *p, uint64_t handle, unsigned int type)
 {
@@ -32,4 +61,89 @@ void cap_remove(struct partition *p, unsigned int type, unsigned int index)
 	for (i = 0; i < KEEL_MAX_HANDLES; i++)
 		if (p->caps[i].type == type && p->caps[i].index == index)
 			__atomic_store_n(&p->caps[i].word, 0, __ATOMIC_RELEASE);
+	cap_revoke(p, KEEL_MAX_HANDLES);
+}
+
+bool cap_holds(const struct partition *p, unsigned int type)
+{
+	unsigned int i;
+
+	for (i = 0; i < KEEL_MAX_HANDLES && p->caps[i].type != type; i++)
+		;
+	return i < KEEL_MAX_HANDLES;
+}
+
+void cap_revoke(const struct partition *p, uint64_t handle)
+{
+	unsigned int root = handle < KEEL_MAX_HANDLES ? place(p, handle) : UINT32_MAX;
+	struct grant *g;
+	bool found;
+
+	do {
+		found = false;
+		for (g = grants; g < grants + MAX_GRANTS; g++) {
+			if (!g->to || (g->from != root && *word_at(g->from) && *word_at(g->to)))
+				continue;
+			__atomic_store_n(word_at(g->to), 0, __ATOMIC_RELEASE);
+			g->to = 0;
+			found = true;
+		}
+	} while (found);
+}
+
+/* A record for what p derives from the handle at this place. */
+static struct grant *new_record(const struct partition *p, uint16_t from)
+{
+	struct grant *g, *found = NULL;
+	uint16_t depth = 1;
+
+	for (g = grants; g < grants + MAX_GRANTS; g++) {
+		if (g->to == from)
+			depth = g->depth + 1;
+		else if (!g->to && !found && (p->man->control || g < grants + MAX_GRANTS / 2))
+			found = g;
+	}
+	if (!found || depth > MAX_DEPTH)
+		return NULL;
+	found->from = from;
+	found->depth = depth;
+	return found;
+}
+
+int cap_grant(const struct partition *by, uint64_t handle, struct partition *to, uint64_t rights)
+{
+	union cap c = cap_at(by, handle);
+	struct grant *g;
+	int made;
+
+	if (!c.word)
+		return -KEEL_EBADF;
+	if (c.type == KEEL_CAP_CHANNEL || !rights || to == by)
+		return -KEEL_EINVAL;
+	if (rights & ~(uint64_t)c.rights)
+		return -KEEL_EPERM;
+	if (!to->nvcpus)
+		return -KEEL_EBUSY;	/* it is being made, or taken apart */
+	g = new_record(by, place(by, handle));
+	made = g ? cap_add(to, c.type, (unsigned int)rights, c.index) : -KEEL_ENOSPC;
+	if (made > 0)
+		g->to = place(to, (uint64_t)made);
+	return made;
+}
+
+int cap_void(struct partition *by, uint64_t handle, bool itself)
+{
+	union cap c = cap_at(by, handle);
+
+	if (!c.word)
+		return -KEEL_EBADF;
+	if (itself && (!handle || c.type == KEEL_CAP_CHANNEL))
+		return -KEEL_EINVAL;
+	if (itself && c.type == KEEL_CAP_PARTITION && parts[c.index].creator == by && parts[c.index].handle == handle)
+		return -KEEL_EBUSY;
+	if (itself)
+		__atomic_store_n(&by->caps[handle].word, 0, __ATOMIC_RELEASE);
+	cap_revoke(by, handle);
+	cpus_ask(WORK_FORGET);
+	return 0;
 }

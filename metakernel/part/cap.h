@@ -17,7 +17,7 @@ struct partition;
 union cap {
 	struct {
 		uint8_t type, rights;	/* KEEL_CAP_*, KEEL_RIGHT_* */
-		uint8_t index;		/* partition or channel */
+		uint8_t index;		/* partition or channel; of the log 0 */
 		uint8_t reserved;
 	};
 	uint32_t word;		/* 0: the handle is void */
@@ -28,5 +28,11 @@ union cap part_cap(const struct partition *p, uint64_t handle, unsigned int type
 /* A handle for something. -KEEL_ENOSPC: the table is full */
 int cap_add(struct partition *p, unsigned int type, unsigned int rights, unsigned int index);
 void cap_remove(struct partition *p, unsigned int type, unsigned int index);
+/* Void is what is derived from this handle (KEEL_MAX_HANDLES: none), and from any that is void already. */
+void cap_revoke(const struct partition *p, uint64_t handle);
+bool cap_holds(const struct partition *p, unsigned int type);	/* a handle of this type */
+/* KEEL_HC_CAP_GRANT to one that `by` controls -> a handle; REVOKE or, if `itself`, DROP, which is over when cpus_asked(WORK_FORGET). */
+int cap_grant(const struct partition *by, uint64_t handle, struct partition *to, uint64_t rights);
+int cap_void(struct partition *by, uint64_t handle, bool itself);
 
 #endif

@@ -22,6 +22,7 @@
 #include "part/chan.h"
 #include "part/part.h"
 #include "run/call.h"
+#include "run/cpu.h"
 #include "run/event.h"
 #include "run/vcpu.h"
 #include "lib/lock.h"
@@ -33,33 +34,23 @@
 struct chan chans[MAX_CHANS];
 unsigned int nchans;
 struct lock chan_lock = LOCK_INIT(LOCK_CHAN);
-static const struct manifest_chan closed;	/* of one whose window is on its way back */
 
 bool chan_attached(uint16_t owner, const struct partition *p)
 {
 	const struct chan *c = &chans[owner & ~FRAMES_CHANNEL];
 
-	return (c->state & KEEL_CHAN_WINDOW) && (c->side[0] == p || c->side[1] == p);
-}
-
-struct chan *chan_of(const struct partition *p, uint64_t handle, unsigned int *side)
-{
-	union cap cap = cap_at(p, handle);
-
-	if (cap.type != KEEL_CAP_CHANNEL)
-		return NULL;
-	*side = cap.rights & KEEL_RIGHT_SERVE ? 0 : 1;
-	return &chans[cap.index];
-}
-
-static void ring_side(struct chan *c, unsigned int side)
-{
-	part_raise(c->side[side], c->event[side]);
+	return (c->state & KEEL_CHAN_WINDOW) && (c->side[0] == p || (c->side[1] == p && !c->closer));
 }
 
 static bool serves(const struct partition *p, const struct chan *c)
 {
-	return c->man && c->side[0] == p;
+	return c->max_bytes && c->side[0] == p;
+}
+
+/* p is a side of it, and it is not closed. */
+static bool joins(const struct partition *p, const struct chan *c)
+{
+	return c->max_bytes && !c->closer && (c->side[0] == p || c->side[1] == p);
 }
 
 static void set_state(struct chan *c, unsigned int side, bool up)
@@ -71,7 +62,7 @@ static void set_state(struct chan *c, unsigned int side, bool up)
 	if (!side && !up)
 		call_end(c, NULL);
 	if (c->side[!side]->alive)
-		ring_side(c, !side);
+		chan_ring(c, !side);
 }
 
 void chan_clean_frame(paddr_t pa)
@@ -91,7 +82,7 @@ static int offer_begin(struct chan *c, struct partition *p, paddr_t pa, uint64_t
 {
 	unsigned int i;
 
-	if ((pa & PAGE_MASK) || !npages || npages > c->man->window / PAGE_SIZE)
+	if ((pa & PAGE_MASK) || !npages || npages > c->max_bytes / PAGE_SIZE)
 		return -KEEL_EINVAL;
 	if (frames_claim(pa >> PAGE_SHIFT, npages, p->owner, c->owner))
 		return -KEEL_EFAULT;
@@ -141,7 +132,7 @@ __cold int chan_offer(struct partition *p, uint64_t handle, paddr_t pa, uint64_t
 	if (side != 0)
 		return -KEEL_EPERM;
 	lock_take(&chan_lock);
-	err = offer(c, p, pa, npages);
+	err = c->closer ? -KEEL_EBADF : offer(c, p, pa, npages);
 	lock_release(&chan_lock);
 	return err;
 }
@@ -165,7 +156,7 @@ bool chan_take_back(struct partition *p)
 	for (i = 0; i < nchans; i++) {
 		struct chan *c = &chans[i];
 
-		if (!serves(p, c) || !c->window_bytes || (c->state & KEEL_CHAN_WINDOW))
+		if (!serves(p, c) || c->closer || !c->window_bytes || (c->state & KEEL_CHAN_WINDOW))
 			continue;
 		ASSERT(!frames_claim(c->window_pa >> PAGE_SHIFT, c->window_bytes / PAGE_SIZE, c->owner, p->owner));
 		c->window_bytes = 0;
@@ -187,7 +178,9 @@ int chan_set_state(struct partition *p, uint64_t handle, uint64_t up)
 	if (up > 1)
 		return -KEEL_EINVAL;
 	lock_take(&chan_lock);
-	if (!p->alive)
+	if (c->closer)
+		err = -KEEL_EBADF;
+	else if (!p->alive)
 		err = -KEEL_EPIPE;	/* by another vCPU, just now: chan_part_died() has the last word */
 	else if (!up || (c->state & KEEL_CHAN_WINDOW))
 		set_state(c, side, up);
@@ -212,22 +205,9 @@ __cold int chan_info(struct partition *p, uint64_t handle, struct keel_chan_info
 		info->window_pa = c->window_pa;
 		info->window_bytes = c->window_bytes;
 	}
-	info->max_bytes = c->man->window;
-	strlcpy(info->name, c->man->name, sizeof(info->name));
+	info->max_bytes = c->max_bytes;
+	strlcpy(info->name, c->name, sizeof(info->name));
 	lock_release(&chan_lock);
-	return 0;
-}
-
-int chan_kick(struct partition *p, uint64_t handle)
-{
-	unsigned int side;
-	struct chan *c = chan_of(p, handle, &side);
-
-	if (!c)
-		return -KEEL_EBADF;
-	if (!c->side[!side]->alive)
-		return -KEEL_EPIPE;
-	ring_side(c, !side);
 	return 0;
 }
 
@@ -237,7 +217,7 @@ void chan_part_died(struct partition *p)
 
 	lock_take(&chan_lock);
 	for (i = 0; i < nchans; i++)
-		if (chans[i].man && (chans[i].side[0] == p || chans[i].side[1] == p))
+		if (joins(p, &chans[i]))
 			set_state(&chans[i], chans[i].side[1] == p, false);
 	lock_release(&chan_lock);
 }
@@ -259,12 +239,22 @@ static struct chan *free_slot(void)
 	unsigned int i;
 
 	for (i = manifest.nchans; i < MAX_CHANS; i++)
-		if (!chans[i].man)
+		if (!chans[i].max_bytes)
 			return &chans[i];
 	return NULL;
 }
 
-static void open_up(struct chan *c, struct partition *server, struct partition *client, const struct manifest_chan *man)
+/* What one partition can take of all channels. */
+static bool has_enough(const struct partition *p)
+{
+	unsigned int i, n = 0;
+
+	for (i = manifest.nchans; i < nchans; i++)
+		n += joins(p, &chans[i]);
+	return n >= KEEL_PART_CHANS && !p->man->control;
+}
+
+static void open_up(struct chan *c, struct partition *server, struct partition *client, uint64_t max_bytes)
 {
 	unsigned int i = (unsigned int)(c - chans);
 
@@ -273,45 +263,71 @@ static void open_up(struct chan *c, struct partition *server, struct partition *
 	c->window_bytes = c->clean_bytes = 0;
 	c->side[0] = server;
 	c->side[1] = client;
-	c->man = man;
+	strlcpy(c->name, client->man->name, sizeof(c->name));
+	c->max_bytes = max_bytes;
 	if (i >= nchans)
 		__atomic_store_n(&nchans, i + 1, __ATOMIC_RELEASE);
 }
 
-__cold int chan_create(struct partition *server, struct partition *client, const struct manifest_chan *man, struct chan **out)
+/* Last: whoever has a handle finds all of it. */
+static int give_handle(struct chan *c, unsigned int side)
 {
-	struct chan *c = free_slot();
-	int handle;
+	int handle = cap_add(c->side[side], KEEL_CAP_CHANNEL, side ? KEEL_RIGHT_USE : KEEL_RIGHT_SERVE, (unsigned int)(c - chans));
 
-	if (!c)
-		return -KEEL_ENOSPC;
-	lock_take(&chan_lock);
-	open_up(c, server, client, man);
-	/* Last: whoever has a handle finds all of it. */
-	c->event[1] = event_of_handle((unsigned int)cap_add(client, KEEL_CAP_CHANNEL, KEEL_RIGHT_USE, (unsigned int)(c - chans)));
-	handle = cap_add(server, KEEL_CAP_CHANNEL, KEEL_RIGHT_SERVE, (unsigned int)(c - chans));
-	if (handle < 0) {
-		cap_remove(client, KEEL_CAP_CHANNEL, (unsigned int)(c - chans));
-		c->man = NULL;
-	} else {
-		c->event[0] = event_of_handle((unsigned int)handle);
-		*out = c;
-	}
-	lock_release(&chan_lock);
+	c->event[side] = event_of_handle((unsigned int)handle);
 	return handle;
 }
 
-void chan_close(struct chan *c)
+static void gone(struct chan *c)
 {
+	cap_remove(c->side[0], KEEL_CAP_CHANNEL, (unsigned int)(c - chans));
+	cap_remove(c->side[1], KEEL_CAP_CHANNEL, (unsigned int)(c - chans));
+	c->max_bytes = 0;
+}
+
+int64_t chan_connect(struct partition *server, struct partition *client, uint64_t max_bytes)
+{
+	struct chan *c = free_slot();
+	int ours, theirs;
+
+	if (!max_bytes || (max_bytes & PAGE_MASK) || max_bytes > MANIFEST_MAX_WINDOW || server == client)
+		return -KEEL_EINVAL;
+	if (!server->nvcpus || !client->nvcpus)
+		return -KEEL_EBUSY;	/* it is being made, or taken apart */
+	if (!c || has_enough(server) || has_enough(client))
+		return -KEEL_ENOSPC;
 	lock_take(&chan_lock);
+	open_up(c, server, client, max_bytes);
+	theirs = give_handle(c, 1);
+	ours = give_handle(c, 0);
+	if (theirs < 0 || ours < 0)
+		gone(c);
+	lock_release(&chan_lock);
+	return theirs < 0 || ours < 0 ? -KEEL_ENOSPC : (int64_t)theirs << 32 | ours;
+}
+
+void chan_close(struct chan *c, const struct partition *closer)
+{
+	const struct partition *client = c->side[1];
+	unsigned int i;
+
+	lock_take(&chan_lock);
+	for (i = 0; i < 2; i++)
+		if (c->side[i]->alive)
+			chan_ring(c, i);
+	call_end(c, NULL);	/* while the callers' handles say which channel it is */
 	c->state &= KEEL_CHAN_WINDOW;	/* the server may have it mapped, as before and as afterwards */
 	c->generation++;
 	c->clean_bytes = 0;
-	c->man = &closed;
+	c->closer = closer;
+	for (i = 0; i < client->nvcpus; i++)
+		shoot_note(&client->vcpu[i], &(struct shoot) { .what = SHOOT_ALL });
+	if (client->nvcpus)
+		shoot_ring(c->side[1], shoot_everybody(client));
 	lock_release(&chan_lock);
 }
 
-bool chan_return(struct chan *c, const struct partition *to)
+bool chan_return(struct chan *c)
 {
 	uint64_t stop = min_u64(c->clean_bytes + CLEAN_BYTES, c->window_bytes);
 
@@ -320,9 +336,37 @@ bool chan_return(struct chan *c, const struct partition *to)
 	if (stop < c->window_bytes)
 		return false;
 	if (c->window_bytes)
-		ASSERT(!chan_claim_frames(c->window_pa, c->window_bytes / PAGE_SIZE, c->owner, to->owner));
+		ASSERT(!chan_claim_frames(c->window_pa, c->window_bytes / PAGE_SIZE, c->owner, c->side[0]->owner));
 	c->state = 0;
 	c->window_bytes = 0;
-	c->man = NULL;
+	gone(c);
+	c->closer = NULL;
 	return true;
+}
+
+struct chan *chan_with(const struct partition *p, bool closed)
+{
+	struct chan *c;
+
+	for (c = chans + manifest.nchans; c < chans + nchans; c++)
+		if (closed ? c->closer && (c->closer == p || c->side[0] == p) : joins(p, c))
+			return c;
+	return NULL;
+}
+
+int chan_close_handle(const struct partition *by, const struct partition *p, uint64_t handle)
+{
+	unsigned int side;
+	struct chan *c = chan_of(p, handle, &side);
+
+	if (!c)
+		return -KEEL_EBADF;
+	if (c < chans + manifest.nchans)
+		return -KEEL_EPERM;
+	if (!c->closer) {
+		chan_close(c, by);
+		cpus_ask(WORK_FORGET);
+		return -KEEL_EAGAIN;
+	}
+	return cpus_asked(WORK_FORGET) && chan_return(c) ? 0 : -KEEL_EAGAIN;
 }

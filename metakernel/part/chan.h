@@ -11,7 +11,9 @@
 #define MAX_CHANS	FRAMES_MAX_CHANNELS	/* the manifest's, then those made at run time */
 
 struct chan {
-	const struct manifest_chan *man;	/* NULL: there is none here */
+	char name[KEEL_NAME_LEN];
+	uint64_t max_bytes;		/* of the window; 0: there is no channel here */
+	const struct partition *closer;	/* not NULL: it is closed, and the window on its way back to the server */
 	uint16_t owner;		/* in the frame table */
 	uint32_t state, generation;
 	paddr_t window_pa;
@@ -26,8 +28,6 @@ extern struct chan chans[MAX_CHANS];
 extern unsigned int nchans;
 extern struct lock chan_lock;		/* LOCK_CHAN */
 
-struct chan *chan_of(const struct partition *p, uint64_t handle, unsigned int *side);	/* NULL: is none */
-
 /* A piece of it; -KEEL_EAGAIN: the same call again goes on. */
 int chan_offer(struct partition *p, uint64_t handle, paddr_t pa, uint64_t npages);
 /* Has p given a window out of its memory? It is the channel's for ever: others may be using it. */
@@ -36,17 +36,52 @@ bool chan_window_given(const struct partition *p);
 bool chan_take_back(struct partition *p);
 int chan_set_state(struct partition *p, uint64_t handle, uint64_t up);
 int chan_info(struct partition *p, uint64_t handle, struct keel_chan_info *info);
-int chan_kick(struct partition *p, uint64_t handle);
-/* Between two partitions of which the client was made at run time. -> the server's handle; 0 or -KEEL_ENOSPC */
-int chan_create(struct partition *server, struct partition *client, const struct manifest_chan *man, struct chan **out);
-/* Its client has ended: nobody finds it any more. What is left is the window, which chan_return() gives to the server. */
-void chan_close(struct chan *c);
-bool chan_return(struct chan *c, const struct partition *to);	/* a piece of it -> is it done? */
+/* One at run time: the server's handle | the client's << 32, or -KEEL_E*. Here and below LOCK_LIFE is the caller's. */
+int64_t chan_connect(struct partition *server, struct partition *client, uint64_t max_bytes);
+/*
+ * Its handles lead nowhere, and its client will have forgotten the window when all CPUs have answered WORK_FORGET, which is
+ * for the caller to ask. Then chan_return(), a piece a call, gives the window to the server: true, it is gone.
+ */
+void chan_close(struct chan *c, const struct partition *closer);
+bool chan_return(struct chan *c);
+/* A channel at run time that p is a side of; or a closed one that p has closed or serves. NULL: there is none (more). */
+struct chan *chan_with(const struct partition *p, bool closed);
+/* KEEL_HC_CHAN_CLOSE by who may do that; -KEEL_EAGAIN: the same call again goes on. */
+int chan_close_handle(const struct partition *by, const struct partition *p, uint64_t handle);
 /* frames_claim() under the lock, of whole pages. */
 int chan_claim_frames(paddr_t pa, uint64_t npages, uint16_t from, uint16_t to);
 /* Zero a frame for its next owner, in memory too if it was ever mapped uncached (rule 21). */
 void chan_clean_frame(paddr_t pa);
 void chan_part_died(struct partition *p);
+
+/* What a handle names, and which side of it p is; NULL: no channel. */
+static inline struct chan *chan_of(const struct partition *p, uint64_t handle, unsigned int *side)
+{
+	union cap cap = cap_at(p, handle);
+
+	if (cap.type != KEEL_CAP_CHANNEL)
+		return NULL;
+	*side = cap.rights & KEEL_RIGHT_SERVE ? 0 : 1;
+	return &chans[cap.index];
+}
+
+static inline void chan_ring(struct chan *c, unsigned int side)
+{
+	part_raise(c->side[side], c->event[side]);
+}
+
+static inline int chan_kick(const struct partition *p, uint64_t handle)
+{
+	unsigned int side;
+	struct chan *c = chan_of(p, handle, &side);
+
+	if (!c)
+		return -KEEL_EBADF;
+	if (!c->side[!side]->alive)
+		return -KEEL_EPIPE;
+	chan_ring(c, !side);
+	return 0;
+}
 bool chan_attached(uint16_t owner, const struct partition *p);
 
 #endif

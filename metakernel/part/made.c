@@ -4,7 +4,7 @@
  *
  *   begin ── CLAIMED ── CLEANING ── VCPUS ── READY ── STARTING ── STARTED        the quota, then what stands in it
  *                                              └──────────┬───────────┘ reclaim, when it has ended
- *              slot free again ── QUOTA ── WINDOW ── EMPTYING ── LEAVING ── WITHDRAWN
+ *              slot free again ── QUOTA ── EMPTYING ── WINDOWS ── LEAVING ── WITHDRAWN
  *
  * Owns:       slots of parts[] behind the manifest's; of each the quota, which holds its vCPUs with their tables and pools,
  *             its console rings and struct made (I4).
@@ -37,7 +37,7 @@
 
 enum made_stage {
 	MADE_NOT, MADE_CLAIMED, MADE_CLEANING, MADE_VCPUS, MADE_READY, MADE_STARTING, MADE_STARTED,
-	MADE_WITHDRAWN, MADE_LEAVING, MADE_EMPTYING, MADE_WINDOW, MADE_QUOTA
+	MADE_WITHDRAWN, MADE_LEAVING, MADE_WINDOWS, MADE_EMPTYING, MADE_QUOTA
 };
 
 /* Memory that was given: the partition's own; or nobody's, because one side has still to forget it. */
@@ -54,8 +54,6 @@ _Static_assert(KEEL_GIVE_MAX <= UINT16_MAX, "npages");
 
 struct made {
 	struct manifest_part man;
-	struct manifest_chan chan_man;
-	struct chan *chan;
 	unsigned int nextents;
 	struct extent extent[KEEL_PART_EXTENTS];
 };
@@ -315,25 +313,6 @@ int made_give(struct partition *by, uint64_t handle, paddr_t pa, uint64_t npages
 	return err;
 }
 
-int made_chan(struct partition *by, uint64_t handle, uint64_t max_bytes)
-{
-	struct partition *p;
-	int err;
-
-	lock_take(&life_lock);
-	p = made_of(by, handle, MADE_READY, MADE_READY, &err);
-	if (p && !p->made->chan) {
-		struct manifest_chan *man = &p->made->chan_man;
-
-		strlcpy(man->name, p->man->name, sizeof(man->name));
-		man->window = max_bytes;
-		err = !max_bytes || (max_bytes & PAGE_MASK) || max_bytes > MANIFEST_MAX_WINDOW ? -KEEL_EINVAL :
-			chan_create(by, p, man, &p->made->chan);
-	}
-	lock_release(&life_lock);
-	return err;
-}
-
 static bool start_ok(const struct partition *p, const struct keel_part_start *start)
 {
 	return !(start->reserved[0] | start->reserved[1] | start->reserved[2] | start->reserved[3]) &&
@@ -512,17 +491,22 @@ static bool gone(const struct partition *p)
 	return true;
 }
 
-/* A piece: a vCPU, whose list may be long, or the rest. When it is done nobody new finds anything of it. */
+/* A piece: a vCPU, whose list may be long, a channel, or the rest. When it is done nobody new finds anything of it. */
 static void withdraw(struct partition *p)
 {
+	struct chan *c;
+
 	if (p->nvcpus) {
 		roster_remove(&p->vcpu[--p->nvcpus]);
 		return;
 	}
-	if (p->made->chan) {
-		cap_remove(p->creator, KEEL_CAP_CHANNEL, (unsigned int)(p->made->chan - chans));
-		chan_close(p->made->chan);
+	c = chan_with(p, false);
+	if (c) {
+		chan_close(c, p);
+		return;
 	}
+	memset(p->caps, 0, sizeof(p->caps));
+	cap_revoke(p->creator, p->handle);
 	console_remove(p);
 	p->man = &nobody;
 	cpus_ask(WORK_FORGET);
@@ -536,7 +520,7 @@ static int empty(struct partition *p)
 	const struct extent *e;
 
 	if (!m->nextents) {
-		p->stage = MADE_WINDOW;
+		p->stage = MADE_QUOTA;
 		return -KEEL_EAGAIN;
 	}
 	e = &m->extent[m->nextents - 1];
@@ -566,6 +550,8 @@ static int quota_back(struct partition *p)
 
 static int reclaim(struct partition *p)
 {
+	struct chan *c;
+
 	switch (p->stage) {
 	case MADE_READY:
 	case MADE_STARTING:
@@ -581,19 +567,20 @@ static int reclaim(struct partition *p)
 		withdraw(p);
 		return -KEEL_EAGAIN;
 	case MADE_LEAVING:
-		if (cpus_asked(WORK_FORGET)) {
-			p->done = 0;
-			p->stage = MADE_EMPTYING;
+		if (cpus_asked(WORK_FORGET))
+			p->stage = MADE_WINDOWS;
+		return -KEEL_EAGAIN;
+	case MADE_WINDOWS:	/* before the extents that they may be part of */
+		c = chan_with(p, true);
+		if (c) {
+			chan_return(c);
+			return -KEEL_EAGAIN;
 		}
+		p->done = 0;
+		p->stage = MADE_EMPTYING;
 		return -KEEL_EAGAIN;
 	case MADE_EMPTYING:
 		return empty(p);
-	case MADE_WINDOW:
-		if (!p->made->chan || chan_return(p->made->chan, p->creator)) {
-			p->done = 0;
-			p->stage = MADE_QUOTA;
-		}
-		return -KEEL_EAGAIN;
 	case MADE_QUOTA:
 		return quota_back(p);
 	}

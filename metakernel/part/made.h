@@ -15,7 +15,6 @@ void *made_take(struct partition *p, uint64_t npages);
 int made_begin(struct partition *by, const struct keel_part_create *want, uint64_t *need);
 int made_go_on(const struct partition *by, uint64_t slot);	/* -> handle */
 int made_give(struct partition *by, uint64_t handle, paddr_t pa, uint64_t npages);
-int made_chan(struct partition *by, uint64_t handle, uint64_t max_bytes);	/* -> handle */
 int made_start(struct partition *by, uint64_t handle, const struct keel_part_start *start);
 /* Of one that has started: how is KEEL_HC_PART_GROW, _SHRINK or _MEMORY. */
 int made_resize(struct partition *by, uint64_t handle, unsigned int how, uint64_t value, uint64_t npages);

@@ -61,7 +61,7 @@ static void expect(uint64_t pfn, uint64_t npages, uint16_t from, uint16_t to)
 /* Has furnish() been there, and quota_back() not yet begun? */
 static bool has_books(const struct partition *p)
 {
-	return p->stage >= MADE_VCPUS && p->stage <= MADE_WINDOW;
+	return p->stage >= MADE_VCPUS && p->stage <= MADE_EMPTYING;
 }
 
 static void expect_made(const struct partition *p)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# A unikernel that misbehaves on request, and those that call each other: $(O)/tests/peer/{peer,calls}.elf.
+# Peers for the system tests: peer.elf misbehaves on request, calls.elf is two that call each other, caps.elf hands on what it has; in $(O)/tests/peer.
 
 peer_out := $(O)/tests/peer
 PEER_CFLAGS := -std=gnu11 -O2 -g $(WARN) $(REPRO) -ffreestanding -nostdlib -static -fno-pic -no-pie \
@@ -13,4 +13,4 @@ $(peer_out)/%.elf: tests/peer/%.c tests/peer/peer.lds ipc/include/keel/abi.h $(O
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(PEER_CFLAGS) -Wl,-T,tests/peer/peer.lds -o $@ $<
 
-tests-build: $(peer_out)/peer.elf $(peer_out)/calls.elf
+tests-build: $(peer_out)/peer.elf $(peer_out)/calls.elf $(peer_out)/caps.elf

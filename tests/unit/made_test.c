@@ -16,9 +16,11 @@ static int cap_add_checked(struct partition *p, unsigned int type, unsigned int 
 #define cap_add	cap_add_checked
 #define offer	chan_piece
 #define free_slot chan_free_slot
+#define gone chan_gone
 #include "metakernel/part/chan.c"
 #undef offer
 #undef free_slot
+#undef gone
 #include "metakernel/part/made.c"
 #undef cap_add
 
@@ -56,8 +58,8 @@ static bool running;			/* the first vCPU of it */
 static int cap_add_checked(struct partition *p, unsigned int type, unsigned int rights, unsigned int index)
 {
 	if (type == KEEL_CAP_CHANNEL) {
-		assert_non_null(chans[index].man);
-		assert_true(chans[index].side[0] == by && chans[index].side[1] != by);
+		assert_true(chans[index].max_bytes && chans[index].side[0] != chans[index].side[1]);
+		assert_true(chans[index].side[0] == p || chans[index].side[1] == p);
 	} else if (p == by) {
 		assert_ptr_equal(parts[index].creator, by);
 	}
@@ -359,6 +361,12 @@ static int take_back(int handle)
 	return err;
 }
 
+/* KEEL_HC_CHAN_CREATE -> the creator's handle */
+static int connect_to(int handle, uint64_t bytes)
+{
+	return (int)chan_connect(by, &parts[part_cap(by, (uint64_t)handle, KEEL_CAP_PARTITION).index], bytes);
+}
+
 static void offer_window(int chan)
 {
 	int err;
@@ -405,7 +413,7 @@ static void whole_life_gives_everything_back(void **state)
 		assert_null(made_take(&parts[1], UINT64_MAX / PAGE_SIZE));
 		assert_int_equal(made_give(by, 1, GIVEN, PAGES(GIVEN_BYTES)), 0);
 		assert_int_equal((uint8_t)unit_arena[GIVEN + 5], 0xa5);			/* content included */
-		chan = made_chan(by, 1, WINDOW_BYTES);
+		chan = connect_to(1, WINDOW_BYTES);
 		assert_int_equal(chan, 2);
 		offer_window(chan);
 		memset(unit_arena + WINDOW, 0x66, WINDOW_BYTES);
@@ -484,8 +492,8 @@ static void one_that_never_ran_gives_everything_back(void **state)
 	assert_int_equal(create("made"), 1);
 	assert_int_equal(made_give(by, 1, GIVEN, 3), 0);
 	assert_int_equal(made_give(by, 1, GIVEN + 0x10000, 100), 0);
-	assert_int_equal(made_chan(by, 1, WINDOW_BYTES), 2);
-	assert_int_equal(made_chan(by, 1, WINDOW_BYTES), -KEEL_EBUSY);
+	assert_int_equal(connect_to(1, WINDOW_BYTES), 2);
+	assert_int_equal(connect_to(1, WINDOW_BYTES), 3);		/* as many as it likes */
 	no_promise = -KEEL_ENOSPC;
 	assert_int_equal(boot(1), -KEEL_ENOSPC);
 	no_promise = 0;
@@ -498,10 +506,10 @@ static void one_that_never_ran_gives_everything_back(void **state)
 	assert_int_equal(create("made"), 1);
 	while (cap_add(by, KEEL_CAP_CHANNEL, 0, MAX_CHANS - 1) > 0)
 		;
-	assert_int_equal(made_chan(by, 1, WINDOW_BYTES), -KEEL_ENOSPC);
+	assert_int_equal(connect_to(1, WINDOW_BYTES), -KEEL_ENOSPC);
 	assert_int_equal(part_cap(&parts[1], 1, KEEL_CAP_CHANNEL).word, 0);
 	cap_remove(by, KEEL_CAP_CHANNEL, MAX_CHANS - 1);
-	assert_int_equal(made_chan(by, 1, WINDOW_BYTES), 2);
+	assert_int_equal(connect_to(1, WINDOW_BYTES), 2);
 	assert_int_equal(take_back(1), 0);
 	expect_all_back();
 }
@@ -545,9 +553,9 @@ static void wrong_requests_are_refused(void **state)
 	assert_int_equal(made_give(by, 1, GIVEN, KEEL_GIVE_MAX + 1), -KEEL_EINVAL);
 	assert_int_equal(made_give(by, 1, QUOTA, 1), -KEEL_EFAULT);
 	assert_int_equal(made_give(by, 1, MEM - PAGE_SIZE, 1), -KEEL_EFAULT);
-	assert_int_equal(made_chan(by, 1, 0), -KEEL_EINVAL);
-	assert_int_equal(made_chan(by, 1, PAGE_SIZE + 1), -KEEL_EINVAL);
-	assert_int_equal(made_chan(by, 1, MANIFEST_MAX_WINDOW + PAGE_SIZE), -KEEL_EINVAL);
+	assert_int_equal(connect_to(1, 0), -KEEL_EINVAL);
+	assert_int_equal(connect_to(1, PAGE_SIZE + 1), -KEEL_EINVAL);
+	assert_int_equal(connect_to(1, MANIFEST_MAX_WINDOW + PAGE_SIZE), -KEEL_EINVAL);
 	assert_int_equal(boot(1), -KEEL_EINVAL);	/* no tables of its own */
 	for (unsigned int i = 0; i < KEEL_PART_EXTENTS; i++)
 		assert_int_equal(made_give(by, 1, GIVEN + 2 * i * PAGE_SIZE, 1), 0);

@@ -58,3 +58,8 @@ mmu_forget_test-cflags	:= $(unit_shim_cflags)
 unit_threads		:= -fno-sanitize=address,undefined -fsanitize=thread
 shootdown_test-cflags	:= $(unit_shim_cflags) $(unit_threads)
 shootdown_test-libs	:= $(unit_threads) -pthread
+
+cap_test-srcs		:= metakernel/mm/frames.c
+cap_test-cflags		:= $(unit_shim_cflags)
+connect_test-srcs	:= metakernel/mm/frames.c metakernel/part/cap.c tests/unit/locks.c
+connect_test-cflags	:= $(unit_shim_cflags)

@@ -28,6 +28,7 @@ size_t unit_arena_bytes;
 struct partition parts[MAX_PARTS];
 unsigned int nparts = 2;
 struct manifest manifest;
+struct lock life_lock = LOCK_INIT(LOCK_LIFE);
 
 static struct partition *const server = &parts[0], *const client = &parts[1];
 static struct chan *const chan = &chans[0];
@@ -97,6 +98,18 @@ void part_raise(struct partition *p, unsigned int bit)
 }
 
 void call_end(const struct chan *c, const struct vcpu *only) { (void)c, (void)only; }
+
+void cpus_ask(uint32_t what)
+{
+	fail_msg("asks for %u", what);
+}
+
+bool cpus_asked(uint32_t what)
+{
+	fail_msg("asked for %u", what);
+	return false;
+}
+
 void vcpu_reset(struct vcpu *v, paddr_t cr3)
 {
 	v->cr3 = cr3;
@@ -166,7 +179,7 @@ static int start(void **state)
 	}
 	server->mem_pa = MEM;
 	server->mem_bytes = MEM_BYTES;
-	chans[0].man = &manifest.chans[0];
+	chans[0].max_bytes = WINDOW_BYTES;
 	chans[0].owner = FRAMES_CHANNEL;
 	chans[0].side[0] = server;
 	chans[0].side[1] = client;

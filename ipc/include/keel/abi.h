@@ -82,7 +82,8 @@
 #define KEEL_HC_IOAPIC_READ	16	/* (index, register) -> value */
 #define KEEL_HC_IOAPIC_WRITE	17	/* (index, register, value): index by order in the MADT */
 #define KEEL_HC_SHUTDOWN	18	/* (KEEL_SHUTDOWN_*, status) for the own partition */
-#define KEEL_HC_CAP_INFO	19	/* (handle, pa buffer: struct keel_cap_info) */
+#define KEEL_HC_CAP_INFO	19	/* (handle | handle of a partition with CONTROL << 32, pa buffer: struct
+					 * keel_cap_info): in that partition's table; 0: in the own */
 #define KEEL_HC_CHAN_OFFER	20	/* (handle, pa, npages): give page-aligned own memory to the
 					 * channel as its window; once per channel, server side only */
 #define KEEL_HC_CHAN_STATE	21	/* (handle, 0 down | 1 up): own side; generation + 1, kicks */
@@ -93,7 +94,7 @@
 #define KEEL_HC_PART_CONS_READ	26	/* (handle, pa, len) -> bytes; control right */
 #define KEEL_HC_PART_CONS_WRITE	27	/* (handle, pa, len) -> bytes; control right */
 #define KEEL_HC_PART_CTL	28	/* (handle, KEEL_CTL_*); control right */
-#define KEEL_HC_LOG_READ	29	/* (pa, len, position) -> bytes; control right. Positions
+#define KEEL_HC_LOG_READ	29	/* (pa, len, position) -> bytes; needs KEEL_CAP_LOG. Positions
 					 * count all bytes ever logged; the oldest still held is
 					 * returned first if position is older. vcpu_page.ret1 =
 					 * position after the bytes returned */
@@ -127,7 +128,7 @@
 					 * KEEL_PART_EXTENTS times at most */
 #define KEEL_HC_CHAN_CREATE	42	/* (handle as for GIVE, max_bytes) -> handle of a channel with the caller as
 					 * server and that partition as client, whose handle for it is 1.
-					 * One a partition */
+					 * Of the channels at run time one that has no control right has KEEL_PART_CHANS at most */
 #define KEEL_HC_PART_START	43	/* (handle as for GIVE, pa buffer: struct keel_part_start) */
 #define KEEL_HC_PART_RECLAIM	44	/* (handle made by CREATE): what was given, channel window and quota
 					 * too, is the caller's again, zeroed; handle and channel are void.
@@ -142,6 +143,21 @@
 					 * -> handle it came by, and its words; -KEEL_EAGAIN: an event */
 #define KEEL_HC_PART_BUDGET	48	/* (handle, budget_ns, period_ns): each of its vCPUs runs for budget_ns in
 					 * any stretch of period_ns at most; 0, 0: no limit. Control right */
+/*
+ * Capabilities. What a handle stands for can be handed to a partition that the caller has control over, with as many
+ * rights or fewer. Who handed it out takes it back, and with it what was made of it there, at any depth.
+ */
+#define KEEL_HC_CAP_GRANT	49	/* (handle, handle of a partition with CONTROL, rights) -> a handle there, derived from
+					 * the first. Of partitions and the log */
+#define KEEL_HC_CAP_REVOKE	50	/* (handle): all that is derived from it is void, everywhere, and no call
+					 * that began with it is still going on */
+#define KEEL_HC_CAP_DROP	51	/* (handle): it is void, and what is derived from it. Not 0, not of a channel, not what
+					 * CREATE made */
+/* Channels between any two partitions that the caller has control over; 0 is itself, and is always allowed. */
+#define KEEL_HC_CHAN_CONNECT	52	/* (handle of the server, of the client, max_bytes) -> the server's handle of
+					 * the channel | the client's << 32, each in its own table */
+#define KEEL_HC_CHAN_CLOSE	53	/* (handle of one side, its handle of the channel): both handles are void, and rung; the
+					 * window is the server's again, zeroed. Not of the manifest's */
 /*
  * More and less memory while it runs. GROW zeroes a piece and makes it the partition's; it gets KEEL_EV_MEMORY. It
  * gives back whole pieces, one by MEM_RELEASE, of which KEEL_EV_PARTITION tells the creator, who takes it by SHRINK.
@@ -161,6 +177,7 @@
 
 #define KEEL_GIVE_MAX		4096	/* pages in one GIVE: 16 MiB */
 #define KEEL_PART_EXTENTS	64
+#define KEEL_PART_CHANS		16
 #define KEEL_MIN_BUDGET_NS	10000
 #define KEEL_MIN_PERIOD_NS	100000
 #define KEEL_MAX_PERIOD_NS	10000000000
@@ -334,6 +351,7 @@
 #define KEEL_CAP_NONE		0
 #define KEEL_CAP_PARTITION	1
 #define KEEL_CAP_CHANNEL	2
+#define KEEL_CAP_LOG		3	/* the metakernel's log; KEEL_RIGHT_INFO */
 #define KEEL_RIGHT_INFO		1	/* may read its information */
 #define KEEL_RIGHT_CONTROL	2	/* may stop it, use its console */
 #define KEEL_RIGHT_SERVE	4	/* channel: server side (gives the window) */

@@ -338,9 +338,31 @@ static bool look(struct keel_part_info *info, bool *seen, uint64_t *good, uint64
 	return waiting;
 }
 
+/* Give each of those named fuzz control over the others of them, and the log: what they do with that ends with them. */
+static void share(struct keel_part_info *info)
+{
+	uint64_t from, to, log = 0;
+	int64_t err = 0;
+
+	while (hcall(KEEL_HC_CAP_INFO, log, pa_of(info), 0) || *(uint32_t *)info != KEEL_CAP_LOG)
+		log++;
+	for (to = 1; !hcall(KEEL_HC_PART_INFO, to, pa_of(info), 0); to++) {
+		if (!starts_with(info->name, "fuzz"))
+			continue;
+		if (hcall(KEEL_HC_CAP_GRANT, log, to, KEEL_RIGHT_INFO) < 1)
+			err = 1;
+		for (from = 1; !hcall(KEEL_HC_PART_INFO, from, pa_of(info), 0); from++)
+			if (from != to && starts_with(info->name, "fuzz") &&
+			    hcall(KEEL_HC_CAP_GRANT, from, to, KEEL_RIGHT_INFO | KEEL_RIGHT_CONTROL) < 1)
+				err = 1;
+	}
+	if (err)
+		say("HOSTILE share FAIL\n");
+}
+
 /*
  * Wait until all others have ended or `limit` seconds are over (those named marker never end), judge
- * them, and switch the machine off with the number of failures. arg: limit in seconds.
+ * them, and switch the machine off with the number of failures. arg: limit in seconds; `,share`: share() first.
  */
 void watch(const char *arg)
 {
@@ -350,6 +372,8 @@ void watch(const char *arg)
 	int64_t sum = hcall(HC_DEBUG, 15, 0, 0);	/* of the metakernel, in debug builds */
 	bool seen[KEEL_MAX_HANDLES] = { 0 };
 
+	if (same(arg, ",share"))
+		share(info);
 	while (look(info, seen, &good, &bad) && rdtsc() < end)
 		nap_us(5000);
 	for (h = 1; !hcall(KEEL_HC_PART_INFO, h, pa_of(info), 0); h++) {

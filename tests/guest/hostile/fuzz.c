@@ -192,7 +192,7 @@ static void args_of_others(uint64_t n, struct args *x)
 		break;
 	case KEEL_HC_PART_CTL:
 		x->a = any_handle();
-		x->b = random64() % 4;
+		x->b = x->a ? KEEL_CTL_ATTACH + random64() % 3 : random64() % 4;	/* the other one is to live */
 		break;
 	case KEEL_HC_PART_BUDGET:
 		x->a = any_handle();
@@ -216,6 +216,37 @@ static void args_of_others(uint64_t n, struct args *x)
 	}
 }
 
+/* Delegation, and channels made and closed while the other side uses them. */
+static void args_of_caps(uint64_t n, struct args *x)
+{
+	switch (n) {
+	case KEEL_HC_CAP_GRANT:
+		x->a = any_handle();
+		x->b = any_handle();
+		x->c = random64() % 8 ? random64() % 4 : any_value();
+		break;
+	case KEEL_HC_CAP_REVOKE:
+	case KEEL_HC_CAP_DROP:	/* seldom of what it was given: it would soon have nothing */
+		x->a = random64() % 100 ? 6 + random64() % 250 : any_handle();
+		break;
+	case KEEL_HC_CHAN_CREATE:
+		x->a = any_handle();
+		x->b = random64() % 4 ? (random64() & 7) * PAGE : any_value();
+		break;
+	case KEEL_HC_CHAN_CONNECT:
+		x->a = any_handle();
+		x->b = any_handle();
+		x->c = random64() % 4 ? (random64() & 7) * PAGE : any_value();
+		break;
+	case KEEL_HC_CHAN_CLOSE:
+		x->a = random64() & 1 ? 0 : any_handle();
+		x->b = random64() % 4 ? random64() % 24 : any_value();
+		break;
+	}
+}
+
+static uint64_t connected, closed, granted, revoked;
+
 static void one(void)
 {
 	uint64_t n = random64() % 5 ? random64() % (KEEL_HC_NR + 2) : any_value();
@@ -226,7 +257,13 @@ static void one(void)
 	args_of_own(n, &x);
 	args_between_vcpus(n, &x);
 	args_of_others(n, &x);
-	hcall5(n, x.a, x.b, x.c, any_value(), any_value());
+	args_of_caps(n, &x);
+	if (hcall5(n, x.a, x.b, x.c, any_value(), any_value()) < 0)
+		return;
+	connected += n == KEEL_HC_CHAN_CONNECT;
+	closed += n == KEEL_HC_CHAN_CLOSE;
+	granted += n == KEEL_HC_CAP_GRANT;
+	revoked += n == KEEL_HC_CAP_REVOKE;
 }
 
 /* Page table entries beside the calls: what FILL and FLUSH look at. */
@@ -277,6 +314,7 @@ void fuzz(const char *arg)
 	while (attempt(window, 0, 0, 0))	/* take the IPIs it sent itself */
 		;
 	vcpu_page->flags = 0;
+	say("\nfuzz: %lu connected, %lu closed, %lu granted, %lu revoked\n", connected, closed, granted, revoked);
 	why = sanity();
 	if (why)
 		say("\nHOSTILE fuzz FAIL %s\n", why);

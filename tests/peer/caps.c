@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+/*
+ * caps.c - three peers without a Linux: `boss`, who has control, gives `watch` the log and the state of `talk`, and takes
+ * both back; connects itself with `talk` and the two others with each other; and closes the first channel while `talk` writes
+ * into its window.
+ *
+ * Each says what it finds, and BAD before what should not be. tests/system/test_caps.py looks at what comes of it.
+ */
+#include <stdbool.h>
+#include <keel/note.h>
+
+#define PAGE		4096UL
+#define WINDOW_VA	0x8000000000UL	/* where nothing else is */
+#define WINDOW_PAGES	16UL
+#define TICK_MS		20
+
+void peer_main(const struct keel_start_info *si);
+void *memset(void *p, int c, size_t n);
+
+static const struct keel_start_info *info;
+static uint64_t next_free;
+static union {
+	struct keel_cap_info cap;
+	struct keel_chan_info chan;
+	struct keel_part_info part;
+	char text[512];
+} answer __attribute__((aligned(512)));		/* in one page */
+
+#define vcpu_page ((volatile struct keel_vcpu_page *)KEEL_VCPU_VA)
+
+void *memset(void *p, int c, size_t n)
+{
+	void *d = p;
+
+	__asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(c) : "memory");
+	return p;
+}
+
+static long hcall(long nr, uint64_t a, uint64_t b, uint64_t c)
+{
+	__asm__ volatile("int $15" : "+a"(nr) : "D"(a), "S"(b), "d"(c) : "memory");
+	return nr;
+}
+
+static uint64_t pa_of(const void *p)
+{
+	return info->mem_pa + ((uint64_t)p - KEEL_PEER_VA);
+}
+
+static bool same(const char *a, const char *b)
+{
+	while (*a && *a == *b)
+		a++, b++;
+	return !*a && !*b;
+}
+
+static void say(const char *text)
+{
+	static char line[256] __attribute__((aligned(256)));
+	size_t n = 0;
+
+	while (text[n] && n < sizeof(line) - 1) {
+		line[n] = text[n];
+		n++;
+	}
+	line[n++] = '\n';
+	hcall(KEEL_HC_CONSOLE_WRITE, pa_of(line), n, 0);
+}
+
+static void expect(bool ok, const char *what)
+{
+	if (ok) {
+		say(what);
+		return;
+	}
+	say("BAD:");
+	say(what);
+}
+
+static _Noreturn void end(uint64_t how, uint64_t status)
+{
+	for (;;)
+		hcall(KEEL_HC_SHUTDOWN, how, status, 0);
+}
+
+/* Until a doorbell, or some time has passed. */
+static void nap(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	hcall(KEEL_HC_BLOCK, 0, ((uint64_t)high << 32 | low) + TICK_MS * info->tsc_khz, 0);
+	__atomic_exchange_n(&vcpu_page->events, 0, __ATOMIC_SEQ_CST);
+}
+
+/* The n-th handle of this type and name; 0: none, but for what is the caller itself. */
+static uint64_t handle_of(unsigned int type, const char *name, unsigned int n)
+{
+	for (uint64_t h = 1; h < KEEL_MAX_HANDLES; h++)
+		if (!hcall(KEEL_HC_CAP_INFO, h, pa_of(&answer), 0) && answer.cap.type == type && same(answer.cap.name, name) && !n--)
+			return h;
+	return 0;
+}
+
+static uint64_t wait_for_handle(unsigned int type, const char *name)
+{
+	uint64_t h;
+
+	while (h = handle_of(type, name, 0), !h)
+		nap();
+	return h;
+}
+
+static void *pages(uint64_t n)
+{
+	void *p = (void *)next_free;
+
+	next_free += n * PAGE;
+	return memset(p, 0, n * PAGE);
+}
+
+static uint64_t *leaf(uint64_t va)
+{
+	uint64_t *table = (uint64_t *)(KEEL_PEER_VA + (info->cr3_pa - info->mem_pa));
+
+	for (unsigned int shift = 39; shift > 12; shift -= 9) {
+		uint64_t *e = &table[va >> shift & 511];
+
+		if (!(*e & 1))
+			*e = pa_of(pages(1)) | 0x27;
+		table = (uint64_t *)(KEEL_PEER_VA + ((*e & 0xffffffffff000) - info->mem_pa));
+	}
+	return &table[va >> 12 & 511];
+}
+
+/* A client's view of the window, when there is one. */
+static volatile uint64_t *map_window(uint64_t chan)
+{
+	while (hcall(KEEL_HC_CHAN_INFO, chan, pa_of(&answer), 0) || !(answer.chan.state & KEEL_CHAN_WINDOW))
+		nap();
+	for (uint64_t i = 0; i < answer.chan.window_bytes; i += PAGE)
+		*leaf(WINDOW_VA + i) = (answer.chan.window_pa + i) | 0x63;
+	return (volatile uint64_t *)WINDOW_VA;
+}
+
+static volatile uint64_t *serve(uint64_t chan)
+{
+	volatile uint64_t *window = pages(WINDOW_PAGES);
+
+	expect(!hcall(KEEL_HC_CHAN_OFFER, chan, pa_of((const void *)window), WINDOW_PAGES), "a window is given");
+	hcall(KEEL_HC_CHAN_STATE, chan, 1, 0);
+	return window;
+}
+
+/* What it is given, and that it is nothing more; until it is taken. */
+static void watch(void)
+{
+	uint64_t talk = wait_for_handle(KEEL_CAP_PARTITION, "talk"), log = wait_for_handle(KEEL_CAP_LOG, "log");
+	volatile uint64_t *window;
+	uint64_t chan;
+
+	expect(!hcall(KEEL_HC_PART_INFO, talk, pa_of(&answer), 0) && same(answer.part.name, "talk"), "watch sees the state of talk");
+	expect(hcall(KEEL_HC_LOG_READ, pa_of(&answer), 16, 0) == 16, "watch reads the log");
+	expect(hcall(KEEL_HC_PART_CTL, talk, KEEL_CTL_DESTROY, 0) == -KEEL_EPERM, "watch cannot end talk");
+	expect(hcall(KEEL_HC_PART_CONS_READ, talk, pa_of(&answer), 16) == -KEEL_EPERM, "watch cannot read its console");
+	expect(hcall(KEEL_HC_CAP_GRANT, log, talk, KEEL_RIGHT_INFO) == -KEEL_EPERM, "watch cannot give talk anything");
+	expect(hcall(KEEL_HC_CHAN_CONNECT, 0, talk, PAGE) == -KEEL_EPERM, "watch cannot connect itself");
+	chan = wait_for_handle(KEEL_CAP_CHANNEL, "talk");
+	window = serve(chan);		/* for talk */
+	while (window[0] != 42)
+		nap();
+	say("watch hears talk");
+	hcall(KEEL_HC_CHAN_KICK, chan, 0, 0);
+	while (!hcall(KEEL_HC_PART_INFO, talk, pa_of(&answer), 0))
+		nap();
+	expect(hcall(KEEL_HC_LOG_READ, pa_of(&answer), 16, 0) == -KEEL_EPERM, "watch has lost both at once");
+	end(KEEL_SHUTDOWN_EXIT, 0);
+}
+
+/* Says something to watch, then fills the window it has of boss, for ever. */
+static void talk(void)
+{
+	uint64_t boss = wait_for_handle(KEEL_CAP_CHANNEL, "talk"), watcher;
+	volatile uint64_t *window;
+
+	while (watcher = handle_of(KEEL_CAP_CHANNEL, "talk", 1), !watcher)
+		nap();
+	window = map_window(watcher);
+	window[0] = 42;
+	hcall(KEEL_HC_CHAN_KICK, watcher, 0, 0);
+	for (uint64_t i = 0; i < WINDOW_PAGES; i++)
+		*leaf(WINDOW_VA + i * PAGE) = 0;
+	hcall(KEEL_HC_FLUSH, KEEL_FLUSH_ALL, 0, 0);
+	window = map_window(boss);
+	for (uint64_t i = 1;; i++)
+		window[i % (WINDOW_PAGES * PAGE / 8)] = i;
+}
+
+static bool all_zero(const volatile uint64_t *p)
+{
+	for (uint64_t i = 0; i < WINDOW_PAGES * PAGE / 8; i++)
+		if (p[i])
+			return false;
+	return true;
+}
+
+static void boss(void)
+{
+	uint64_t watcher = handle_of(KEEL_CAP_PARTITION, "watch", 0), talker = handle_of(KEEL_CAP_PARTITION, "talk", 0);
+	uint64_t log = handle_of(KEEL_CAP_LOG, "log", 0);
+	long chan = hcall(KEEL_HC_CHAN_CONNECT, 0, talker, WINDOW_PAGES * PAGE), other;
+	volatile uint64_t *window;
+
+	expect(chan > 0, "boss is connected with talk");
+	window = serve((uint32_t)chan);
+	other = hcall(KEEL_HC_CHAN_CONNECT, watcher, talker, WINDOW_PAGES * PAGE);
+	expect(other > 0 && other >> 32 != chan >> 32, "watch is connected with talk");
+	expect(hcall(KEEL_HC_CAP_GRANT, talker, watcher, KEEL_RIGHT_INFO) > 0 &&
+	       hcall(KEEL_HC_CAP_GRANT, log, watcher, KEEL_RIGHT_INFO) > 0, "boss gives");
+	expect(!hcall(KEEL_HC_CAP_INFO, watcher << 32 | (uint32_t)other, pa_of(&answer), 0) && answer.cap.type == KEEL_CAP_CHANNEL &&
+	       answer.cap.rights == KEEL_RIGHT_SERVE, "boss sees what watch holds");
+	while (!window[WINDOW_PAGES * PAGE / 8 - 1])
+		nap();		/* talk is in the middle of it */
+	expect(!hcall(KEEL_HC_CHAN_CLOSE, talker, (uint64_t)chan >> 32, 0), "boss closes");
+	expect(all_zero(window), "its window is its own, and zero");
+	expect(hcall(KEEL_HC_CHAN_KICK, (uint32_t)chan, 0, 0) == -KEEL_EBADF, "its handle is void");
+	do
+		nap();
+	while (!hcall(KEEL_HC_PART_INFO, talker, pa_of(&answer), 0) && answer.part.state < KEEL_PART_EXITED);
+	expect(answer.part.state == KEEL_PART_FAULTED && answer.part.fault.cr2 >= WINDOW_VA &&
+	       answer.part.fault.cr2 < WINDOW_VA + WINDOW_PAGES * PAGE, "talk has ended where the window was");
+	expect(all_zero(window), "and it is still zero");
+	expect(!hcall(KEEL_HC_CAP_REVOKE, log, 0, 0) && !hcall(KEEL_HC_CAP_REVOKE, talker, 0, 0), "boss takes back");
+	do
+		nap();
+	while (!hcall(KEEL_HC_PART_INFO, watcher, pa_of(&answer), 0) && answer.part.state < KEEL_PART_EXITED);
+	end(KEEL_SHUTDOWN_POWEROFF, 0);
+}
+
+void peer_main(const struct keel_start_info *si)
+{
+	info = si;
+	next_free = si->free_va;
+	if (same(si->cmdline, "boss"))
+		boss();
+	else if (same(si->cmdline, "watch"))
+		watch();
+	else
+		talk();
+}
+
+__asm__(".section .text.start, \"ax\"\n"
+	".globl _start\n"
+	"_start: xorl %ebp, %ebp\n"
+	"	call peer_main\n"
+	"	ud2\n"
+	".previous\n"
+	".section .note.GNU-stack, \"\", @progbits\n"
+	".previous\n");
