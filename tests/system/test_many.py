@@ -37,6 +37,7 @@ def test_many_at_once():
         held = linux.shell("keelctl caps").replace("\r", "")
         handles = [int(h) for h in re.findall(r"^ *(\d+) channel +serve +p\d+ .*client up", held, re.M)]
         assert len(handles) == PEERS and sum(h >= 48 for h in handles) > PEERS // 2
+        assert re.fullmatch(r"HANDLE .*\n *0 partition +info +p64\n *1 channel +use +p64", linux.shell("keelctl caps p64"))
         assert linux.shell("cat out/* | grep -c ^told") == "0"
         linux.shell("exec 9>&-; wait", 200)
         said = linux.shell(f"for i in $(seq {PEERS}); do echo $(cat out/$i); done").replace("\r", "").split("\n")

@@ -24,7 +24,7 @@ ring_test-libs		  := -lpthread
 $(O)/tests/unit/drivercall_test: | $(O)/ipc/headers.ok
 
 # keelctl's commands, with ioctl() answered by the test
-keelctl_test-srcs	:= $(addprefix ipc/linux/keelctl/,show.c top.c json.c control.c logtail.c job.c joblog.c options.c restart.c watchdog.c console.c device.c visible.c)
+keelctl_test-srcs	:= $(addprefix ipc/linux/keelctl/,show.c caps.c top.c json.c control.c logtail.c job.c joblog.c options.c restart.c watchdog.c console.c device.c visible.c)
 keelctl_test-cflags	:= -Iipc/linux/keelctl
 keelctl_test-libs	:= -Wl,--wrap=ioctl
 keelctl_image_test-srcs		:= ipc/linux/keelctl/image.c metakernel/boot/elf.c metakernel/boot/parse.c

@@ -42,7 +42,21 @@ static int cap_info(struct keel_ioc_cap *c)
 		{ KEEL_CAP_CHANNEL, KEEL_RIGHT_SERVE, 0, "lua" },
 		{ KEEL_CAP_NONE, 0, 0, "" },
 		{ KEEL_CAP_CHANNEL, KEEL_RIGHT_USE, 0, "other" },
+		{ KEEL_CAP_LOG, KEEL_RIGHT_INFO, 0, "log" },
+	}, of_lua[] = {
+		{ KEEL_CAP_PARTITION, KEEL_RIGHT_INFO, 0, "lua" },
+		{ KEEL_CAP_CHANNEL, KEEL_RIGHT_USE, 0, "lua" },
+		{ KEEL_CAP_LOG, KEEL_RIGHT_INFO, 0, "log" },
 	};
+
+	if (c->part == 2)
+		return fail_with(EPERM);
+	if (c->part == 1) {
+		if (c->handle >= NELEM(of_lua))
+			return fail_with(EBADF);
+		c->info = of_lua[c->handle];
+		return 0;
+	}
 
 	if (c->handle >= NELEM(caps))
 		return fail_with(EBADF);
@@ -271,7 +285,15 @@ static void caps_lists_handles_with_rights(void **state)
 	assert_int_equal(run(cmd_caps, "", NULL, NULL, NULL, NULL), 0);
 	SHOWS("     1 partition  info,control   lua\n");
 	SHOWS("     3 channel    serve          lua  server up, client down, generation 5, window 1M\n");
+	SHOWS("     6 log        info           log\n");
 	HIDES("none ");
+	/* Of another partition, whose channels are not for us to ask about. */
+	assert_int_equal(run(cmd_caps, "", "lua", NULL, NULL, NULL), 0);
+	SHOWS("     0 partition  info           lua\n     1 channel    use            lua\n     2 log        info           log\n");
+	HIDES("linux");
+	assert_int_equal(run(cmd_caps, "", "ada", NULL, NULL, NULL), EXIT_FAILED);
+	SHOWS("keelctl: handles of ada: this Linux does not hold the right");
+	assert_int_equal(run(cmd_caps, "", "lua", "ada", NULL, NULL), EXIT_USAGE);
 }
 
 static void stats_for_people_and_for_programs(void **state)

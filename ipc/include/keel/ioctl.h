@@ -17,7 +17,10 @@
 #endif
 #include <keel/abi.h>
 
-struct keel_ioc_cap   { uint32_t handle, flags; struct keel_cap_info info; };	/* flags: out, KEEL_IOC_CAP_* */
+/*
+ * `part`, in: the table it is looked up in, a partition with KEEL_RIGHT_CONTROL; 0: Linux's. Out, of Linux's own: KEEL_IOC_CAP_*
+ */
+struct keel_ioc_cap   { uint32_t handle, part; struct keel_cap_info info; };
 struct keel_ioc_part  { uint32_t handle, reserved; struct keel_part_info info; };
 struct keel_ioc_stats { uint32_t handle, reserved; struct keel_part_stats stats; };
 struct keel_ioc_chan  { uint32_t handle, reserved; struct keel_chan_info info; };
@@ -34,7 +37,7 @@ struct keel_ioc_serve {
 	uint64_t window_bytes;	/* in: 0 for the manifest's size; out: size given */
 };
 
-#define KEEL_IOC_CAP_MADE	1	/* flags: a channel that came with PART_CREATE; who made that serves it */
+#define KEEL_IOC_CAP_MADE	1	/* a channel that came with PART_CREATE; who made that serves it */
 
 #define KEEL_IOC_CAP_INFO	_IOWR('K', 0x40, struct keel_ioc_cap)
 #define KEEL_IOC_PART_INFO	_IOWR('K', 0x41, struct keel_ioc_part)
@@ -121,5 +124,26 @@ struct keel_ioc_open {
 };
 #define KEEL_IOC_PART_KEEP	_IO('K', 0x54)
 #define KEEL_IOC_PART_OPEN	_IOWR('K', 0x55, struct keel_ioc_open)	/* -> file descriptor */
+
+/*
+ * Delegation and channels between partitions, as the hypercalls of these names (docs/abi.md). In CONNECT and CLOSE 0 is Linux; a
+ * channel that it serves is served by KEEL_IOC_CHAN_SERVE, and CLOSE of one also takes it from who serves it. Of Linux's own
+ * only those of CONNECT can be closed (EPERM).
+ */
+struct keel_ioc_connect {
+	uint32_t server, client;	/* partitions */
+	uint64_t max_bytes;
+	uint32_t server_chan, client_chan;	/* out: each side's handle */
+};
+struct keel_ioc_grant {
+	uint32_t handle, part;	/* what; to whom */
+	uint32_t rights;
+	uint32_t made;		/* out: the handle there */
+};
+struct keel_ioc_close { uint32_t part, chan; };	/* one of the sides, and its handle */
+#define KEEL_IOC_CONNECT	_IOWR('K', 0x50, struct keel_ioc_connect)
+#define KEEL_IOC_CAP_GRANT	_IOWR('K', 0x51, struct keel_ioc_grant)
+#define KEEL_IOC_CAP_REVOKE	_IO('K', 0x52)	/* by value: the handle */
+#define KEEL_IOC_CHAN_CLOSE	_IOW('K', 0x53, struct keel_ioc_close)
 
 #endif /* KEEL_IOCTL_H */

@@ -35,7 +35,7 @@ static const char usage[] =
 	"  inspect NAME               all that is known of a partition, also of a detached one that has ended\n"
 	"  ps                         partitions: state, ring, memory, time used, why they ended\n"
 	"  top [-n N] [-d S]          partitions by CPU time, every S seconds (1), N times or until ^C\n"
-	"  caps                       what this Linux holds: partitions and channels, with rights\n"
+	"  caps [NAME]                what this Linux, or NAME, holds: partitions, channels, the log, with rights\n"
 	"  stats [-p] NAME            how often and why NAME entered the metakernel; -p: NAME=NUMBER\n"
 	"                             lines with all counters, for programs\n"
 	"  log [-f]                   the metakernel's log; -f: go on as it grows\n"

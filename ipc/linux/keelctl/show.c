@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* show.c - keelctl's commands that ask once and print: ps, caps, stats, log. */
+/* show.c - keelctl's commands that ask once and print: ps, stats, log. */
 #include "commands.h"
 #include "device.h"
 #include "show.h"
@@ -144,65 +144,6 @@ int cmd_ps(int argc, char **argv)
 	print_all(&j);
 	json_close(&j, ']');
 	json_end(&j);
-	return 0;
-}
-
-/* ---- caps ------------------------------------------------------------------------------------------ */
-
-static void print_rights(uint32_t rights)
-{
-	static const struct { uint32_t bit; const char *name; } names[] = {
-		{ KEEL_RIGHT_INFO, "info" }, { KEEL_RIGHT_CONTROL, "control" },
-		{ KEEL_RIGHT_SERVE, "serve" }, { KEEL_RIGHT_USE, "use" },
-	};
-	char text[64] = "";
-	unsigned int i;
-
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (!(rights & names[i].bit))
-			continue;
-		if (text[0])
-			strcat(text, ",");
-		strcat(text, names[i].name);
-	}
-	printf(" %-14s", text[0] ? text : "-");
-}
-
-static void print_channel(uint32_t handle)
-{
-	struct keel_ioc_chan chan = { .handle = handle };
-	char size[16];
-
-	if (device_call(KEEL_IOC_CHAN_INFO, &chan) < 0)
-		return;
-	printf("  server %s, client %s, generation %u, window %s",
-	       chan.info.state & KEEL_CHAN_SERVER_UP ? "up" : "down",
-	       chan.info.state & KEEL_CHAN_CLIENT_UP ? "up" : "down", chan.info.generation,
-	       chan.info.state & KEEL_CHAN_WINDOW ?
-	       size_text(chan.info.window_bytes, size, sizeof(size)) : "none");
-}
-
-int cmd_caps(int argc, char **argv)
-{
-	static const char *const types[] = { "none", "partition", "channel" };
-	char text[4 * KEEL_NAME_LEN + 1];
-	struct keel_cap_info cap;
-	uint32_t h;
-
-	(void)argv;
-	if (argc != 1)
-		return usage_error();
-	printf("%6s %-10s %-14s %s\n", "HANDLE", "TYPE", "RIGHTS", "NAME");
-	for (h = 0; h < KEEL_MAX_HANDLES; h++) {
-		if (!device_cap(h, &cap))
-			continue;
-		printf("%6u %-10s", h, cap.type <= KEEL_CAP_CHANNEL ? types[cap.type] : "?");
-		print_rights(cap.rights);
-		printf(" %s", visible_text(cap.name, text, sizeof(text)));
-		if (cap.type == KEEL_CAP_CHANNEL)
-			print_channel(h);
-		putchar('\n');
-	}
 	return 0;
 }
 

@@ -236,7 +236,7 @@ static int find_channels(struct child *c, char *const *names, int nnames)
 			return -1;
 		}
 		cap.info.name[KEEL_NAME_LEN - 1] = '\0';
-		if (cap.info.type != KEEL_CAP_CHANNEL || !(cap.info.rights & KEEL_RIGHT_SERVE) || cap.flags & KEEL_IOC_CAP_MADE ||
+		if (cap.info.type != KEEL_CAP_CHANNEL || !(cap.info.rights & KEEL_RIGHT_SERVE) || cap.part & KEEL_IOC_CAP_MADE ||
 		    !wanted(cap.info.name, names, nnames))
 			continue;
 		c[n] = (struct child) { .handle = h };

@@ -23,11 +23,8 @@
  */
 #define pr_fmt(fmt) "keel: " fmt
 
-#include <linux/atomic.h>
-#include <linux/bitops.h>
 #include <linux/eventfd.h>
 #include <linux/fs.h>
-#include <linux/gfp.h>
 #include <linux/init.h>
 #include <linux/irqflags.h>
 #include <linux/jiffies.h>
@@ -50,6 +47,7 @@ struct keel_channel {
 	struct keel_piece	window;		/* once offered, as long as the channel is */
 	bool			over;		/* it has ended; one that follows it begins anew */
 	bool			made;		/* by part.c */
+	bool			connected;	/* by KEEL_IOC_CONNECT: may be closed */
 	struct file		*server;	/* descriptor that serves it now */
 	struct eventfd_ctx	*eventfd;	/* under keel_event_lock */
 	bool			rung;		/* since the last wait */
@@ -70,10 +68,7 @@ static struct keel_channel *keel_served(struct file *file)
 	return smp_load_acquire(&file->private_data);
 }
 
-static unsigned int keel_handle(const struct keel_channel *chan)
-{
-	return chan - keel_channels;
-}
+#define keel_handle(chan)	((unsigned int)((chan) - keel_channels))
 
 /* ---- Events --------------------------------------------------------------------------------------- */
 
@@ -109,12 +104,8 @@ static void keel_dev_notify(u64 events)
 
 	for_each_set_bit(i, &bits, KEEL_EV_DIRECT)
 		keel_rung(&keel_channels[i]);
-	if (!(events & BIT_ULL(KEEL_EV_CHANNEL)))
-		return;
 	/* Set before KEEL_EV_CHANNEL was: one that comes later sets that again */
-	for (word = 0; word < ARRAY_SIZE(keel_vcpu->chan_events); word++) {
-		if (!READ_ONCE(keel_vcpu->chan_events[word]))
-			continue;
+	for (word = 0; (events & BIT_ULL(KEEL_EV_CHANNEL)) && word < ARRAY_SIZE(keel_vcpu->chan_events); word++) {
 		bits = xchg(&keel_vcpu->chan_events[word], 0);
 		for_each_set_bit(i, &bits, 64)
 			keel_rung(&keel_channels[64 * word + i]);
@@ -142,11 +133,13 @@ static struct eventfd_ctx *keel_set_eventfd(struct keel_channel *chan, struct ev
 
 static long keel_get_info(unsigned int hc, void __user *arg, size_t info_offset, size_t info_bytes)
 {
-	u32 handle;
+	u64 handle;	/* of CAP_INFO with that of a partition above it */
 	long ret;
 
-	if (get_user(handle, (u32 __user *)arg))
+	if (get_user(handle, (u64 __user *)arg))
 		return -EFAULT;
+	if (hc != KEEL_HC_CAP_INFO)
+		handle = (u32)handle;
 
 	mutex_lock(&keel_dev_lock);
 	memset(keel_page, 0, info_bytes);
@@ -159,13 +152,16 @@ static long keel_get_info(unsigned int hc, void __user *arg, size_t info_offset,
 
 static long keel_cap_info(struct keel_ioc_cap __user *arg)
 {
-	long ret = keel_get_info(KEEL_HC_CAP_INFO, arg, offsetof(struct keel_ioc_cap, info), sizeof(struct keel_cap_info));
-	u32 handle;
+	u32 handle, part;
+	long ret;
 
-	if (ret < 0 || get_user(handle, &arg->handle) || handle >= KEEL_MAX_HANDLES)
+	if (get_user(handle, &arg->handle) || get_user(part, &arg->part))
+		return -EFAULT;
+	ret = keel_get_info(KEEL_HC_CAP_INFO, arg, offsetof(struct keel_ioc_cap, info), sizeof(struct keel_cap_info));
+	if (ret < 0 || part || handle >= KEEL_MAX_HANDLES)
 		return ret;
 	handle = array_index_nospec(handle, KEEL_MAX_HANDLES);
-	return put_user(READ_ONCE(keel_channels[handle].made) ? KEEL_IOC_CAP_MADE : 0, &arg->flags) ? -EFAULT : ret;
+	return put_user(READ_ONCE(keel_channels[handle].made) ? KEEL_IOC_CAP_MADE : 0, &arg->part) ? -EFAULT : ret;
 }
 
 static long keel_cons_read(struct keel_ioc_buf __user *arg)
@@ -230,24 +226,6 @@ static long keel_log_read(struct keel_ioc_buf __user *arg)
 	if (ret >= 0 && put_user(position, &arg->position))
 		return -EFAULT;
 	return ret;
-}
-
-static long keel_part_ctl(struct keel_ioc_ctl __user *arg)
-{
-	struct keel_ioc_ctl ctl;
-
-	if (copy_from_user(&ctl, arg, sizeof(ctl)))
-		return -EFAULT;
-	return keel_hypercall2(KEEL_HC_PART_CTL, ctl.handle, ctl.op);
-}
-
-static long keel_part_budget(struct keel_ioc_budget __user *arg)
-{
-	struct keel_ioc_budget budget;
-
-	if (copy_from_user(&budget, arg, sizeof(budget)))
-		return -EFAULT;
-	return keel_hypercall3(KEEL_HC_PART_BUDGET, budget.handle, budget.budget_ns, budget.period_ns);
 }
 
 /* ---- Serving a channel ------------------------------------------------------------------------------ */
@@ -378,17 +356,6 @@ static long keel_chan_kick(struct file *file)
 	return chan ? keel_hypercall1(KEEL_HC_CHAN_KICK, keel_handle(chan)) : -EBADF;
 }
 
-void keel_chan_begin(u32 handle)
-{
-	struct keel_channel *chan = &keel_channels[handle];
-
-	mutex_lock(&keel_dev_lock);
-	WRITE_ONCE(chan->made, true);
-	chan->over = false;
-	WRITE_ONCE(chan->rung, false);
-	mutex_unlock(&keel_dev_lock);
-}
-
 void keel_chan_end(u32 handle, struct keel_piece *window)
 {
 	struct keel_channel *chan = &keel_channels[handle];
@@ -397,6 +364,7 @@ void keel_chan_end(u32 handle, struct keel_piece *window)
 	mutex_lock(&keel_dev_lock);
 	WRITE_ONCE(chan->made, false);
 	chan->over = true;
+	chan->connected = false;
 	mutex_lock(&keel_window_lock);
 	if (chan->server)
 		WRITE_ONCE(chan->server->private_data, NULL);
@@ -411,6 +379,27 @@ void keel_chan_end(u32 handle, struct keel_piece *window)
 		eventfd_signal(ctx);	/* who waits for that finds out */
 		eventfd_ctx_put(ctx);
 	}
+}
+
+void keel_chan_begin(u32 handle, bool connected)
+{
+	struct keel_channel *chan = &keel_channels[handle];
+	struct keel_piece old;
+
+	/* What one before it left, which ended with its client */
+	keel_chan_end(handle, &old);
+	keel_piece_free(&old);
+	mutex_lock(&keel_dev_lock);
+	chan->over = false;
+	WRITE_ONCE(chan->made, !connected);
+	chan->connected = connected;
+	WRITE_ONCE(chan->rung, false);
+	mutex_unlock(&keel_dev_lock);
+}
+
+bool keel_chan_closes(u32 handle)
+{
+	return xchg(&keel_channels[handle].connected, false);
 }
 
 /* ---- Waiting for the client ------------------------------------------------------------------------- */
@@ -524,6 +513,14 @@ static long keel_dev_ioctl(struct file *file, unsigned int cmd, unsigned long ar
 		return keel_part_memory(p);
 	case KEEL_IOC_PART_OPEN:
 		return keel_part_open(p);
+	case KEEL_IOC_CONNECT:
+		return keel_connect(p);
+	case KEEL_IOC_CAP_GRANT:
+		return keel_grant(p);
+	case KEEL_IOC_CAP_REVOKE:
+		return keel_hypercall1(KEEL_HC_CAP_REVOKE, arg);
+	case KEEL_IOC_CHAN_CLOSE:
+		return keel_close(p);
 	}
 	return -ENOTTY;
 }

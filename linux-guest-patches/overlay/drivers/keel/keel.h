@@ -38,8 +38,20 @@ long keel_part_create(struct keel_ioc_create __user *arg);
 long keel_part_memory(struct keel_ioc_memory __user *arg);
 long keel_part_open(struct keel_ioc_open __user *arg);
 
+struct keel_ioc_ctl;
+struct keel_ioc_budget;
+struct keel_ioc_connect;
+struct keel_ioc_grant;
+struct keel_ioc_close;
+long keel_part_ctl(struct keel_ioc_ctl __user *arg);
+long keel_part_budget(struct keel_ioc_budget __user *arg);
+long keel_connect(struct keel_ioc_connect __user *arg);
+long keel_grant(struct keel_ioc_grant __user *arg);
+long keel_close(struct keel_ioc_close __user *arg);
+
 /* A channel made at run time. When it ends its server loses it and its window is the caller's. */
-void keel_chan_begin(u32 handle);
+void keel_chan_begin(u32 handle, bool connected);
+bool keel_chan_closes(u32 handle);	/* was it connected? Once */
 void keel_chan_end(u32 handle, struct keel_piece *window);
 
 #endif /* _DRIVERS_KEEL_KEEL_H */

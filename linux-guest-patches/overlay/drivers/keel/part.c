@@ -296,7 +296,7 @@ static struct keel_part *keel_part_make(const struct keel_ioc_create *req)
 		ret = keel_hypercall2(KEEL_HC_CHAN_CREATE, part->handle, req->window_bytes);
 		if (ret > 0) {
 			part->chan = ret;
-			keel_chan_begin(part->chan);
+			keel_chan_begin(part->chan, false);
 			ret = 0;
 		}
 	}
