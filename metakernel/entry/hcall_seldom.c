@@ -6,7 +6,7 @@
  * Trusts: nothing. Buffers are single pages the caller owns outright, checked on each call; handles are looked up in
  *         the caller's own table.
  *
- * Locks:  LOCK_PORTS for configuration space; what else is reached takes its own.
+ * Locks:  LOCK_PORTS for configuration space, LOCK_LIFE for what hcall_locked() lists; what else is reached takes its own.
  */
 #include <hal/cpu.h>
 #include <hal/power.h>
@@ -241,15 +241,11 @@ static int64_t hc_part_budget(struct vcpu *v, struct regs *r)
 
 	if (!p)
 		return err;
-	lock_take(&life_lock);
 	if (!p->alive)
-		err = -KEEL_EBUSY;
-	else if (!r->rsi && p->creator && p->man->priority > p->creator->man->priority)
-		err = -KEEL_EINVAL;	/* it has that priority because it has a budget */
-	else
-		err = promise(p, r->rsi, r->rdx);
-	lock_release(&life_lock);
-	return err;
+		return -KEEL_EBUSY;
+	if (!r->rsi && p->creator && p->man->priority > p->creator->man->priority)
+		return -KEEL_EINVAL;	/* it has that priority because it has a budget */
+	return promise(p, r->rsi, r->rdx);
 }
 
 /* What goes on in pieces is named by the bits of RAX above the number. */
@@ -311,36 +307,33 @@ static int64_t hc_log_read(struct vcpu *v, struct regs *r)
 	return (int64_t)n;
 }
 
-/* Under the lock; CAP_REVOKE and CAP_DROP then wait for all CPUs, which what is behind their number says. */
-static int64_t hc_caps_locked(struct vcpu *v, struct regs *r)
+/* Of CAP_DROP the handle goes, too. What is behind the number says that all that is left is to wait. */
+static int64_t hc_cap_void(struct vcpu *v, struct regs *r)
+{
+	int err;
+
+	if (r->rax >> HCALL_BITS)
+		return cpus_asked(WORK_FORGET) ? 0 : hcall_again(r, r->rax);
+	err = cap_void(v->part, r->rdi, r->rax == KEEL_HC_CAP_DROP);
+	return err ? err : hcall_again(r, 1UL << HCALL_BITS | r->rax);
+}
+
+/* CAP_GRANT, CHAN_CREATE, CHAN_CONNECT, CHAN_CLOSE: each names a partition that the caller controls. */
+static int64_t hc_join(struct vcpu *v, struct regs *r)
 {
 	struct partition *p, *by = v->part;
-	int64_t err = 0;
+	int64_t err;
 
-	if (r->rax == KEEL_HC_CAP_REVOKE || r->rax == KEEL_HC_CAP_DROP) {
-		err = cap_void(by, r->rdi, r->rax == KEEL_HC_CAP_DROP);
-		return err ? err : hcall_again(r, 1UL << HCALL_BITS | r->rax);
-	}
 	p = controlled(v, r->rax == KEEL_HC_CAP_GRANT ? r->rsi : r->rdi, &err);
 	if (!p)
 		return err;
 	switch (r->rax) {
 	case KEEL_HC_CAP_GRANT: return cap_grant(by, r->rdi, p, r->rdx);
-	case KEEL_HC_CHAN_CREATE: return (int)chan_connect(by, p, r->rsi);	/* only the lower half */
+	case KEEL_HC_CHAN_CREATE: return (int)chan_connect(by, p, r->rsi);	/* its lower half */
 	case KEEL_HC_CHAN_CLOSE: return finished(r, chan_close_handle(by, p, r->rsi));
 	}
 	by = controlled(v, r->rsi, &err);
 	return by ? chan_connect(p, by, r->rdx) : err;
-}
-
-static int64_t hc_caps(struct vcpu *v, struct regs *r)
-{
-	int64_t result;
-
-	lock_take(&life_lock);
-	result = hc_caps_locked(v, r);
-	lock_release(&life_lock);
-	return result;
 }
 
 static int64_t hc_set_xcr0(struct vcpu *v, struct regs *r)
@@ -348,8 +341,36 @@ static int64_t hc_set_xcr0(struct vcpu *v, struct regs *r)
 	return vcpu_set_xcr0(v, r->rdi);
 }
 
+/* What makes, ends and joins partitions, and handles for them. */
+static int64_t hcall_locked(struct vcpu *v, struct regs *r, uint64_t n)
+{
+	switch (n <= INT64_MAX ? n & HCALL_MASK : KEEL_HC_NR) {
+	case KEEL_HC_PART_CREATE: return hc_part_create(v, r);
+	case KEEL_HC_CAP_REVOKE:
+	case KEEL_HC_CAP_DROP: return hc_cap_void(v, r);
+	}
+	switch (n) {
+	case KEEL_HC_PART_GIVE: return made_give(v->part, r->rdi, r->rsi, r->rdx);
+	case KEEL_HC_PART_START: return hc_part_start(v, r);
+	case KEEL_HC_PART_RECLAIM: return finished(r, made_reclaim(v->part, r->rdi));
+	case KEEL_HC_PART_BUDGET: return hc_part_budget(v, r);
+	case KEEL_HC_PART_GROW:
+	case KEEL_HC_PART_SHRINK:
+	case KEEL_HC_PART_MEMORY: return finished(r, made_resize(v->part, r->rdi, (unsigned int)n, r->rsi, r->rdx));
+	case KEEL_HC_MEM_INFO: return hc_mem_info(v, r);
+	case KEEL_HC_MEM_RELEASE: return made_release(v->part, r->rdi);
+	case KEEL_HC_CAP_GRANT:
+	case KEEL_HC_CHAN_CREATE:
+	case KEEL_HC_CHAN_CONNECT:
+	case KEEL_HC_CHAN_CLOSE: return hc_join(v, r);
+	}
+	return -KEEL_ENOSYS;
+}
+
 int64_t hcall_seldom(struct vcpu *v, struct regs *r, uint64_t n)
 {
+	int64_t result;
+
 	switch (n) {
 	case KEEL_HC_CONSOLE_WRITE: return hc_console_write(v, r);
 	case KEEL_HC_CONSOLE_READ: return hc_console_read(v, r);
@@ -374,26 +395,9 @@ int64_t hcall_seldom(struct vcpu *v, struct regs *r, uint64_t n)
 	case KEEL_HC_VCPU_START: return hc_vcpu_start(v, r);
 	case KEEL_HC_VCPU_STOP: part_vcpu_stop(v); return 0;
 	case KEEL_HC_VCPU_STATE: return hc_vcpu_state(v, r);
-	case KEEL_HC_PART_GIVE: return made_give(v->part, r->rdi, r->rsi, r->rdx);
-	case KEEL_HC_PART_START: return hc_part_start(v, r);
-	case KEEL_HC_CHAN_CREATE:
-	case KEEL_HC_CAP_GRANT:
-	case KEEL_HC_CAP_REVOKE:
-	case KEEL_HC_CAP_DROP:
-	case KEEL_HC_CHAN_CONNECT:
-	case KEEL_HC_CHAN_CLOSE: return hc_caps(v, r);
-	case KEEL_HC_PART_GROW:
-	case KEEL_HC_PART_SHRINK:
-	case KEEL_HC_PART_MEMORY: return finished(r, made_resize(v->part, r->rdi, (unsigned int)n, r->rsi, r->rdx));
-	case KEEL_HC_MEM_INFO: return hc_mem_info(v, r);
-	case KEEL_HC_MEM_RELEASE: return made_release(v->part, r->rdi);
-	case KEEL_HC_PART_BUDGET: return hc_part_budget(v, r);
-	case KEEL_HC_PART_RECLAIM: return finished(r, made_reclaim(v->part, r->rdi));
 	}
-	switch (n <= INT64_MAX ? n & HCALL_MASK : 0) {
-	case KEEL_HC_PART_CREATE: return hc_part_create(v, r);
-	case KEEL_HC_CAP_REVOKE:
-	case KEEL_HC_CAP_DROP: return cpus_asked(WORK_FORGET) ? 0 : hcall_again(r, r->rax);
-	}
-	return -KEEL_ENOSYS;
+	lock_take(&life_lock);
+	result = hcall_locked(v, r, n);
+	lock_release(&life_lock);
+	return result;
 }

@@ -61,7 +61,6 @@ void cap_remove(struct partition *p, unsigned int type, unsigned int index)
 	for (i = 0; i < KEEL_MAX_HANDLES; i++)
 		if (p->caps[i].type == type && p->caps[i].index == index)
 			__atomic_store_n(&p->caps[i].word, 0, __ATOMIC_RELEASE);
-	cap_revoke(p, KEEL_MAX_HANDLES);
 }
 
 bool cap_holds(const struct partition *p, unsigned int type)
@@ -75,7 +74,7 @@ bool cap_holds(const struct partition *p, unsigned int type)
 
 void cap_revoke(const struct partition *p, uint64_t handle)
 {
-	unsigned int root = handle < KEEL_MAX_HANDLES ? place(p, handle) : UINT32_MAX;
+	uint16_t root = place(p, handle);
 	struct grant *g;
 	bool found;
 
@@ -122,7 +121,7 @@ int cap_grant(const struct partition *by, uint64_t handle, struct partition *to,
 		return -KEEL_EINVAL;
 	if (rights & ~(uint64_t)c.rights)
 		return -KEEL_EPERM;
-	if (!to->nvcpus)
+	if (!to->nvcpus || (c.type == KEEL_CAP_PARTITION && !parts[c.index].nvcpus))
 		return -KEEL_EBUSY;	/* it is being made, or taken apart */
 	g = new_record(by, place(by, handle));
 	made = g ? cap_add(to, c.type, (unsigned int)rights, c.index) : -KEEL_ENOSPC;

@@ -8,7 +8,7 @@
  *
  * Owns:       slots of parts[] behind the manifest's; of each the quota, which holds its vCPUs with their tables and pools,
  *             its console rings and struct made (I4).
- * Locks:      LOCK_LIFE for stages and handles, LOCK_CHAN inside it for owners of frames.
+ * Locks:      LOCK_LIFE, the caller's, for stages and handles, LOCK_CHAN inside it for owners of frames.
  * Invariants: nothing is written to memory that was given before all vCPUs of the giver have forgotten it: they have left
  *             the notes of SHOOT_ALL behind them then. A quota goes back only when no CPU can know an address in it:
  *             the partition has ended, no CPU has one of its vCPUs, they are out of the roster and its consoles
@@ -185,17 +185,12 @@ static int begin(struct partition *by, const struct keel_part_create *want)
 
 int made_begin(struct partition *by, const struct keel_part_create *want, uint64_t *need)
 {
-	int err;
-
 	if (!request_ok(by, want))
 		return -KEEL_EINVAL;
 	*need = quota_needed(want);
 	if (want->quota_pages < *need || want->quota_pages > KEEL_GIVE_MAX)
 		return -KEEL_ENOMEM;
-	lock_take(&life_lock);
-	err = by->alive ? begin(by, want) : -KEEL_EBUSY;
-	lock_release(&life_lock);
-	return err;
+	return by->alive ? begin(by, want) : -KEEL_EBUSY;
 }
 
 /* Frames [done, npages) of a range, a piece of it. -> how far that is */
@@ -266,13 +261,8 @@ static int go_on(struct partition *p)
 int made_go_on(const struct partition *by, uint64_t slot)
 {
 	struct partition *p = &parts[frames_clamp(slot, MAX_PARTS)];
-	int err = -KEEL_EINVAL;
 
-	lock_take(&life_lock);
-	if (p->creator == by)
-		err = go_on(p);
-	lock_release(&life_lock);
-	return err;
+	return p->creator == by ? go_on(p) : -KEEL_EINVAL;
 }
 
 /* The partition that a handle of its creator names, if it is between two stages. */
@@ -302,15 +292,10 @@ static int give(struct partition *p, paddr_t pa, uint64_t npages, enum extent_st
 
 int made_give(struct partition *by, uint64_t handle, paddr_t pa, uint64_t npages)
 {
-	struct partition *p;
 	int err;
+	struct partition *p = made_of(by, handle, MADE_READY, MADE_READY, &err);
 
-	lock_take(&life_lock);
-	p = made_of(by, handle, MADE_READY, MADE_READY, &err);
-	if (p)
-		err = give(p, pa, npages, EXTENT_OWN);
-	lock_release(&life_lock);
-	return err;
+	return p ? give(p, pa, npages, EXTENT_OWN) : err;
 }
 
 static bool start_ok(const struct partition *p, const struct keel_part_start *start)
@@ -348,15 +333,10 @@ static int start_it(struct partition *p, const struct keel_part_start *start)
 
 int made_start(struct partition *by, uint64_t handle, const struct keel_part_start *start)
 {
-	struct partition *p;
 	int err;
+	struct partition *p = made_of(by, handle, MADE_READY, MADE_STARTING, &err);
 
-	lock_take(&life_lock);
-	p = made_of(by, handle, MADE_READY, MADE_STARTING, &err);
-	if (p)
-		err = start_it(p, start);
-	lock_release(&life_lock);
-	return err;
+	return p ? start_it(p, start) : err;
 }
 
 /* ---- More and less memory ---------------------------------------------------------------------------- */
@@ -425,58 +405,45 @@ static int shrink(struct partition *p, paddr_t pa)
 
 int made_resize(struct partition *by, uint64_t handle, unsigned int how, uint64_t value, uint64_t npages)
 {
-	struct partition *p;
 	int err;
+	struct partition *p = made_of(by, handle, MADE_STARTED, MADE_STARTED, &err);
 
-	lock_take(&life_lock);
-	p = made_of(by, handle, MADE_STARTED, MADE_STARTED, &err);
-	if (p && how == KEEL_HC_PART_GROW) {
-		err = grow(p, value, npages);
-	} else if (p && how == KEEL_HC_PART_SHRINK) {
-		err = shrink(p, value);
-	} else if (p) {
-		__atomic_store_n(&p->vcpu->vp->mem_target, value, __ATOMIC_RELEASE);
-		part_raise(p, KEEL_EV_MEMORY);
-		err = 0;
-	}
-	lock_release(&life_lock);
-	return err;
+	if (!p)
+		return err;
+	if (how == KEEL_HC_PART_GROW)
+		return grow(p, value, npages);
+	if (how == KEEL_HC_PART_SHRINK)
+		return shrink(p, value);
+	__atomic_store_n(&p->vcpu->vp->mem_target, value, __ATOMIC_RELEASE);
+	part_raise(p, KEEL_EV_MEMORY);
+	return 0;
 }
 
-int made_extent(struct partition *p, uint64_t n, paddr_t *pa, uint64_t *npages)
+int made_extent(const struct partition *p, uint64_t n, paddr_t *pa, uint64_t *npages)
 {
-	int err = -KEEL_EINVAL;
+	const struct extent *e;
 
-	lock_take(&life_lock);
-	if (p->made && n < p->made->nextents) {
-		const struct extent *e = &p->made->extent[frames_clamp(n, KEEL_PART_EXTENTS)];
-
-		*pa = e->pfn << PAGE_SHIFT;
-		*npages = e->state == EXTENT_OWN ? e->npages : 0;
-		err = 0;
-	}
-	lock_release(&life_lock);
-	return err;
+	if (!p->made || n >= p->made->nextents)
+		return -KEEL_EINVAL;
+	e = &p->made->extent[frames_clamp(n, KEEL_PART_EXTENTS)];
+	*pa = e->pfn << PAGE_SHIFT;
+	*npages = e->state == EXTENT_OWN ? e->npages : 0;
+	return 0;
 }
 
 int made_release(struct partition *p, paddr_t pa)
 {
-	struct extent *e;
-	int err = -KEEL_EINVAL;
+	struct extent *e = p->made ? extent_at(p, pa, EXTENT_OWN) : NULL;
 
-	lock_take(&life_lock);
-	e = p->made ? extent_at(p, pa, EXTENT_OWN) : NULL;
-	if (e) {
-		err = chan_claim_frames(pa, e->npages, p->owner, FRAMES_MK) ? -KEEL_EFAULT : 0;
-		if (!err) {
-			e->state = EXTENT_LEAVING;
-			e->done = 0;
-			e->ticket = tell(p);
-			part_raise(p->creator, KEEL_EV_PARTITION);
-		}
-	}
-	lock_release(&life_lock);
-	return err;
+	if (!e)
+		return -KEEL_EINVAL;
+	if (chan_claim_frames(pa, e->npages, p->owner, FRAMES_MK))
+		return -KEEL_EFAULT;
+	e->state = EXTENT_LEAVING;
+	e->done = 0;
+	e->ticket = tell(p);
+	part_raise(p->creator, KEEL_EV_PARTITION);
+	return 0;
 }
 
 /* ---- Taking apart ----------------------------------------------------------------------------------- */
@@ -589,13 +556,8 @@ static int reclaim(struct partition *p)
 
 int made_reclaim(struct partition *by, uint64_t handle)
 {
-	struct partition *p;
 	int err;
+	struct partition *p = made_of(by, handle, MADE_READY, MADE_QUOTA, &err);
 
-	lock_take(&life_lock);
-	p = made_of(by, handle, MADE_READY, MADE_QUOTA, &err);
-	if (p)
-		err = reclaim(p);
-	lock_release(&life_lock);
-	return err;
+	return p ? reclaim(p) : err;
 }

@@ -100,6 +100,9 @@ static void what_cannot_be_given_is_refused(void **state)
 	assert_int_equal(cap_grant(LINUX, 3, LINUX, 1), -KEEL_EINVAL);
 	parts[1].nvcpus = 0;
 	assert_int_equal(cap_grant(LINUX, 3, &parts[1], 1), -KEEL_EBUSY);
+	parts[1].nvcpus = 1;
+	parts[3].nvcpus = 0;		/* what the handle is of */
+	assert_int_equal(cap_grant(LINUX, 3, &parts[1], 1), -KEEL_EBUSY);
 	assert_int_equal(handles_of(&parts[1]), 1);
 	assert_int_equal(cap_void(LINUX, 200, false), -KEEL_EBADF);
 	assert_int_equal(cap_void(LINUX, UINT64_MAX, true), -KEEL_EBADF);
@@ -167,7 +170,7 @@ static void a_place_used_again_is_another_handle(void **state)
 	assert_int_equal(cap_void(LINUX, 7, false), 0);			/* of which it was once */
 	assert_int_equal(parts[3].caps[derived].index, 9);
 	assert_int_equal(parts[1].caps[second].index, 9);
-	cap_remove(LINUX, KEEL_CAP_PARTITION, 9);			/* the object's end */
+	assert_int_equal(cap_void(LINUX, 9, false), 0);
 	assert_int_equal(parts[3].caps[derived].word, 0);
 	assert_int_equal(handles_of(&parts[1]), 1);
 }

@@ -63,3 +63,5 @@ cap_test-srcs		:= metakernel/mm/frames.c
 cap_test-cflags		:= $(unit_shim_cflags)
 connect_test-srcs	:= metakernel/mm/frames.c metakernel/part/cap.c tests/unit/locks.c
 connect_test-cflags	:= $(unit_shim_cflags)
+cap_threads_test-cflags	:= $(unit_shim_cflags) $(unit_threads)
+cap_threads_test-libs	:= $(unit_threads) -pthread

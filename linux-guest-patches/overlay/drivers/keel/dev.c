@@ -97,19 +97,28 @@ static __always_inline void keel_rung(struct keel_channel *chan)
 		keel_signal_eventfd(chan);
 }
 
-static void keel_dev_notify(u64 events)
+/* Set before KEEL_EV_CHANNEL was: one that comes later sets that again. */
+static noinline void keel_rung_by_words(void)
 {
-	unsigned long bits = events & (BIT_ULL(KEEL_EV_DIRECT) - 1);
 	unsigned int i, word;
 
-	for_each_set_bit(i, &bits, KEEL_EV_DIRECT)
-		keel_rung(&keel_channels[i]);
-	/* Set before KEEL_EV_CHANNEL was: one that comes later sets that again */
-	for (word = 0; (events & BIT_ULL(KEEL_EV_CHANNEL)) && word < ARRAY_SIZE(keel_vcpu->chan_events); word++) {
-		bits = xchg(&keel_vcpu->chan_events[word], 0);
+	for (word = 0; word < ARRAY_SIZE(keel_vcpu->chan_events); word++) {
+		unsigned long bits = xchg(&keel_vcpu->chan_events[word], 0);
+
 		for_each_set_bit(i, &bits, 64)
 			keel_rung(&keel_channels[64 * word + i]);
 	}
+}
+
+static void keel_dev_notify(u64 events)
+{
+	unsigned long bits = events;
+	unsigned int i;
+
+	for_each_set_bit(i, &bits, KEEL_EV_DIRECT)
+		keel_rung(&keel_channels[i]);
+	if (unlikely(events & BIT_ULL(KEEL_EV_CHANNEL)))
+		keel_rung_by_words();
 }
 
 static const struct keel_listener keel_dev_listener = {
@@ -164,8 +173,9 @@ static long keel_cap_info(struct keel_ioc_cap __user *arg)
 	return put_user(READ_ONCE(keel_channels[handle].made) ? KEEL_IOC_CAP_MADE : 0, &arg->part) ? -EFAULT : ret;
 }
 
-static long keel_cons_read(struct keel_ioc_buf __user *arg)
+static long keel_cons(struct keel_ioc_buf __user *arg, bool write)
 {
+	unsigned int hc = write ? KEEL_HC_PART_CONS_WRITE : KEEL_HC_PART_CONS_READ;
 	struct keel_ioc_buf buf;
 	long ret;
 
@@ -175,28 +185,12 @@ static long keel_cons_read(struct keel_ioc_buf __user *arg)
 		return -EINVAL;
 
 	mutex_lock(&keel_dev_lock);
-	ret = keel_hypercall3(KEEL_HC_PART_CONS_READ, buf.handle, __pa(keel_page), buf.len);
-	if (ret > 0 && copy_to_user(u64_to_user_ptr(buf.addr), keel_page, ret))
-		ret = -EFAULT;
-	mutex_unlock(&keel_dev_lock);
-	return ret;
-}
-
-static long keel_cons_write(struct keel_ioc_buf __user *arg)
-{
-	struct keel_ioc_buf buf;
-	long ret;
-
-	if (copy_from_user(&buf, arg, sizeof(buf)))
-		return -EFAULT;
-	if (buf.len > PAGE_SIZE)
-		return -EINVAL;
-
-	mutex_lock(&keel_dev_lock);
-	if (copy_from_user(keel_page, u64_to_user_ptr(buf.addr), buf.len))
+	if (write && copy_from_user(keel_page, u64_to_user_ptr(buf.addr), buf.len))
 		ret = -EFAULT;
 	else
-		ret = keel_hypercall3(KEEL_HC_PART_CONS_WRITE, buf.handle, __pa(keel_page), buf.len);
+		ret = keel_hypercall3(hc, buf.handle, __pa(keel_page), buf.len);
+	if (!write && ret > 0 && copy_to_user(u64_to_user_ptr(buf.addr), keel_page, ret))
+		ret = -EFAULT;
 	mutex_unlock(&keel_dev_lock);
 	return ret;
 }
@@ -490,9 +484,9 @@ static long keel_dev_ioctl(struct file *file, unsigned int cmd, unsigned long ar
 	case KEEL_IOC_PART_CTL:
 		return keel_part_ctl(p);
 	case KEEL_IOC_CONS_READ:
-		return keel_cons_read(p);
+		return keel_cons(p, false);
 	case KEEL_IOC_CONS_WRITE:
-		return keel_cons_write(p);
+		return keel_cons(p, true);
 	case KEEL_IOC_LOG_READ:
 		return keel_log_read(p);
 	case KEEL_IOC_CHAN_SERVE:
