@@ -37,11 +37,6 @@ static bool vector_bit(uint32_t reg, uint8_t vector)
 	return (apic_read(reg + (vector >> 5) * 0x10u) >> (vector & 31) & 1) != 0;
 }
 
-bool hal_apic_requested(uint8_t vector)
-{
-	return vector_bit(APIC_IRR, vector);
-}
-
 bool hal_apic_in_service(uint8_t vector)
 {
 	return vector_bit(APIC_ISR, vector);

@@ -25,16 +25,6 @@ unsigned int hal_ioapic_entries(unsigned int index)
 	return index < hal_ioapic_count() ? ioapic_entries[index] : 0;
 }
 
-uint32_t hal_ioapic_gsi_base(unsigned int index)
-{
-	return index < hal_ioapic_count() ? ioapic_acpi->ioapic[index].gsi_base : 0;
-}
-
-paddr_t hal_ioapic_pa(unsigned int index)
-{
-	return index < hal_ioapic_count() ? ioapic_acpi->ioapic[index].pa : 0;
-}
-
 uint32_t hal_ioapic_read(unsigned int index, uint8_t reg)
 {
 	char *base;

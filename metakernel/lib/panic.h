@@ -33,16 +33,6 @@ void panic_backtrace(uint64_t rbp);
 			panic("expected %s", #x);					\
 	} while (0)
 
-/* As ASSERT(a op b) for integers and pointers, and shows both. */
-#define ASSERT_CMP(a, op, b)								\
-	do {										\
-		__typeof__(a) va_ = (a);						\
-		__typeof__(b) vb_ = (b);						\
-		if (__builtin_expect(!(va_ op vb_), 0))					\
-			panic("expected %s %s %s: 0x%lx, 0x%lx", #a, #op, #b,		\
-			      (unsigned long)va_, (unsigned long)vb_);			\
-	} while (0)
-
 #ifdef KEEL_DEBUG
 # define DEBUG_ASSERT(x)	ASSERT(x)
 #else

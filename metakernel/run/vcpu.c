@@ -23,7 +23,6 @@
 
 #define DESC_S		(1UL << 44)
 #define DESC_CODE	(1UL << 43)
-#define DESC_CONFORM	(1UL << 42)	/* code: conforming */
 #define DESC_A		(1UL << 40)
 #define DESC_WRITE	(1UL << 41)	/* data: writable */
 #define DESC_PRESENT	(1UL << 47)

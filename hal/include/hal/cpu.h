@@ -10,31 +10,21 @@
 /* Control register bits (vol. 3A, 2.5). */
 #define CR0_PE		0x1
 #define CR0_MP		0x2
-#define CR0_EM		0x4
-#define CR0_TS		0x8
 #define CR0_ET		0x10
 #define CR0_NE		0x20
 #define CR0_WP		0x10000
 #define CR0_AM		0x40000
-#define CR0_NW		0x20000000
-#define CR0_CD		0x40000000
 #define CR0_PG		0x80000000
 
 #define CR4_TSD		0x4
-#define CR4_DE		0x8
 #define CR4_PAE		0x20
-#define CR4_MCE		0x40
 #define CR4_PGE		0x80
-#define CR4_PCE		0x100
 #define CR4_OSFXSR	0x200
 #define CR4_OSXMMEXCPT	0x400
-#define CR4_UMIP	0x800
-#define CR4_LA57	0x1000
 #define CR4_FSGSBASE	0x10000
 #define CR4_PCIDE	0x20000
 #define CR4_OSXSAVE	0x40000
 #define CR4_SMEP	0x100000
-#define CR4_SMAP	0x200000
 
 /* DR6 (vol. 3B, 18.2.3). */
 #define DR6_INIT	0xffff0ff0U	/* nothing reported */
@@ -51,8 +41,6 @@
 #define RFLAGS_RF	0x10000
 #define RFLAGS_VM	0x20000
 #define RFLAGS_AC	0x40000
-#define RFLAGS_VIF	0x80000
-#define RFLAGS_VIP	0x100000
 #define RFLAGS_ID	0x200000
 
 /* Model-specific registers (vol. 4, 2.1). */
@@ -89,10 +77,6 @@
 #define XCR0_ALLOWED	(XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_MPX | XCR0_AVX512)
 
 /* Types of INVPCID (vol. 2A). */
-#define INVPCID_ADDRESS		0
-#define INVPCID_SINGLE		1
-#define INVPCID_ALL_GLOBAL	2
-#define INVPCID_ALL		3
 
 #ifndef __ASSEMBLER__
 #include <hal/types.h>
@@ -301,19 +285,6 @@ static inline __attribute__((always_inline)) uint64_t hal_selectors(void)	/* 0: 
 	return all;
 }
 
-/* TLB. invpcid only if hal_cpu()->invpcid. */
-static inline void hal_invlpg(vaddr_t va)
-{
-	__asm__ volatile("invlpg (%0)" : : "r"(va) : "memory");
-}
-
-static inline void hal_invpcid(uint64_t type, uint64_t pcid, vaddr_t va)
-{
-	const struct { uint64_t pcid, va; } desc = { pcid, va };
-
-	__asm__ volatile("invpcid %0,%1" : : "m"(desc), "r"(type) : "memory");
-}
-
 static inline void hal_flush_tlb(void)	/* current PCID; there are no global entries */
 {
 	hal_write_cr3(hal_read_cr3());
@@ -323,12 +294,6 @@ static inline void hal_flush_tlb(void)	/* current PCID; there are no global entr
 static inline void hal_xsave(void *area, uint64_t mask)
 {
 	__asm__ volatile("xsave64 (%0)" : : "r"(area), "a"((uint32_t)mask),
-			 "d"((uint32_t)(mask >> 32)) : "memory");
-}
-
-static inline void hal_xsaveopt(void *area, uint64_t mask)
-{
-	__asm__ volatile("xsaveopt64 (%0)" : : "r"(area), "a"((uint32_t)mask),
 			 "d"((uint32_t)(mask >> 32)) : "memory");
 }
 
@@ -361,43 +326,8 @@ static inline void hal_xsetbv(uint32_t reg, uint64_t v)
 	__asm__ volatile("xsetbv" : : "c"(reg), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)) : "memory");
 }
 
-static inline uint64_t hal_xgetbv(uint32_t reg)
-{
-	uint32_t lo, hi;
-
-	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(reg) : "memory");
-	return (uint64_t)hi << 32 | lo;
-}
-
-/* Descriptor tables. */
-struct hal_desc_ptr {
-	uint16_t limit;		/* bytes - 1 */
-	uint64_t base;
-} __packed;
-
-static inline void hal_lgdt(const struct hal_desc_ptr *p)
-{
-	__asm__ volatile("lgdt %0" : : "m"(*p) : "memory");
-}
-
-static inline void hal_lidt(const struct hal_desc_ptr *p)
-{
-	__asm__ volatile("lidt %0" : : "m"(*p) : "memory");
-}
-
-static inline void hal_ltr(uint16_t sel)
-{
-	__asm__ volatile("ltr %0" : : "r"(sel) : "memory");
-}
-
-static inline void hal_lldt(uint16_t sel)
-{
-	__asm__ volatile("lldt %0" : : "r"(sel) : "memory");
-}
-
 /* Interrupt flag and waiting. */
 static inline void hal_cli(void) { __asm__ volatile("cli" : : : "memory"); }
-static inline void hal_sti(void) { __asm__ volatile("sti" : : : "memory"); }
 static inline void hal_hlt(void) { __asm__ volatile("hlt" : : : "memory"); }
 static inline void hal_pause(void) { __asm__ volatile("pause" : : : "memory"); }
 
@@ -406,23 +336,6 @@ static inline void hal_sti_hlt_cli(void)
 {
 	__asm__ volatile("sti; hlt; cli" : : : "memory");
 }
-
-static inline uint64_t hal_rflags(void)
-{
-	uint64_t v;
-
-	__asm__ volatile("pushf; pop %0" : "=r"(v) : : "memory");
-	return v;
-}
-
-/* AC off; #UD on a CPU without SMAP, hence the test. */
-static inline void hal_clac(void)
-{
-	if (hal_cpu()->smap)
-		__asm__ volatile("clac" : : : "memory");
-}
-
-static inline void hal_wbinvd(void) { __asm__ volatile("wbinvd" : : : "memory"); }
 
 static inline void hal_clflush(const void *p)
 {

@@ -37,7 +37,6 @@
 #define MK_GDT_WORDS	20
 
 /* Offsets in the read-only per-vCPU page (struct vcpu_ro). */
-#define RO_GDT		0x000
 #define RO_MK_CR3	0x100
 #define RO_PF_DIRECT	0x108
 #define RO_FRAME_SYSCALL 0x140

@@ -18,7 +18,6 @@
 #define RTE_VECTOR	0x000000ff
 #define RTE_MODE	0x00000700	/* 0: fixed */
 #define RTE_LOGICAL	0x00000800
-#define RTE_PENDING	0x00001000	/* read-only */
 #define RTE_LOW		0x00002000	/* polarity */
 #define RTE_IRR		0x00004000	/* read-only */
 #define RTE_LEVEL	0x00008000
@@ -29,8 +28,6 @@ void hal_ioapic_init(const struct acpi_info *info);
 
 unsigned int hal_ioapic_count(void);
 unsigned int hal_ioapic_entries(unsigned int index);	/* 0 if there is no such one */
-uint32_t hal_ioapic_gsi_base(unsigned int index);
-paddr_t hal_ioapic_pa(unsigned int index);
 
 /* index < hal_ioapic_count(), else 0 is read and nothing written. */
 uint32_t hal_ioapic_read(unsigned int index, uint8_t reg);

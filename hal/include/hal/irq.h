@@ -26,8 +26,7 @@ bool hal_apic_is_x2(void);
 uint32_t hal_apic_id(void);
 void hal_apic_eoi(void);
 
-/* Is the vector requested (IRR) or in service (ISR) in this CPU's local APIC? */
-bool hal_apic_requested(uint8_t vector);
+/* Is the vector in service (ISR) in this CPU's local APIC? */
 bool hal_apic_in_service(uint8_t vector);
 
 /* Fixed-mode interrupt to one APIC id; vector >= 16. Waits (bounded) until it was accepted. */

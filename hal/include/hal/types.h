@@ -31,9 +31,6 @@ typedef uint64_t vaddr_t;	/* virtual address, of the metakernel or of a partitio
 #define __packed	__attribute__((packed))
 #define __cold		__attribute__((cold))	/* small rather than fast */
 #define __aligned(n)	__attribute__((aligned(n)))
-#define __unused	__attribute__((unused))
-#define __printf(f, a)	__attribute__((format(printf, f, a)))
-#define __section(s)	__attribute__((section(s)))
 /* Only called before the first partition runs: small, and its memory is given away (keel.lds). */
 #define __once		__attribute__((cold, noinline, section(".text.once")))
 #define likely(x)	__builtin_expect(!!(x), 1)
@@ -42,7 +39,6 @@ typedef uint64_t vaddr_t;	/* virtual address, of the metakernel or of a partitio
 
 /* One load or store the compiler may neither repeat nor tear: for words others write (I6). */
 #define READ_ONCE(x)		(*(const volatile __typeof__(x) *)&(x))
-#define WRITE_ONCE(x, v)	(*(volatile __typeof__(x) *)&(x) = (v))
 
 static inline uint64_t align_down(uint64_t x, uint64_t a) { return x & ~(a - 1); }
 static inline uint64_t align_up(uint64_t x, uint64_t a) { return (x + a - 1) & ~(a - 1); }
