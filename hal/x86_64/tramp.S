@@ -176,32 +176,28 @@ mk_begin:
 mk_handle:
 	xorl	%ebp, %ebp
 	call	trap_handle
+mk_exit:
 	movq	$(KEEL_STACK_VA + STK_RSP0 - REGS_SIZE), %rsp
 	jmp	tramp_exit_from_mk
 
 /* Calls with a fast way (entry/fast.c): the first argument is in C's register. */
-.macro FAST function
+.macro FAST number, function
+	cmpq	$\number, %rax
+	jne	1f
 	call	\function
 	testq	%rax, %rax
-	jz	mk_slow
-	movq	$(KEEL_STACK_VA + STK_RSP0 - REGS_SIZE), %rsp
-	jmp	tramp_exit_from_mk
+	jnz	mk_exit
+	jmp	mk_slow
+1:
 .endm
 
 	.globl	mk_hcall
 mk_hcall:
 	cld
 	movq	$MK_STACK_TOP, %rsp
-	cmpq	$KEEL_HC_CALL, %rax
-	jb	1f
-	ja	2f
-	FAST	fast_call
-1:	cmpq	$KEEL_HC_CHAN_KICK, %rax
-	jne	mk_slow
-	FAST	fast_kick
-2:	cmpq	$KEEL_HC_REPLY_WAIT, %rax
-	jne	mk_slow
-	FAST	fast_reply_wait
+	FAST	KEEL_HC_CALL, fast_call
+	FAST	KEEL_HC_REPLY_WAIT, fast_reply_wait
+	FAST	KEEL_HC_CHAN_KICK, fast_kick
 mk_slow:
 	movb	$1, %sil		/* a hypercall, whose frame lies where they do */
 	jmp	mk_handle

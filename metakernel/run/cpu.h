@@ -36,7 +36,6 @@ struct cpu {
 	bool waiting;		/* for cpus_release() */
 	struct lock lock;	/* LOCK_RUNQ */
 	struct runq runq;
-	struct vcpu *next;	/* ready, and to run before all that are queued: saves its way through the queue */
 	struct vcpu *vcpus;	/* those that run only here, by vcpu.sibling */
 	unsigned int nvcpus;	/* how many */
 	struct vcpu *device_vcpu;	/* of who holds the devices: gets the interrupts of this CPU */

@@ -226,13 +226,6 @@ static __attribute__((noinline)) void make_ready_elsewhere(struct vcpu *v, enum 
 		call_idle();
 }
 
-/* Does it take the CPU from who runs there, before all that wait? Then it need not be queued. */
-static inline bool goes_first(const struct cpu *c, const struct vcpu *v, const struct vcpu *cur)
-{
-	return !c->next && v->node.priority > cur->node.priority &&
-	       !(c->runq.ready >> v->node.priority);
-}
-
 /* And see to it that its CPU looks. */
 static void make_ready(struct vcpu *v, enum vcpu_state from)
 {
@@ -246,15 +239,6 @@ static void make_ready(struct vcpu *v, enum vcpu_state from)
 	}
 	lock_take(&c->lock);
 	mine = v->cpu == c->index;
-	if (mine && v->state == from && cur && goes_first(c, v, cur)) {
-		c->wakes++;
-		v->state = VCPU_READY;
-		v->wake_tsc = 0;
-		c->next = v;
-		lock_release(&c->lock);
-		cpu_work_here(WORK_RESCHED);
-		return;
-	}
 	queued = mine && enqueue(c, v, from);
 	lock_release(&c->lock);
 	if (!mine)
@@ -328,8 +312,6 @@ void sched_remove(struct vcpu *v)
 
 	if (runq_queued(&v->node))
 		runq_remove(&c->runq, &v->node);
-	if (c->next == v)
-		c->next = NULL;
 	v->state = VCPU_OFF;
 	v->timer_tsc = v->wake_tsc = 0;
 	lock_release(&c->lock);
@@ -450,8 +432,6 @@ static bool goes_on(struct cpu *c, const struct vcpu *cur)
 	uint32_t ready = __atomic_load_n(&c->runq.ready, __ATOMIC_RELAXED);
 	unsigned int top;
 
-	if (c->next)
-		return false;
 	if (!ready)
 		return true;
 	top = 31U - (unsigned int)__builtin_clz(ready);
@@ -485,19 +465,12 @@ static inline __attribute__((always_inline)) struct vcpu *give_way(struct cpu *c
 	struct vcpu *next;
 
 	lock_take(&c->lock);
-	next = c->next;
-	c->next = NULL;
-	if (next && unlikely((c->runq.ready >> next->node.priority) > 1)) {	/* another woke since, above it */
-		runq_push_front(&c->runq, &next->node);
-		next = NULL;
-	}
 	if (cur && cur->state == VCPU_RUNNING) {	/* it may just have ended */
 		cur->state = VCPU_READY;
 		cur->ready_since = now;
 		runq_push(&c->runq, &cur->node);
 	}
-	if (!next)
-		next = (struct vcpu *)runq_pop(&c->runq);
+	next = (struct vcpu *)runq_pop(&c->runq);
 	if (likely(next))
 		taken(next);
 	lock_release(&c->lock);
