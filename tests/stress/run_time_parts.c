@@ -448,6 +448,13 @@ static void watch(struct part *p, unsigned int periods)
 	CHECK(used);
 }
 
+static int told(struct part *p)
+{
+	struct pollfd pfd = { .fd = p->fd, .events = POLLPRI };
+
+	return poll(&pfd, 1, POLL_MS) == 1 && pfd.revents == POLLPRI;
+}
+
 static void test_budgets(void)
 {
 	struct part p, q;
@@ -456,6 +463,8 @@ static void test_budgets(void)
 	CHECK(change_budget(&p, 1 * MS, 10 * MS) == EBUSY);
 	NEED(boot_at(&p, CODE_VA) == 0);
 	CHECK(info_of(&p).budget_ns == 2 * MS && info_of(&p).period_ns == 10 * MS);
+	for (int i = 0; i < 3; i++)
+		CHECK(told(&p));
 	watch(&p, 20);
 	CHECK(change_budget(&p, 0, 0) == EINVAL);		/* it may be above us because it has one */
 	CHECK(change_budget(&p, 11 * MS, 10 * MS) == EINVAL);

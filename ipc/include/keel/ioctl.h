@@ -72,9 +72,9 @@ struct keel_ioc_serve {
  * a channel with this Linux as server, and returns a file descriptor that stands for it: mmap(fd, offset 0, shared) is
  * the memory, zeroed, to lay an image out in, until PART_BOOT; that unmaps it (SIGBUS from then on),
  * gives the memory away and starts vCPU 0. poll(2) says POLLIN when the partition has ended, KEEL_IOC_PART_INFO
- * with its handle how. Closing the descriptor, also by dying, ends the partition and takes everything
- * back; its handles are void then. The channel is served as any other, by KEEL_IOC_CHAN_SERVE with `chan`
- * on a descriptor of /dev/keel.
+ * with its handle how; POLLPRI, once each time, that it has used its budget up. Closing the descriptor, also by dying,
+ * ends the partition and takes everything back; its handles are void then. The channel is served as any other, by
+ * KEEL_IOC_CHAN_SERVE with `chan` on a descriptor of /dev/keel.
  * PART_CREATE: EINVAL, ENOMEM (no contiguous piece of that size is to be had), EEXIST (the name is in
  * use), ENOSPC (no more partitions or handles). PART_BOOT: EINVAL, EBUSY (it was started before), ENOSPC (the CPUs do not
  * have the budget).

@@ -68,6 +68,8 @@ struct keel_part {
 	unsigned int		nmore;
 	bool			kept;		/* by the driver, when nobody holds it */
 	bool			held;		/* there is a descriptor */
+	u64			exhausted;	/* as often as has been told, */
+	int			spent;		/* and that nobody has polled yet */
 	/* What hypercalls read. kmalloc() aligns a power of two to itself, so it is in one page */
 	union {
 		struct keel_part_create	create;
@@ -580,9 +582,14 @@ static long keel_part_ioctl(struct file *file, unsigned int cmd, unsigned long a
 static __poll_t keel_part_poll(struct file *file, struct poll_table_struct *table)
 {
 	struct keel_part *part = file->private_data;
+	__poll_t mask;
 
 	poll_wait(file, &part->wait, table);
-	return READ_ONCE(part->ended) ? EPOLLIN | EPOLLRDNORM : 0;
+	mask = READ_ONCE(part->ended) ? EPOLLIN | EPOLLRDNORM : 0;
+	/* For who asks for it, and once */
+	if ((poll_requested_events(table) & EPOLLPRI) && xchg(&part->spent, 0))
+		mask |= EPOLLPRI;
+	return mask;
 }
 
 /* The descriptor is gone, or could not be made. */
@@ -716,12 +723,19 @@ long keel_part_open(struct keel_ioc_open __user *arg)
 	return fd;
 }
 
-/* ---- Their ends ------------------------------------------------------------------------------------- */
+/* ---- Their ends, and those of their budgets ---------------------------------------------------------- */
 
-static bool keel_part_has_ended(const struct keel_part *part)
+static void keel_part_look(struct keel_part *part)
 {
-	return !keel_hypercall2(KEEL_HC_PART_INFO, part->handle, __pa(keel_part_info)) &&
-	       keel_part_info->state >= KEEL_PART_EXITED;
+	if (part->ended || keel_hypercall2(KEEL_HC_PART_INFO, part->handle, __pa(keel_part_info)))
+		return;
+	if (keel_part_info->exhausted != part->exhausted)
+		WRITE_ONCE(part->spent, 1);
+	else if (keel_part_info->state < KEEL_PART_EXITED)
+		return;
+	part->exhausted = keel_part_info->exhausted;
+	WRITE_ONCE(part->ended, keel_part_info->state >= KEEL_PART_EXITED);
+	wake_up_all(&part->wait);
 }
 
 static void keel_parts_look(struct work_struct *work)
@@ -731,10 +745,7 @@ static void keel_parts_look(struct work_struct *work)
 	mutex_lock(&keel_parts_lock);
 	list_for_each_entry(part, &keel_parts, link) {
 		keel_part_shrink(part);
-		if (part->ended || !keel_part_has_ended(part))
-			continue;
-		WRITE_ONCE(part->ended, true);
-		wake_up_all(&part->wait);
+		keel_part_look(part);
 	}
 	mutex_unlock(&keel_parts_lock);
 }
@@ -747,7 +758,7 @@ static void keel_part_notify(u64 events)
 }
 
 static const struct keel_listener keel_part_listener = {
-	.mask	= BIT_ULL(KEEL_EV_PARTITION),
+	.mask	= BIT_ULL(KEEL_EV_PARTITION) | BIT_ULL(KEEL_EV_BUDGET),
 	.notify	= keel_part_notify,
 };
 
