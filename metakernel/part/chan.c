@@ -331,10 +331,11 @@ bool chan_return(struct chan *c)
 {
 	uint64_t stop = min_u64(c->clean_bytes + CLEAN_BYTES, c->window_bytes);
 
-	for (; c->clean_bytes < stop; c->clean_bytes += PAGE_SIZE)
-		chan_clean_frame(c->window_pa + c->clean_bytes);
-	if (stop < c->window_bytes)
+	if (c->clean_bytes < stop) {
+		for (; c->clean_bytes < stop; c->clean_bytes += PAGE_SIZE)
+			chan_clean_frame(c->window_pa + c->clean_bytes);
 		return false;
+	}
 	if (c->window_bytes)
 		ASSERT(!chan_claim_frames(c->window_pa, c->window_bytes / PAGE_SIZE, c->owner, c->side[0]->owner));
 	c->state = 0;

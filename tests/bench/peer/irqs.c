@@ -235,6 +235,38 @@ static void copies(void)
 	hcall(KEEL_HC_PART_STATS, big, pa_of(buffer), 0);
 }
 
+/* As many handles as a table takes; each is one more record of which it is asked where it comes from. */
+static void grants(void)
+{
+	uint64_t big = part_named("big"), deep = part_named("deep");
+	unsigned int n = 0;
+
+	while (hcall(KEEL_HC_CAP_GRANT, big, deep, KEEL_RIGHT_INFO) > 0)
+		n++;
+	if (n < KEEL_MAX_HANDLES - 2)
+		stop("too few handles");
+}
+
+static void revoke(void)
+{
+	if (hcall(KEEL_HC_CAP_REVOKE, part_named("big"), 0, 0))
+		stop("not revoked");
+}
+
+static void window_connected(void)
+{
+	if (hcall(KEEL_HC_CHAN_CONNECT, 0, part_named("big"), WINDOW_PAGES * PAGE) < 0)
+		stop("no channel");
+	window_for("big", PTE_PCD);
+	offer();
+}
+
+static void close_it(void)
+{
+	if (hcall(KEEL_HC_CHAN_CLOSE, 0, window_channel, 0))
+		stop("not closed");
+}
+
 static const struct path paths[] = {
 	{ "null_call", nothing, nothing },
 	{ "fill_pool_full", nothing, use_more },
@@ -254,6 +286,8 @@ static const struct path paths[] = {
 	{ "console_short_lines", short_lines, write_console },
 	{ "console_escapes", escapes, write_console },
 	{ "copies", nothing, copies },
+	{ "revoke_254", grants, revoke },
+	{ "close_16m_uncached", window_connected, close_it },
 };
 
 void measure_irqs(void)
