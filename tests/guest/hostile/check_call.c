@@ -87,7 +87,23 @@ const char *check_handles(void)
 		EXPECT(hcall(KEEL_HC_CHAN_KICK, h, 0, 0) == -KEEL_EBADF, "CHAN_KICK %u", h);
 		EXPECT(hcall(KEEL_HC_CALL, h, 0, 0) == -KEEL_EBADF, "CALL %u", h);
 		EXPECT(hcall(KEEL_HC_CHAN_OFFER, h, pa_of(part), 1) == -KEEL_EBADF, "CHAN_OFFER %u", h);
+		EXPECT(hcall(KEEL_HC_CAP_GRANT, 0, h, KEEL_RIGHT_INFO) == -KEEL_EBADF, "CAP_GRANT to %u", h);
+		EXPECT(hcall(KEEL_HC_CAP_REVOKE, h, 0, 0) == -KEEL_EBADF, "CAP_REVOKE %u", h);
+		EXPECT(hcall(KEEL_HC_CAP_DROP, h, 0, 0) == -KEEL_EBADF, "CAP_DROP %u", h);
+		EXPECT(hcall(KEEL_HC_CHAN_CONNECT, 0, h, PAGE) == -KEEL_EBADF, "CHAN_CONNECT to %u", h);
+		EXPECT(hcall(KEEL_HC_CHAN_CLOSE, 0, h, 0) == -KEEL_EBADF, "CHAN_CLOSE %u", h);
+		EXPECT(hcall(KEEL_HC_CHAN_CLOSE, h, 0, 0) == -KEEL_EBADF, "CHAN_CLOSE of %u's", h);
 	}
+	for (h = 1; h < n; h++) {	/* channels of the manifest */
+		EXPECT(hcall(KEEL_HC_CHAN_CLOSE, 0, h, 0) == -KEEL_EPERM, "CHAN_CLOSE %u", h);
+		EXPECT(hcall(KEEL_HC_CAP_DROP, h, 0, 0) == -KEEL_EINVAL, "CAP_DROP %u", h);
+	}
+	/* Of itself it has no control, and what is behind a number is no way around a call's beginning. */
+	EXPECT(hcall(KEEL_HC_CAP_GRANT, 0, 0, KEEL_RIGHT_INFO) == -KEEL_EINVAL, "CAP_GRANT to itself");
+	EXPECT(hcall(KEEL_HC_CAP_DROP, 0, 0, 0) == -KEEL_EINVAL, "CAP_DROP of itself");
+	EXPECT(hcall(KEEL_HC_CHAN_CONNECT, 0, 0, PAGE) == -KEEL_EINVAL, "CHAN_CONNECT with itself");
+	EXPECT(hcall(1UL << 8 | KEEL_HC_CAP_DROP, 0, 0, 0) == 0 && !hcall(KEEL_HC_CAP_INFO, 0, pa_of(info), 0), "CAP_DROP's end");
+	EXPECT(hcall(1UL << 8 | KEEL_HC_CAP_GRANT, 0, 0, 1) == -KEEL_ENOSYS, "CAP_GRANT of no kind");
 	EXPECT(hcall(KEEL_HC_CAP_INFO, ~0UL, pa_of(info), 0) == -KEEL_EBADF, "handle -1");
 	EXPECT(hcall(KEEL_HC_CAP_INFO, 1UL << 32, pa_of(info), 0) == -KEEL_EBADF, "handle 1 << 32");
 	EXPECT(hcall(KEEL_HC_CHAN_KICK, 0, 0, 0) == -KEEL_EBADF, "a partition as a channel");
