@@ -11,8 +11,13 @@
  *            before it looks at the ring.
  * Sizes:     a ring of 2 entries, indices modulo 8 instead of 2^32, so that they wrap.
  *
+ * Death:     -DDEATH: the producer may end at any moment, with stores of its own still on their way. The metakernel
+ *            (chan_part_died) sets the state of its side down, then rings, as for a kick. The consumer looks at the state
+ *            when it was woken, before it looks at the ring: then it sees all that was sent, and need not wait again.
+ *
  * Failure looks like an invalid end state (both wait: a lost wake-up) or an assertion.
- * -DNO_PROD_FENCE and -DNO_CONS_FENCE take one fence away and -DNO_RECHECK the look after arming:
+ * -DNO_PROD_FENCE and -DNO_CONS_FENCE take one fence away and -DNO_RECHECK the look after arming; with -DDEATH,
+ * -DNO_DEATH_BELL does not ring and -DBELL_FIRST rings before the state is down:
  * each must make it fail, which shows that the model can see the bug.
  */
 #define ENTRIES	2
@@ -31,6 +36,8 @@
 
 byte mem[WORDS];
 bool bell;		/* event bit of the consumer's vCPU page */
+bool over;		/* the producer does nothing any more */
+bool ended, down;	/* the producer has ended; the state of its side, which the consumer asks for */
 
 /* Store buffers: word and value, oldest first. */
 chan sb_prod = [SB] of { byte, byte };
@@ -58,18 +65,44 @@ end:	do
  * producer wrote. So no load has to look into its own buffer.
  */
 
+#ifdef DEATH
+/* Its CPU has let go of it, and so has drained its stores, before anything else is done about it. */
+active proctype death()
+{
+	if
+	:: ended = true;
+		atomic { over && empty(sb_prod) };
+#ifdef BELL_FIRST
+		bell = true;
+		down = true
+#else
+		down = true;
+#ifndef NO_DEATH_BELL
+		bell = true
+#endif
+#endif
+	:: true
+	fi
+}
+#endif
+
 active proctype producer()
 {
 	byte own = 0, peer = 0, kicked = 0, event, sent = 0, head;
 	do
+	:: ended -> break
 	:: sent == TOTAL -> break
 	:: sent < TOTAL ->
 		/* keel_ring_room: wait for a free entry (a client waits for completions) */
 		do
 		:: SUB(own, peer) < ENTRIES -> break
 		:: else ->
-			atomic { mem[HEAD] != peer -> head = mem[HEAD] }
+			atomic { mem[HEAD] != peer || ended -> head = mem[HEAD] }
 			assert(SUB(head, peer) <= SUB(own, peer));
+			if
+			:: ended && head == peer -> goto out
+			:: else
+			fi;
 			peer = head
 		od;
 		/* the entry, then the index */
@@ -92,16 +125,19 @@ active proctype producer()
 			fi;
 			kicked = own
 		fi
-	od
+	od;
+out:	over = true
 }
 
 active proctype consumer()
 {
 	byte own = 0, got = 0, tail, peer = 0;
+	bool last = false;
 	do
-	:: got == TOTAL -> break
-	:: got < TOTAL ->
+	:: got == TOTAL || last -> break
+	:: got < TOTAL && !last ->
 		bell = false;
+		last = down;	/* all of it is in memory, then */
 again:		tail = mem[TAIL];
 		assert(SUB(tail, own) <= ENTRIES && SUB(tail, own) >= SUB(peer, own));
 		peer = tail;
@@ -114,8 +150,8 @@ again:		tail = mem[TAIL];
 			sb_cons ! HEAD, own
 		od;
 		if
-		:: got == TOTAL -> break
-		:: got < TOTAL ->
+		:: got == TOTAL || last -> break
+		:: got < TOTAL && !last ->
 			/* keel_ring_arm */
 			sb_cons ! EVENT, own;
 #ifndef NO_CONS_FENCE
