@@ -6,8 +6,8 @@
  * the channels and the manifest alone, sharing no code with what wrote the entry. Whatever is wrong
  * is our bug: panic, naming the entry into the metakernel it was found in.
  *
- * Locks:      LOCK_CHECK while it walks; of tables only those of a vCPU that this CPU has.
- * Invariants: I2 for each leaf; no G bit (rule 16); absent entries are zero (rule 19); upper levels
+ * Locks:      LOCK_CHECK while it walks; of tables only those of a vCPU that this CPU has. LOCK_LIFE for who has what.
+ * Invariants: I1 for what is made at run time; I2 for each leaf; no G bit (rule 16); absent entries are zero (rule 19); upper levels
  *             allow everything; the hole is exactly as built; a pool page is in one table, below a dropped one, or free.
  */
 #include <hal/boot.h>
@@ -335,12 +335,44 @@ uint64_t mmu_check(const struct vcpu *v)
 	return leaves;
 }
 
+static void check_owned(paddr_t pa, uint64_t bytes, uint16_t owner, const char *what, unsigned int i)
+{
+	paddr_t at;
+
+	for (at = pa; at < pa + bytes; at += PAGE_SIZE)
+		if (frames_owner(at >> PAGE_SHIFT) != owner)
+			panic("%s of %u: frame %#lx has owner %u, not %u; found in entry %lu", what, i, at >> PAGE_SHIFT,
+			      frames_owner(at >> PAGE_SHIFT), owner, nentries);
+}
+
+/* I1: quotas and windows are whose they should be, and of who is not there nothing is left. Nobody comes or goes meanwhile. */
+static void check_holdings(void)
+{
+	unsigned int i;
+
+	lock_take(&life_lock);
+	for (i = manifest.nparts; i < nparts; i++) {
+		const struct partition *p = &parts[i];
+
+		if (p->creator)
+			check_owned(p->request.quota_pa, p->request.quota_pages * PAGE_SIZE, FRAMES_MK, "quota", i);
+		else
+			ASSERT_CMP(frames_count((uint16_t)(FRAMES_PARTITION + i)), ==, 0UL);
+	}
+	for (i = 0; i < nchans; i++)
+		if (chans[i].state & KEEL_CHAN_WINDOW)
+			check_owned(chans[i].window_pa, chans[i].window_bytes, chans[i].owner, "window", i);
+	lock_release(&life_lock);
+}
+
 void check_entry(const struct vcpu *v, const struct regs *r)
 {
 	if (++nentries % CHECK_EVERY)
 		return;
 	entry = r;
 	mmu_check(v);
+	if (nchecks % FREE_EVERY == 0)
+		check_holdings();
 }
 
 /* ---- Who has what ------------------------------------------------------------------------------------ */

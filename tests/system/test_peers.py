@@ -117,6 +117,27 @@ def test_restarts(machine, tmp_path, cpus, vcpus, debug):
     assert f"HOSTILE restarts ok {count}, " in text and "state 6" in text
 
 
+CALLS = 5000000 if FULL else 40000
+
+
+@pytest.mark.limit(4 * TIMEOUT if FULL else TIMEOUT)
+@pytest.mark.parametrize("cpus, debug", [
+    pytest.param(1, False, id="made-at-run-time-1-cpu"),
+    pytest.param(2, False, id="made-at-run-time-2-cpus"),
+    pytest.param(2, True, id="made-at-run-time-2-cpus-debug"),
+])
+def test_made_at_run_time(machine, tmp_path, cpus, debug):
+    """40,000 (in the full run 5,000,000) random hypercalls of partitions that are made, started, ended and taken apart
+    meanwhile by one that makes random calls of the same kind between; beside them one of the manifest's that does, too."""
+    boss = hostile("boss", f"makes={CALLS}", memory=0x300000, more="control;")
+    fuzz = hostile("fuzz", f"fuzz=7,{CALLS // 4} clones", 2, memory=0x180000)
+    status, text = run(machine, tmp_path, cpus, boss + fuzz, channels("boss", "fuzz", 1), *kernel(debug),
+                       timeout=4 * TIMEOUT if FULL else TIMEOUT)
+    no_failure(status, text)
+    made, calls = map(int, re.search(r"HOSTILE makes ok: (\d+) partitions, (\d+) calls", text).groups())
+    assert calls >= CALLS and made > 2
+
+
 @pytest.mark.limit(TIMEOUT + 30)
 def test_linux_beside_a_fuzzer(machine, tmp_path):
     """A Linux on both CPUs checks its memory beside a partition whose vCPUs make random hypercalls on both, too."""

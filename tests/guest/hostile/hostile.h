@@ -239,6 +239,7 @@ const char *check_omitted(void);
 
 void smp_die(void) __attribute__((noreturn));
 void restarts(const char *arg) __attribute__((noreturn));
+void makes(const char *arg) __attribute__((noreturn));
 void attack(const char *name) __attribute__((noreturn));
 void fuzz(const char *arg) __attribute__((noreturn));
 void fuzz_devices(const char *arg) __attribute__((noreturn));

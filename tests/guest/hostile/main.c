@@ -15,6 +15,7 @@
  *   smp [NAME]        the checks between vCPUs; with the word long, more rounds
  *   omitted           a shoot-down that forgets something (debug builds); it must be noticed
  *   die               make hypercalls on all vCPUs until the last one faults
+ *   makes=COUNT       partitions of its own memory's, until they have made so many random hypercalls (control right)
  *   restarts=COUNT    restart the others so often (needs the control right), then end them
  *
  * With the word clones each vCPU of the partition does it, with a slice of the memory (clone.c).
@@ -229,6 +230,8 @@ void hostile_main(const struct keel_start_info *si)
 		fuzz_devices(arg);
 	if ((arg = word("fuzz")))
 		fuzz(arg);
+	if ((arg = word("makes")))
+		makes(arg);
 	if ((arg = word("watch")))
 		watch(arg);
 	if (word("wait") || word("outlive"))
