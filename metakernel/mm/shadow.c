@@ -173,7 +173,8 @@ static void install_sure(struct vcpu *v, vaddr_t va, const struct walk *w, bool 
  */
 static bool empty_bus(const struct partition *p, struct walk *w, uint64_t error)
 {
-	if (!p->ones_pa || (error & (PF_W | PF_I)) || frames_owner(w->pa >> PAGE_SHIFT) != FRAMES_NONE)
+	if (!p->ones_pa || (error & (PF_W | PF_I)) || frames_owner(w->pa >> PAGE_SHIFT) != FRAMES_NONE ||
+	    frames_owner(p->ones_pa >> PAGE_SHIFT) != p->owner)		/* it may have given that away */
 		return false;
 	w->empty = true;
 	w->pa = p->ones_pa | (w->pa & PAGE_MASK);

@@ -290,6 +290,17 @@ static int revive(struct partition *p)
 	return err;
 }
 
+/* Its memory is then not all its own. */
+static bool has_made(const struct partition *p)
+{
+	unsigned int i;
+
+	for (i = manifest.nparts; i < nparts; i++)
+		if (parts[i].creator == p)
+			return true;
+	return false;
+}
+
 int part_restart(struct partition *p)
 {
 	int err = -KEEL_EAGAIN;
@@ -297,7 +308,7 @@ int part_restart(struct partition *p)
 
 	if (p->man->kind == MANIFEST_LINUX || p->creator)
 		return -KEEL_EINVAL;
-	if (chan_window_given(p))
+	if (chan_window_given(p) || has_made(p))
 		return -KEEL_EBUSY;
 	lock_take(&life_lock);
 	alive = p->alive;

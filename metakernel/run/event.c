@@ -187,10 +187,15 @@ inline __attribute__((always_inline)) void event_raise(struct vcpu *v, unsigned 
 void part_raise(struct partition *p, unsigned int bit)
 {
 	struct vcpu *v = p->vcpu;
+	unsigned int n;
 
-	while (!vcpu_on(v))
-		if (++v == p->vcpu + p->nvcpus)
+	if (unlikely(!vcpu_on(v))) {
+		/* Read once: it may have ended since the caller looked, and its vCPUs become fewer (made.c). */
+		for (n = READ_ONCE(p->nvcpus); n && !vcpu_on(v); n--)
+			v++;
+		if (!n)
 			return;
+	}
 	event_raise(v, bit);
 }
 

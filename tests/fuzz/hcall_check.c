@@ -360,7 +360,7 @@ static void check_below(const struct vcpu *v, const uint64_t *table, unsigned in
 		bool large = table[i] & PTE_PS && level == TABLE_L2;
 		uint64_t pfn = (table[i] & PTE_ADDR) >> PAGE_SHIFT, n = large ? 512 : 1;
 
-		if (!(table[i] & PTE_P) || pfn == v->part->ones_pa >> PAGE_SHIFT || table[i] == (va_to_pa(v->hole_pt) | UPPER))
+		if (!(table[i] & PTE_P) || table[i] == (va_to_pa(v->hole_pt) | UPPER))
 			continue;
 		if (level != TABLE_LEAVES && !large) {
 			check_below(v, entry_table(table[i]), level - 1);

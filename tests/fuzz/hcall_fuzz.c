@@ -151,7 +151,9 @@ static uint64_t page(const struct partition *p)
 		return r.base + b * (r.npages / 0xe0 ? r.npages / 0xe0 : 1) * PAGE_SIZE;
 	if (b < 0xf0)
 		return (uint64_t)byte() * 8 * PAGE_SIZE;	/* anybody's */
-	return b < 0xf8 ? r.base + (b & 7) * PAGE_SIZE : word();
+	if (b < 0xf8)
+		return r.base + (b & 7) * PAGE_SIZE;
+	return b < 0xfc ? p->ones_pa : word();
 }
 
 static uint64_t npages(void)

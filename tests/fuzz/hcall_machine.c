@@ -2,7 +2,7 @@
 /*
  * hcall_machine.c - the metakernel on a machine that is played.
  *
- *   pfn 256    peer-a   384    peer-b   512 ............ 1536   linux (control, devices)   ...... 2048 the metakernel's
+ *   pfn 256  peer-a (control)  384  peer-b  512 ......... 1536   linux (control, devices)   ...... 2048 the metakernel's
  *
  * Two CPUs take turns: a CPU runs from an entry into the metakernel until it leaves or sleeps, never both at once.
  * Whatever the metakernel writes lies in variables that are linked together (hcall_begin.c) or in the arena that is
@@ -288,6 +288,7 @@ static void boot_manifest(void)
 	manifest.nparts = 3;
 	m[0] = (struct manifest_part) { .kind = MANIFEST_LINUX, .control = true, .devices = true, .vcpus = NCPUS };
 	m[1] = m[2] = (struct manifest_part) { .kind = MANIFEST_UNIKERNEL, .vcpus = 1, .mem_bytes = PEER_PAGES * PAGE_SIZE };
+	m[1].control = true;
 	m[2].vcpus = 2;
 	for (unsigned int i = 0; i < manifest.nparts; i++) {
 		m[i].priority = 8;

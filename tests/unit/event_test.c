@@ -575,10 +575,30 @@ static void iret_takes_the_frame_or_says_whose_fault_it_is(void **state)
 	assert_int_equal(vp->event.error, 0);
 }
 
+/* Being taken apart: what lies behind its vCPUs is not one. */
+static void who_has_no_vcpus_left_is_not_told(void **state)
+{
+	static struct vcpu two[2];
+	struct partition p = { .vcpu = two };
+
+	(void)state;
+	two[1].state = VCPU_BLOCKED;
+	part_raise(&p, 3);
+	p.nvcpus = 1;
+	part_raise(&p, 3);
+	assert_int_equal(nwakes, 0);
+	p.vcpu = v;
+	v->state = VCPU_BLOCKED;
+	part_raise(&p, 3);
+	assert_int_equal(nwakes, 1);
+	assert_int_equal(vp->events, 1UL << 3);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
 	const struct CMUnitTest tests[] = {
+		T(who_has_no_vcpus_left_is_not_told),
 		T(waits_for_virtual_if),
 		T(the_highest_vector_goes_first),
 		T(from_ring_3_nothing_masks),

@@ -331,6 +331,19 @@ static void frames_of_others_are_forbidden(void **state)
 	}
 }
 
+/* The page of ones is its own, so it may give it away. */
+static void ones_that_are_another_s_stand_in_for_nothing(void **state)
+{
+	vaddr_t va = 0x400000;
+
+	(void)state;
+	map(va, 0xfee00000 | URW);
+	assert_int_equal(cpu_access(va, PF_U, NULL), MMU_FILLED);
+	assert_int_equal(frames_claim(part.ones_pa >> 12, 1, OWNER, OTHER), 0);
+	mmu_flush_all(vcpu);
+	assert_int_equal(cpu_access(va, PF_U, NULL), MMU_FORBIDDEN);
+}
+
 /* Rule 20: no walk through them, and above all no write into them. */
 static void tables_in_frames_of_others_are_not_walked(void **state)
 {
@@ -527,6 +540,7 @@ int main(void)
 		T(one_flush_drops_all_of_a_1_gib_page),
 		T(a_page_may_change_its_size),
 		T(frames_of_others_are_forbidden),
+		T(ones_that_are_another_s_stand_in_for_nothing),
 		T(tables_in_frames_of_others_are_not_walked),
 		T(tables_that_change_owner_are_not_re_read),
 		T(a_flush_of_all_makes_way_for_a_new_owner),
