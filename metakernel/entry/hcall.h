@@ -5,6 +5,7 @@
 #ifndef METAKERNEL_ENTRY_HCALL_H
 #define METAKERNEL_ENTRY_HCALL_H
 
+#include "lib/measure.h"
 #include "run/vcpu.h"
 
 void hcall_handle(struct vcpu *v, struct regs *r);
@@ -15,6 +16,7 @@ void hcall_handle(struct vcpu *v, struct regs *r);
 /* The hypercall is made again, with `rax` for its number. -> what to put there */
 static inline int64_t hcall_again(struct regs *r, uint64_t rax)
 {
+	measure_again();
 	r->rip -= 2;		/* of `int $15` */
 	return (int64_t)rax;
 }

@@ -88,7 +88,7 @@ static int64_t wait(struct vcpu *v, struct regs *r, uint64_t set, uint64_t ticke
 				break;		/* once is enough with interrupts off (I5) */
 			obeyed = shoot_obey(v);
 		}
-		hal_pause();
+		measure_pause();
 	}
 	return hcall_again(r, ticket << HCALL_BITS | KEEL_HC_FLUSH_SET);
 }

@@ -8,6 +8,7 @@
 #ifndef LIB_MEASURE_H
 #define LIB_MEASURE_H
 
+#include <hal/cpu.h>
 #include <stdint.h>
 #include "keel/abi.h"
 
@@ -18,6 +19,9 @@
 /* what: vector in bits 0..15, RAX of a hypercall above; for the report. */
 void measure_enter(uint64_t what);
 void measure_leave(void);
+void measure_pause(void);	/* waiting for another CPU: hal_pause() */
+/* A call that is made again may do so for another CPU, which in QEMU with -icount has its turn only now. */
+#define measure_again()	measure_pause()
 /* 0: begin anew; 1: -> the longest since then; 2: -> what that one was; 3: -> the longest ever. */
 int64_t measure_hcall(uint64_t op);
 #else
@@ -29,6 +33,9 @@ static inline void measure_enter(uint64_t what)
 static inline void measure_leave(void)
 {
 }
+
+static inline void measure_pause(void) { hal_pause(); }
+static inline void measure_again(void) { }
 
 static inline int64_t measure_hcall(uint64_t op)
 {

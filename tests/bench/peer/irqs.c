@@ -7,8 +7,6 @@
  */
 #include "peer.h"
 
-#define HC_MEASURE	0x4b45454dL	/* metakernel/lib/measure.h */
-#define AREA		0x10000000000UL
 #define TABLES		2048u		/* shadow tables to fill; the manifest gives 2304 pages */
 #define MORE_TABLES	2560u		/* more than there are */
 #define WINDOW_PAGES	4096u
@@ -28,12 +26,12 @@ static uint64_t other_root;
 static char *buffer;
 static uint64_t window_pa, window_channel;
 
-static void begin(void)
+void irqs_begin(void)
 {
 	hcall(HC_MEASURE, 0, 0, 0);
 }
 
-static void report(const char *name)
+void irqs_report(const char *name)
 {
 	long longest = hcall(HC_MEASURE, 1, 0, 0), what = hcall(HC_MEASURE, 2, 0, 0);
 
@@ -52,7 +50,7 @@ static void report(const char *name)
  * An area of which every 2 MiB are the same guest table: 512 times as many shadow tables as guest ones, for
  * the price of three.
  */
-static void make_area(void)
+void make_area(void)
 {
 	uint64_t frames = pa_of(pages(16));
 
@@ -69,12 +67,14 @@ static void make_area(void)
 	top[AREA >> 39 & 511] = pa_of(l3) | PTE_P | PTE_W | PTE_U | PTE_A;
 }
 
-/* Every entry of n tables: one hint has 16 pages looked at. */
-static void use_tables(unsigned int n)
+/* Every entry of n tables: one hint has 16 pages looked at. PAUSE: with -icount another CPU has its turn there. */
+void use_tables(unsigned int n)
 {
 	hcall(KEEL_HC_FLUSH, KEEL_FLUSH_ALL, 0, 0);
-	for (uint64_t va = AREA; va < AREA + n * 512ul * PAGE; va += 16 * PAGE)
+	for (uint64_t va = AREA; va < AREA + n * 512ul * PAGE; va += 16 * PAGE) {
 		hcall(KEEL_HC_FILL, va, READ, 0);
+		__asm__ volatile("pause");
+	}
 }
 
 static void use_all(void)
@@ -96,7 +96,7 @@ static void nothing(void)
 {
 }
 
-static void sleep_ms(uint64_t ms)
+void sleep_ms(uint64_t ms)
 {
 	uint64_t until = rdtsc() + ms * info->tsc_khz;
 
@@ -299,9 +299,9 @@ void measure_irqs(void)
 		((uint64_t *)(KEEL_PEER_VA + (other_root - info->mem_pa)))[i] = top[i];
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		paths[i].prepare();
-		begin();
+		irqs_begin();
 		paths[i].provoke();
-		report(paths[i].name);
+		irqs_report(paths[i].name);
 		sleep_ms(1000);		/* until the port has shown it */
 	}
 	say_value("IRQS-OFF any ", (uint64_t)hcall(HC_MEASURE, 3, 0, 0));

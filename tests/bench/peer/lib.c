@@ -104,14 +104,19 @@ void known_loop(void)
 	say("\n");
 }
 
-void *pages(uint64_t n)
+void *room(uint64_t n)
 {
 	void *p = (void *)next_free;
 
 	next_free += n * PAGE;
 	if (next_free > KEEL_PEER_VA + info->mem_bytes)
 		stop("no memory left");
-	return memset(p, 0, n * PAGE);
+	return p;
+}
+
+void *pages(uint64_t n)
+{
+	return memset(room(n), 0, n * PAGE);
 }
 
 /* The partition's own page tables lie in its memory, which is mapped from KEEL_PEER_VA on. */
@@ -181,9 +186,13 @@ void peer_main(const struct keel_start_info *si)
 		be_big();
 	if (asked("deep"))
 		be_deep();
+	if (asked("many"))
+		be_many();
 	known_loop();
 	if (asked("irqs")) {
 		measure_irqs();
+	} else if (asked("irqs2")) {
+		measure_irqs_2cpus();
 	} else {
 		measure_entries();
 		measure_ring();

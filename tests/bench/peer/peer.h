@@ -30,6 +30,15 @@ static inline long hcall(long nr, uint64_t a, uint64_t b, uint64_t c)
 	return nr;
 }
 
+static inline long hcall5(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
+{
+	register uint64_t r10 __asm__("r10") = d;
+	register uint64_t r8 __asm__("r8") = e;
+
+	__asm__ volatile("int $15" : "+a"(nr) : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8) : "memory");
+	return nr;
+}
+
 static inline uint64_t rdtsc(void)
 {
 	uint32_t low, high;
@@ -57,7 +66,8 @@ void say_value(const char *before, uint64_t v);
 void result(const char *name, uint64_t ticks);
 void known_loop(void);
 _Noreturn void stop(const char *why);
-void *pages(uint64_t n);			/* zeroed, page-aligned */
+void *room(uint64_t n);				/* pages, as they were when the partition began: zeroed */
+void *pages(uint64_t n);			/* and used already */
 uint64_t *leaf(uint64_t va);			/* the entry for va; tables are made as needed */
 uint64_t overhead(void);			/* ticks between two rdtsc() */
 
@@ -77,8 +87,19 @@ _Noreturn void be_server(void);
 _Noreturn void be_caller(bool cross);
 
 /* irqs.c */
+#define HC_MEASURE	0x4b45454dL	/* metakernel/lib/measure.h */
+#define AREA		0x10000000000UL
 void measure_irqs(void);
+void irqs_begin(void);
+void irqs_report(const char *name);
+void make_area(void);			/* at AREA, for use_tables() */
+void use_tables(unsigned int n);
+void sleep_ms(uint64_t ms);
 _Noreturn void be_big(void);
 _Noreturn void be_deep(void);
+
+/* irqs2.c */
+void measure_irqs_2cpus(void);
+_Noreturn void be_many(void);
 
 #endif /* TESTS_BENCH_PEER_H */
