@@ -5,9 +5,11 @@ both CPUs together: with -icount QEMU runs the CPUs in turn on one clock, and wh
 PAUSE, which hands over; so they say what an operation costs, not how much of it happens at the same time. That
 is in the _wall rows, without -icount, where each CPU is a thread of QEMU: they mean little on a host of less than
 two idle cores. `shootdown` is what a thread on the other CPU adds to taking a right from a page, on both sides.
+job is, with -icount, mostly on one of the CPUs: QEMU's turns are longer than its programs.
 make_j2: `make -j2` of Lua's sources with gcc and binutils of this host, the second time: all files are in memory.
-lua_beside_linux: a number computed by each of two peers, or natively of two processes, while Linux runs
-job_beside_lua.
+two_lua_and_job: three pieces of work beside each other, always the same: a number computed by each of two peers, or natively of two
+processes, and in Linux the job; until all are done. Who has how much of the CPUs when is for each side to decide, and changes
+neither the work nor how many instructions of both CPUs it takes.
 
 kick_*_cross: a doorbell between peers on different CPUs, tests/bench/peer/pair.c; nothing native is like it.
   kick_wake_cross             both CPUs' instructions, from before the call to the sleeper's first one
@@ -39,18 +41,18 @@ def make_j2(side, args):
                         "--append", "quiet norandmaps keel.run=/bench/make/run", "--icount", "--", "-snapshot"], 2 * args.timeout)
 
 
-def beside_lua(side, args, number):
-    """Two that compute in Lua, and Linux with its job -> {operation: cost}"""
-    name = f"smp-lua-{side}-wall{number}"
+def beside_lua(side, icount, args, number=0):
+    """Two that compute in Lua and Linux's job beside them, from the first one's begin to the last one's end -> ticks"""
+    name = f"smp-lua-{side}-{'icount' if icount else f'wall{number}'}"
     options = ["--bundle", machine.PEERS / "lua2.bundle"] if side == "keel" else \
         [*machine.NATIVE, "--append", 'quiet norandmaps keel.run=/bench/lua/beside']
-    text = machine.run(name, [*options, *CPUS], args.timeout)
-    busy = text.partition("BENCH-LOOP")[2]		# not while Linux boots
-    lua = [float(ticks) for ticks in re.findall(r"BENCH lua_beside_linux \d+ ([\d.]+)", busy)]
-    job = nanoseconds(text).get("job")
-    if not lua or not job:
-        machine.fail(name, f"the run `{name}` did not come to its end")
-    return {"lua_beside_linux": statistics.median(lua), "job_beside_lua": job}
+    text = machine.run(name, [*options, *CPUS, *(["--icount"] if icount else [])], args.timeout)
+    around = [int(tsc) for tsc in re.findall(r"WORK linux (\d+)", text)]
+    lua = [(int(begun), int(ended)) for begun, ended in re.findall(r"WORK lua (\d+) (\d+)", text)]
+    beside = [(begun, ended) for begun, ended in lua if around and around[0] < begun and ended < around[-1]]
+    if len(around) != 2 or len(beside) != 2 or "BENCH job " not in text:
+        machine.fail(name, f"in the run `{name}` not all three did their work")
+    return {"two_lua_and_job": around[1] - around[0]}
 
 
 def doorbell_wall(args):
@@ -72,10 +74,11 @@ def measure(args):
     text = boot("keel", True, args)
     rows = table.both(with_shootdown(instructions(text)), with_shootdown(instructions(boot("native", True, args))))
     rows += table.both(*(instructions(make_j2(side, args)) for side in ("keel", "native")))
+    rows += table.both(*(beside_lua(side, True, args) for side in ("keel", "native")))
     rows += [table.row(name, "instructions", cost) for name, cost in ipc.peer_run("pair2", args, options=CPUS).items()]
     if not args.no_wall:
         rows.append(doorbell_wall(args))
         rows += table.wall_rows(machine.rounds(args, lambda side, n: nanoseconds(boot(side, False, args, n))))
-        rows += table.wall_rows(machine.rounds(args, lambda side, n: beside_lua(side, args, n)), "ticks")
+        rows += table.wall_rows(machine.rounds(args, lambda side, n: beside_lua(side, False, args, n)), "ticks")
     table.write("smp", rows)
     table.show("smp", rows, machine.entries(text))

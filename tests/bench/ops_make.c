@@ -4,6 +4,7 @@
  */
 #include <glob.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -31,12 +32,29 @@ static void remove_built(void)
 	globfree(&built);
 }
 
+/* Of /proc/stat: user, nice and system time of each CPU. */
+static void busy_ticks(unsigned long ticks[2])
+{
+	FILE *f = fopen("/proc/stat", "r");
+	unsigned long user, nice, kernel;
+	unsigned int cpu;
+	char line[256];
+
+	must(f != NULL, "/proc/stat");
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "cpu%u %lu %lu %lu", &cpu, &user, &nice, &kernel) == 4 && cpu < 2)
+			ticks[cpu] = user + nice + kernel;
+	fclose(f);
+}
+
 static void op_make(unsigned int n)
 {
+	unsigned long before[2] = { 0 }, after[2] = { 0 };
 	int status;
 	pid_t pid;
 
 	(void)n;
+	busy_ticks(before);
 	begin();
 	pid = fork();
 	if (pid == 0)
@@ -44,6 +62,9 @@ static void op_make(unsigned int n)
 	must(pid > 0 && waitpid(pid, &status, 0) == pid, "make");
 	end();
 	must(status == 0, "make's status");
+	busy_ticks(after);
+	for (int cpu = 0; cpu < 2; cpu++)
+		must((after[cpu] - before[cpu]) * 8 > after[!cpu] - before[!cpu], "work on both CPUs");
 	remove_built();
 }
 

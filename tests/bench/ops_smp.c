@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * ops_smp.c - operations of two CPUs. Whoever waits for the other CPU says PAUSE: with -icount QEMU runs one
- * CPU at a time and goes on to the next one there, so that waiting costs nearly no instructions.
+ * CPU at a time and goes on to the next one there, so that waiting costs nearly no instructions. When an operation is
+ * over it is made sure that it was one of two CPUs.
  */
+#include <errno.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
@@ -36,11 +38,27 @@ static void set(volatile int *word, int value)
 	__atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
+static int this_cpu(void)
+{
+	unsigned int cpu;
+
+	must(syscall(SYS_getcpu, &cpu, NULL, NULL) == 0, "getcpu");
+	return (int)cpu;
+}
+
+static void was_apart(int other)
+{
+	if (other == this_cpu()) {
+		errno = EXDEV;
+		must(0, "both were on one CPU");
+	}
+}
+
 /* ---- Threads that fault ------------------------------------------------------------------------------ */
 
 static volatile uint8_t *area;
 static unsigned long area_pages;
-static volatile int ready, go, done;
+static volatile int ready, go, done, other_cpu;
 
 static void touch_half(unsigned long half)
 {
@@ -54,6 +72,7 @@ static void *touch_on_other(void *arg)
 	set(&ready, 1);
 	wait_until(&go, 1);
 	touch_half(1);
+	other_cpu = this_cpu();
 	set(&done, 1);
 	return arg;
 }
@@ -77,6 +96,7 @@ static void fault_on_both(unsigned int n, int advice)
 	wait_until(&done, 1);
 	end();
 	pthread_join(other, NULL);
+	was_apart(other_cpu);
 	munmap((void *)area, n * PAGE);
 }
 
@@ -102,6 +122,7 @@ static void *use_page(void *arg)
 		sum = (uint8_t)(sum + *area);
 		__asm__ volatile("pause");
 	}
+	other_cpu = this_cpu();
 	return arg;
 }
 
@@ -134,6 +155,7 @@ static void op_mprotect_shared(unsigned int n)
 	change_page(n);
 	set(&done, 1);
 	pthread_join(other, NULL);
+	was_apart(other_cpu);
 	munmap((void *)area, PAGE);
 }
 
@@ -147,9 +169,25 @@ static void op_mprotect_alone(unsigned int n)
 	munmap((void *)area, PAGE);
 }
 
+/* How many calls by interrupt the other CPU has had: the second number of /proc/interrupts' line. */
+static unsigned long calls_there(void)
+{
+	FILE *f = fopen("/proc/interrupts", "r");
+	unsigned long n = 0;
+	char line[256];
+
+	must(f != NULL, "/proc/interrupts");
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, " CAL: %*u %lu", &n) == 1)
+			break;
+	fclose(f);
+	return n;
+}
+
 /* An interrupt on the other CPU, and the wait until it has come: membarrier sends it. */
 static void op_ipi(unsigned int n)
 {
+	unsigned long calls, rounds = n;
 	pthread_t other;
 
 	ready = done = 0;
@@ -159,12 +197,15 @@ static void op_ipi(unsigned int n)
 	run_on(0);
 	must(pthread_create(&other, NULL, use_page, NULL) == 0, "pthread_create");
 	wait_until(&ready, 1);
+	calls = calls_there();
 	begin();
 	while (n--)
 		must(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0, "membarrier");
 	end();
+	must(calls_there() - calls >= rounds, "interrupts there");
 	set(&done, 1);
 	pthread_join(other, NULL);
+	was_apart(other_cpu);
 	munmap((void *)area, PAGE);
 }
 
@@ -174,6 +215,7 @@ static void op_ipi(unsigned int n)
 static void op_pipe_cross(unsigned int n)
 {
 	int there[2], back[2];
+	int status;
 	char c = 0;
 	pid_t pid;
 
@@ -184,7 +226,7 @@ static void op_pipe_cross(unsigned int n)
 		close(there[1]);
 		while (read(there[0], &c, 1) == 1)
 			must(write(back[1], &c, 1) == 1, "write");
-		_exit(0);
+		_exit(this_cpu());
 	}
 	run_on(0);
 	must(write(there[1], &c, 1) == 1 && read(back[0], &c, 1) == 1, "first round trip");
@@ -198,7 +240,8 @@ static void op_pipe_cross(unsigned int n)
 		close(there[1 - i]);
 		close(back[i]);
 	}
-	wait_for(pid);
+	must(waitpid(pid, &status, 0) == pid && WIFEXITED(status), "waitpid");
+	was_apart(WEXITSTATUS(status));
 }
 
 /* To the other CPU or back. */
@@ -208,7 +251,13 @@ static void op_migrate(unsigned int n)
 	for (unsigned int i = 0; i < n; i++)
 		run_on(i % 2 ? 0 : LAST);
 	end();
-	run_on(0);
+	for (unsigned int i = 0; i < 4; i++) {
+		int before = this_cpu();
+
+		run_on(i % 2 ? 0 : LAST);
+		if (i)
+			was_apart(before);
+	}
 }
 
 /* Of a build: a shell that starts a few programs, which read, compress, hash and sort, and writes a file. */
@@ -228,7 +277,10 @@ static pid_t start_unit(unsigned int number)
 	return pid;
 }
 
-/* As `make -j2`: two at a time, on any CPU. */
+/*
+ * As `make -j2`: two at a time, on any CPU. With -icount a CPU's turn is longer than one of these programs, and who has nothing to do
+ * takes what waits for the other's turn: most of it is then on one CPU. ops_make.c has longer ones.
+ */
 static void op_job(unsigned int n)
 {
 	unsigned int running = 0;
