@@ -159,6 +159,10 @@ def test_not_restarted_without_need(linux):
             (f"job\n{status}", 0)
     linux.shell(f"keelctl run -d --name job --restart always lua -e {BUSY}")
     assert run(linux, "keelctl kill job; keelctl wait job; keelctl ps | grep -c job; keelctl rm job") == ("137\n0", 0)
+    # A run in the foreground hears of it only by its end.
+    said = run(linux, f"keelctl run --name fore --restart always lua -e {BUSY} 2>&1 & until keelctl ps | grep -q '^fore *running'; do :; done; "
+               "keelctl kill fore; wait $!")
+    assert said == ("keelctl: fore: stopped", 137)
 
 
 def test_stop_ends_what_is_always_restarted(linux):

@@ -83,6 +83,17 @@ def test_worker_is_killed(linux):
     assert "keelctl: job: the process that served its files has ended (signal 9), another one does it now" in said
 
 
+def test_what_was_printed_before_is_not_lost(linux):
+    """A server dies with output that its keeper has not taken from it yet: it is in the log, before what comes then."""
+    put(linux, "last.lua", "repeat local sign = io.open('sign') until sign print(('x'):rep(30000)) io.flush() io.open('done', 'w'):close() "
+                           "repeat until not io.open('sign') os.exit(7)")
+    keeper = start(linux, program="last.lua")
+    linux.shell(f"w=$(worker {keeper}); kill -STOP {keeper}; touch sign; until [ -e done ]; do :; done; kill -9 $w; kill -CONT {keeper}; "
+                "rm done; until keelctl logs job | grep -q 'another one'; do :; done; rm sign; keelctl wait job; keelctl logs job >log; keelctl rm job")
+    assert linux.shell("head -n 1 log | wc -c; tail -n +2 log; rm log") == \
+        "30001\nkeelctl: job: the process that served its files has ended (signal 9), another one does it now"
+
+
 def test_worker_is_killed_of_a_run_in_the_foreground(linux):
     """The same without a log: its streams are there again."""
     linux.shell("rm -f sign; (keelctl run --name fore lua alive.lua >out 2>err; echo $? >status) & "
@@ -169,6 +180,26 @@ def test_adopted_again_and_again(linux):
         keeper, last = ask(linux, "inspect job")["job"]["keeper"], keeper
         assert keeper != last and keeper
     assert by_name(ask(linux, "ps"))["job"]["state"] in ("running", "blocked")
+    finish(linux)
+
+
+MOMENTS = " ".join(f"0.{n:02d}" for n in range(1, 25))
+
+
+def test_killed_while_it_starts(linux):
+    """kill -9 of all that keelctl is, at any moment of a start: there is no partition, or one that can be adopted; rm leaves nothing."""
+    linux.shell(f"for d in {MOMENTS}; do keelctl run -d --name job lua -e 'while true do end' >/dev/null 2>&1 & sleep $d; "
+                "kill -9 $(pidof keelctl) 2>/dev/null; wait; keelctl kill job 2>/dev/null; keelctl rm job 2>/dev/null; done", timeout=120)
+    assert run(linux, "keelctl ps | grep job; ls /run/keel/job.* 2>/dev/null")[0] == ""
+    assert run(linux, "keelctl run --name job lua -e 'print(1)'") == ("1", 0)
+
+
+def test_killed_while_it_is_adopted(linux):
+    """The same for who adopts: the next one finds an orphan again."""
+    start(linux)
+    linux.shell(f"for d in {MOMENTS}; do kill -9 $(pidof keelctl) 2>/dev/null; keelctl adopt >/dev/null 2>&1 & sleep $d; done; wait $!; keelctl adopt",
+                timeout=120)
+    assert ask(linux, "inspect job")["job"]["running"]
     finish(linux)
 
 
