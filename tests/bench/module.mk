@@ -54,10 +54,10 @@ bench_peer_out	:= $(O)/tests/bench
 bench_peer_bundles := $(patsubst $(bench_peer_dir)/%.dts,$(bench_peer_out)/%.bundle,$(wildcard $(bench_peer_dir)/*.dts))
 
 $(bench_peer_out)/bench-peer.elf: $(wildcard $(bench_peer_dir)/*.[ch]) tests/peer/peer.lds \
-		ipc/include/keel/abi.h ipc/include/keel/ring.h $(O)/flags
+		$(wildcard ipc/include/keel/*.h) $(O)/flags
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(PEER_CFLAGS) -Wl,-T,tests/peer/peer.lds -o $@ $(filter %.c,$^)
+	$(Q)$(CC) $(PEER_CFLAGS) -msse2 -Wl,-T,tests/peer/peer.lds -o $@ $(filter %.c,$^)
 
 $(bench_peer_bundles): $(bench_peer_out)/%.bundle: $(bench_peer_dir)/%.dts $(bench_peer_out)/bench-peer.elf \
 		scripts/mkbundle scripts/mkcpio

@@ -19,6 +19,7 @@
 # define keel_load_acquire(p)		smp_load_acquire(p)
 # define keel_store_release(p, v)	smp_store_release((p), (v))
 # define keel_full_fence()		smp_mb()
+# define keel_copied()			barrier()
 #else
 # include <stdbool.h>
 # include <stddef.h>
@@ -29,6 +30,8 @@
 # define keel_load_acquire(p)		__atomic_load_n((p), __ATOMIC_ACQUIRE)
 # define keel_store_release(p, v)	__atomic_store_n((p), (v), __ATOMIC_RELEASE)
 # define keel_full_fence()		__atomic_thread_fence(__ATOMIC_SEQ_CST)
+/* What was copied before is used from the copy: the compiler must not read it again where the peer may write. */
+# define keel_copied()			__asm__ __volatile__("" : : : "memory")
 #endif
 
 /* Same, for words reached through another type (struct copies). */

@@ -10,7 +10,8 @@
  * -icount the CPUs count on one clock, on which QEMU runs one at a time, so that ticks are of both; who says PAUSE
  * hands over, as a CPU does that has nothing to do.
  */
-#include <keel/ring.h>
+#include <keel/msg.h>
+#include <keel/stream.h>
 #include "peer.h"
 
 #define ROUNDS		64
@@ -18,6 +19,7 @@
 #define TIME_UP		(1UL << KEEL_EV_TIMER)
 #define POLL_MS		200
 #define MESSAGES	64u
+#define STREAM		0x10000u
 #define WINDOW_VA	0x20000000000UL
 
 struct window {
@@ -191,7 +193,7 @@ static void send(struct keel_ring *r, struct message *slots, const struct messag
 
 static void receive(struct keel_ring *r, const struct message *slots, struct message *m)
 {
-	if (keel_ring_avail(r) <= 0)
+	if (keel_ring_any(r) <= 0)
 		stop("ring is empty");
 	*m = slots[keel_ring_slot(r, r->own)];
 	keel_ring_consume(r, 1);
@@ -201,7 +203,7 @@ static void receive(struct keel_ring *r, const struct message *slots, struct mes
  * What both sides of a ring do for a message of 64 bytes while they poll. Neither enters the
  * metakernel, so one partition can be both.
  */
-void measure_ring(void)
+static void measure_polled(void)
 {
 	struct keel_ring_ctl *ctl = pages(1);
 	struct message *slots = pages(MESSAGES * sizeof(struct message) / PAGE), m = { { 0 } };
@@ -220,4 +222,67 @@ void measure_ring(void)
 		best = least(best, rdtsc() - ticks);
 	}
 	result("polled_64", best / MESSAGES);
+}
+
+/* The same with keel/msg.h: a length goes along, and is checked. */
+static void measure_messages(void)
+{
+	struct keel_ring_ctl *ctl = pages(1);
+	void *slots = pages(2 * MESSAGES * 64 / PAGE);
+	uint64_t text[8] = { 0 }, best = UINT64_MAX;
+	struct keel_msg in, out;
+
+	keel_msg_init(&in, ctl, slots, MESSAGES, 128);
+	keel_msg_init(&out, ctl, slots, MESSAGES, 128);
+	for (int i = 0; i < BEST_OF; i++) {
+		uint64_t ticks = rdtsc();
+
+		for (unsigned int n = 0; n < MESSAGES; n++)
+			if (keel_msg_send(&in, text, sizeof(text)))
+				stop("ring is full");
+		for (unsigned int n = 0; n < MESSAGES; n++)
+			if (keel_msg_receive(&out, text, sizeof(text)) != sizeof(text))
+				stop("ring is empty");
+		best = least(best, rdtsc() - ticks);
+	}
+	result("msg_64", best / MESSAGES);
+}
+
+/* A message through a stream, which copies it twice, and the same bytes by one memcpy(). */
+static void measure_stream(const char *name, const char *copied, uint32_t bytes)
+{
+	static struct keel_ring_ctl *ctl;
+	static uint8_t *memory, *text;
+	uint64_t best = UINT64_MAX, once = UINT64_MAX;
+	struct keel_stream in, out;
+
+	if (!ctl) {
+		ctl = pages(1);
+		memory = pages(STREAM / PAGE);
+		text = pages(STREAM / PAGE);
+	}
+	*ctl = (struct keel_ring_ctl) { 0 };
+	keel_stream_init(&in, ctl, memory, STREAM);
+	keel_stream_init(&out, ctl, memory, STREAM);
+	for (int i = 0; i < BEST_OF; i++) {
+		uint64_t ticks = rdtsc();
+
+		if (keel_stream_write(&in, text, bytes) != (int)bytes || keel_stream_read(&out, text, bytes) != (int)bytes)
+			stop("stream is full");
+		best = least(best, rdtsc() - ticks);
+		ticks = rdtsc();
+		memcpy(memory, text, bytes);
+		once = least(once, rdtsc() - ticks);
+	}
+	result(name, best - overhead());
+	result(copied, once - overhead());
+}
+
+void measure_ring(void)
+{
+	measure_polled();
+	measure_messages();
+	measure_stream("stream_64", "memcpy_64", 64);
+	measure_stream("stream_4k", "memcpy_4k", 4096);
+	measure_stream("stream_64k", "memcpy_64k", STREAM);
 }

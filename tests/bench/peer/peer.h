@@ -66,6 +66,7 @@ void say_value(const char *before, uint64_t v);
 void result(const char *name, uint64_t ticks);
 void known_loop(void);
 _Noreturn void stop(const char *why);
+void *memcpy(void *to, const void *from, size_t n);
 void *room(uint64_t n);				/* pages, as they were when the partition began: zeroed */
 void *pages(uint64_t n);			/* and used already */
 uint64_t *leaf(uint64_t va);			/* the entry for va; tables are made as needed */
