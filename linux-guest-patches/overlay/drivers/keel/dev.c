@@ -173,55 +173,6 @@ static long keel_cap_info(struct keel_ioc_cap __user *arg)
 	return put_user(READ_ONCE(keel_channels[handle].made) ? KEEL_IOC_CAP_MADE : 0, &arg->part) ? -EFAULT : ret;
 }
 
-static long keel_cons(struct keel_ioc_buf __user *arg, bool write)
-{
-	unsigned int hc = write ? KEEL_HC_PART_CONS_WRITE : KEEL_HC_PART_CONS_READ;
-	struct keel_ioc_buf buf;
-	long ret;
-
-	if (copy_from_user(&buf, arg, sizeof(buf)))
-		return -EFAULT;
-	if (buf.len > PAGE_SIZE)
-		return -EINVAL;
-
-	mutex_lock(&keel_dev_lock);
-	if (write && copy_from_user(keel_page, u64_to_user_ptr(buf.addr), buf.len))
-		ret = -EFAULT;
-	else
-		ret = keel_hypercall3(hc, buf.handle, __pa(keel_page), buf.len);
-	if (!write && ret > 0 && copy_to_user(u64_to_user_ptr(buf.addr), keel_page, ret))
-		ret = -EFAULT;
-	mutex_unlock(&keel_dev_lock);
-	return ret;
-}
-
-static long keel_log_read(struct keel_ioc_buf __user *arg)
-{
-	struct keel_ioc_buf buf;
-	unsigned long flags;
-	u64 position;
-	long ret;
-
-	if (copy_from_user(&buf, arg, sizeof(buf)))
-		return -EFAULT;
-	if (buf.len > PAGE_SIZE)
-		return -EINVAL;
-
-	mutex_lock(&keel_dev_lock);
-	/* The second result must not be overwritten by another hypercall or a return to user mode */
-	local_irq_save(flags);
-	ret = keel_hypercall3(KEEL_HC_LOG_READ, __pa(keel_page), buf.len, buf.position);
-	position = keel_vcpu->ret1;
-	local_irq_restore(flags);
-	if (ret > 0 && copy_to_user(u64_to_user_ptr(buf.addr), keel_page, ret))
-		ret = -EFAULT;
-	mutex_unlock(&keel_dev_lock);
-
-	if (ret >= 0 && put_user(position, &arg->position))
-		return -EFAULT;
-	return ret;
-}
-
 /* ---- Serving a channel ------------------------------------------------------------------------------ */
 
 /* May we serve this handle, and how large may its window be? */

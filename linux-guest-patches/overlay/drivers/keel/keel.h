@@ -38,11 +38,14 @@ long keel_part_create(struct keel_ioc_create __user *arg);
 long keel_part_memory(struct keel_ioc_memory __user *arg);
 long keel_part_open(struct keel_ioc_open __user *arg);
 
+struct keel_ioc_buf;
 struct keel_ioc_ctl;
 struct keel_ioc_budget;
 struct keel_ioc_connect;
 struct keel_ioc_grant;
 struct keel_ioc_close;
+long keel_cons(struct keel_ioc_buf __user *arg, bool write);	/* KEEL_IOC_CONS_* */
+long keel_log_read(struct keel_ioc_buf __user *arg);
 long keel_part_ctl(struct keel_ioc_ctl __user *arg);
 long keel_part_budget(struct keel_ioc_budget __user *arg);
 long keel_connect(struct keel_ioc_connect __user *arg);

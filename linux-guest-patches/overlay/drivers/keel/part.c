@@ -11,10 +11,7 @@
  * does not give back is not freed. Of a partition that is kept only the descriptor goes: it stays in the
  * list, and KEEL_IOC_PART_OPEN makes a new one.
  *
- * Memory is refused early rather than found at any price: these are large pieces, and the program that asks
- * can tell its user, where the OOM killer would choose somebody.
- *
- * While one runs it gets more by KEEL_IOC_PART_MEMORY, in pieces, and may give such pieces back.
+ * While one runs it gets more by KEEL_IOC_PART_MEMORY, in pieces, and may give such pieces back (resize.c).
  *
  * Locks:   keel_parts_lock guards the list, `kept`, `held`, keel_part_info and pieces that were given later. `lock` of each partition is between a
  *          page fault and PART_BOOT; it may be taken with mmap_lock held. Neither is held while user memory
@@ -42,191 +39,14 @@
 #include <linux/workqueue.h>
 #include <keel/ioctl.h>
 #include "keel.h"
+#include "part.h"
 
-#define KEEL_LARGE_PAGES	512	/* of 4 KiB, in a large one */
 #define KEEL_AROUND_PAGES	16	/* mapped by one fault */
-#define KEEL_BLOCK_BYTES	(MAX_ORDER_NR_PAGES * PAGE_SIZE)	/* of the page allocator, at most */
-#define KEEL_BLOCKS		8	/* looked at, to find some in a row */
-#define KEEL_RESERVE		16	/* of so many pages of RAM, one is not for partitions */
 #define KEEL_RECLAIM_MS		10000
-#define KEEL_MAX_PAGES		((u64)KEEL_PART_EXTENTS * KEEL_GIVE_MAX)
 
-#define KEEL_MORE_PAGES		512	/* in a piece that is given later; */
-#define KEEL_MUCH_PAGES		8192	/* if that much is missing they are larger */
-
-struct keel_part {
-	struct list_head	link;
-	wait_queue_head_t	wait;
-	struct keel_piece	memory, quota;
-	u32			handle;		/* 0: the metakernel has not made it */
-	u32			chan;		/* 0: it has none */
-	struct mutex		lock;
-	bool			booted;		/* under `lock` */
-	bool			ended;
-	/* Given since it has started; under keel_parts_lock */
-	struct keel_piece	more[KEEL_PART_EXTENTS];
-	unsigned int		nmore;
-	bool			kept;		/* by the driver, when nobody holds it */
-	bool			held;		/* there is a descriptor */
-	u64			exhausted;	/* as often as has been told, */
-	int			spent;		/* and that nobody has polled yet */
-	/* What hypercalls read. kmalloc() aligns a power of two to itself, so it is in one page */
-	union {
-		struct keel_part_create	create;
-		struct keel_part_start	start;
-	}			*args;
-	char			name[KEEL_NAME_LEN];
-};
-
-static DEFINE_MUTEX(keel_parts_lock);
-static LIST_HEAD(keel_parts);
+DEFINE_MUTEX(keel_parts_lock);
+LIST_HEAD(keel_parts);
 static struct keel_part_info *keel_part_info;	/* what the metakernel writes */
-
-/* ---- Pieces of memory ------------------------------------------------------------------------------- */
-
-static bool keel_memory_left(u64 npages)
-{
-	return si_mem_available() > (long)(npages + totalram_pages() / KEEL_RESERVE);
-}
-
-/* The first of nblocks that lie side by side. */
-static void *keel_blocks_in_a_row(void *const sorted[], unsigned int n, unsigned int nblocks)
-{
-	unsigned int i, row = 0;
-
-	for (i = 0; i < n; i++) {
-		row = i && sorted[i] == sorted[i - 1] + KEEL_BLOCK_BYTES ? row + 1 : 1;
-		if (row == nblocks)
-			return sorted[i + 1 - nblocks];
-	}
-	return NULL;
-}
-
-/* One more, in its place among the others. */
-static bool keel_block_add(void *sorted[], unsigned int n, gfp_t gfp)
-{
-	void *block = (void *)__get_free_pages(gfp, MAX_PAGE_ORDER);
-
-	for (; block && n && sorted[n - 1] > block; n--)
-		sorted[n] = sorted[n - 1];
-	sorted[n] = block;
-	return block;
-}
-
-/* Single pages of all blocks; those behind npages are free again. */
-static void keel_blocks_split(void *va, unsigned long npages, unsigned int nblocks)
-{
-	unsigned int i;
-
-	for (i = 0; i < nblocks; i++)
-		split_page(virt_to_page(va + i * KEEL_BLOCK_BYTES), MAX_PAGE_ORDER);
-	for (; npages < nblocks * MAX_ORDER_NR_PAGES; npages++)
-		__free_page(virt_to_page(va + npages * PAGE_SIZE));
-}
-
-/*
- * A few blocks in a row, as there are when memory is not in pieces: alloc_contig_pages() searches, isolates and moves for
- * it, in ten times as many instructions.
- */
-static void *keel_blocks_alloc(unsigned long npages, gfp_t gfp)
-{
-	unsigned int nblocks = DIV_ROUND_UP(npages, MAX_ORDER_NR_PAGES), n, i;
-	void *sorted[KEEL_BLOCKS], *va = NULL;
-
-	if (nblocks > KEEL_BLOCKS / 2)
-		return NULL;
-	for (n = 0; !va && n < KEEL_BLOCKS && keel_block_add(sorted, n, gfp); n++)
-		va = keel_blocks_in_a_row(sorted, n + 1, nblocks);
-	for (i = 0; i < n; i++)
-		if (!va || sorted[i] < va || sorted[i] >= va + nblocks * KEEL_BLOCK_BYTES)
-			free_pages((unsigned long)sorted[i], MAX_PAGE_ORDER);
-	if (va)
-		keel_blocks_split(va, npages, nblocks);
-	return va;
-}
-
-static void keel_zero(void *va, unsigned long npages)
-{
-	for (; npages; npages--, va += PAGE_SIZE) {
-		clear_page(va);
-		if (!(npages % KEEL_LARGE_PAGES))
-			cond_resched();
-	}
-}
-
-/*
- * Contiguous, but single pages, each with a reference count of its own. Beginning with a large page, if
- * there is one in it. The allocator's own blocks first: alloc_contig_pages() stops the world a little.
- */
-int keel_piece_alloc(struct keel_piece *piece, unsigned long npages, gfp_t zero)
-{
-	gfp_t gfp = GFP_KERNEL | __GFP_NOWARN | zero;
-	unsigned long rounded = npages < KEEL_LARGE_PAGES ? npages : ALIGN(npages, KEEL_LARGE_PAGES);
-	struct page *pages;
-
-	if (!keel_memory_left(rounded))
-		return -ENOMEM;
-	piece->npages = npages;
-	piece->va = NULL;
-	if (npages <= MAX_ORDER_NR_PAGES)
-		piece->va = alloc_pages_exact(npages << PAGE_SHIFT, gfp | __GFP_NORETRY);
-	if (piece->va)
-		return 0;
-	piece->va = keel_blocks_alloc(npages, GFP_KERNEL | __GFP_NOWARN | __GFP_NORETRY);
-	if (piece->va) {
-		if (zero)
-			keel_zero(piece->va, npages);
-		return 0;
-	}
-	/* It looks at multiples of the size, so that a multiple of a large page begins with one */
-	pages = alloc_contig_pages(rounded, gfp, numa_mem_id(), NULL);
-	if (!pages)
-		return -ENOMEM;
-	if (rounded != npages)
-		free_contig_range(page_to_pfn(pages) + npages, rounded - npages);
-	piece->va = page_address(pages);
-	return 0;
-}
-
-/* Whether nobody else has any of these single pages: then they are one block again. */
-static bool keel_pages_join(struct page *page, unsigned int npages)
-{
-	unsigned int i;
-
-	for (i = 0; i < npages; i++) {
-		if (page_ref_freeze(page + i, 1))
-			continue;
-		while (i--)
-			page_ref_unfreeze(page + i, 1);
-		return false;
-	}
-	page_ref_unfreeze(page, 1);
-	return true;
-}
-
-/*
- * Some of the pages may still be mapped or pinned: they are free when that ends. Large pages, which most
- * of it is, go as they are: one by one they would be sorted into blocks again, at 500 instructions each.
- */
-void keel_piece_free(struct keel_piece *piece)
-{
-	unsigned long pfn, end, step;
-
-	if (!piece->va)
-		return;
-	pfn = __pa(piece->va) >> PAGE_SHIFT;
-	for (end = pfn + piece->npages; pfn < end; pfn += step) {
-		struct page *page = pfn_to_page(pfn);
-		bool large = !(pfn % KEEL_LARGE_PAGES) && end - pfn >= KEEL_LARGE_PAGES &&
-			     keel_pages_join(page, KEEL_LARGE_PAGES);
-
-		step = large ? KEEL_LARGE_PAGES : 1;
-		__free_pages(page, ilog2(step));
-		if (!(pfn % KEEL_LARGE_PAGES))
-			cond_resched();
-	}
-	piece->va = NULL;
-}
 
 /* ---- Making one ------------------------------------------------------------------------------------- */
 
@@ -329,16 +149,6 @@ static long keel_part_reclaim(struct keel_part *part)
 	}
 }
 
-static u64 keel_part_bytes(const struct keel_part *part)
-{
-	u64 npages = part->memory.npages;
-	unsigned int i;
-
-	for (i = 0; i < part->nmore; i++)
-		npages += part->more[i].npages;
-	return npages << PAGE_SHIFT;
-}
-
 static void keel_part_unmake(struct keel_part *part)
 {
 	struct keel_piece window = { };
@@ -365,114 +175,6 @@ static void keel_part_unmake(struct keel_part *part)
 	}
 	kfree(part->args);
 	kfree(part);
-}
-
-/* ---- More and less memory ---------------------------------------------------------------------------- */
-
-/* The partition with a handle, or NULL; keel_parts_lock is held. */
-static struct keel_part *keel_part_by_handle(u32 handle)
-{
-	struct keel_part *part;
-
-	list_for_each_entry(part, &keel_parts, link)
-		if (part->handle == handle)
-			return part;
-	return NULL;
-}
-
-/* Give it a piece. The piece is its from then on, if this returns 0. */
-static long keel_part_add(u32 handle, const struct keel_piece *piece)
-{
-	struct keel_part *part;
-	long ret = -EBADF;
-
-	mutex_lock(&keel_parts_lock);
-	part = keel_part_by_handle(handle);
-	if (part)
-		ret = part->nmore < KEEL_PART_EXTENTS ?
-			keel_hypercall3(KEEL_HC_PART_GROW, handle, __pa(piece->va), piece->npages) : -ENOSPC;
-	if (!ret)
-		part->more[part->nmore++] = *piece;
-	mutex_unlock(&keel_parts_lock);
-	return ret;
-}
-
-static long keel_part_grow(u32 handle, u64 npages)
-{
-	u64 n = npages > KEEL_MUCH_PAGES ? KEEL_GIVE_MAX : KEEL_MORE_PAGES;
-	struct keel_piece piece;
-	long ret = 0;
-
-	npages = ALIGN(npages, KEEL_MORE_PAGES);
-	for (; npages && !ret; npages -= min(n, npages)) {
-		ret = keel_piece_alloc(&piece, min(n, npages), 0);
-		if (ret)
-			break;
-		ret = keel_part_add(handle, &piece);
-		if (ret)
-			keel_piece_free(&piece);
-		if (fatal_signal_pending(current))
-			ret = -EINTR;
-	}
-	return ret;
-}
-
-/* What it has given back; keel_parts_lock is held. */
-static void keel_part_shrink(struct keel_part *part)
-{
-	unsigned int i = 0;
-
-	while (i < part->nmore) {
-		struct keel_piece *piece = &part->more[i];
-
-		if (keel_hypercall2(KEEL_HC_PART_SHRINK, part->handle, __pa(piece->va))) {
-			i++;
-			continue;
-		}
-		keel_piece_free(piece);
-		*piece = part->more[--part->nmore];
-	}
-}
-
-/* How much it has, and at the least. */
-static long keel_part_sizes(struct keel_ioc_memory *req)
-{
-	struct keel_part *part;
-
-	mutex_lock(&keel_parts_lock);
-	part = keel_part_by_handle(req->handle);
-	if (part) {
-		keel_part_shrink(part);
-		req->bytes = keel_part_bytes(part);
-		req->least_bytes = (u64)part->memory.npages << PAGE_SHIFT;
-	}
-	mutex_unlock(&keel_parts_lock);
-	return part ? 0 : -EBADF;
-}
-
-long keel_part_memory(struct keel_ioc_memory __user *arg)
-{
-	struct keel_ioc_memory req;
-	u64 wanted;
-	long ret;
-
-	if (copy_from_user(&req, arg, sizeof(req)))
-		return -EFAULT;
-	wanted = req.bytes;
-	if (req.reserved || !PAGE_ALIGNED(wanted) || wanted >> PAGE_SHIFT > KEEL_MAX_PAGES)
-		return -EINVAL;
-	ret = keel_part_sizes(&req);
-	if (!ret && wanted && wanted < req.least_bytes)
-		ret = -EINVAL;
-	if (!ret && wanted)
-		ret = keel_hypercall2(KEEL_HC_PART_MEMORY, req.handle, wanted);
-	if (!ret && wanted > req.bytes)
-		ret = keel_part_grow(req.handle, (wanted - req.bytes) >> PAGE_SHIFT);
-	if (!ret)
-		ret = keel_part_sizes(&req);
-	if (!ret && copy_to_user(arg, &req, sizeof(req)))
-		ret = -EFAULT;
-	return ret;
 }
 
 /* ---- Its descriptor --------------------------------------------------------------------------------- */

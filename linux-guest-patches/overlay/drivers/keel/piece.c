@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * piece.c - large pieces of memory, contiguous, for the metakernel and for partitions.
+ *
+ * Memory is refused early rather than found at any price: these are large pieces, and the program that asks
+ * can tell its user, where the OOM killer would choose somebody.
+ */
+#define pr_fmt(fmt) "keel: " fmt
+
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/string.h>
+#include "keel.h"
+
+#define KEEL_LARGE_PAGES	512	/* of 4 KiB, in a large one */
+#define KEEL_BLOCK_BYTES	(MAX_ORDER_NR_PAGES * PAGE_SIZE)	/* of the page allocator, at most */
+#define KEEL_BLOCKS		8	/* looked at, to find some in a row */
+#define KEEL_RESERVE		16	/* of so many pages of RAM, one is not for partitions */
+
+static bool keel_memory_left(u64 npages)
+{
+	return si_mem_available() > (long)(npages + totalram_pages() / KEEL_RESERVE);
+}
+
+/* The first of nblocks that lie side by side. */
+static void *keel_blocks_in_a_row(void *const sorted[], unsigned int n, unsigned int nblocks)
+{
+	unsigned int i, row = 0;
+
+	for (i = 0; i < n; i++) {
+		row = i && sorted[i] == sorted[i - 1] + KEEL_BLOCK_BYTES ? row + 1 : 1;
+		if (row == nblocks)
+			return sorted[i + 1 - nblocks];
+	}
+	return NULL;
+}
+
+/* One more, in its place among the others. */
+static bool keel_block_add(void *sorted[], unsigned int n, gfp_t gfp)
+{
+	void *block = (void *)__get_free_pages(gfp, MAX_PAGE_ORDER);
+
+	for (; block && n && sorted[n - 1] > block; n--)
+		sorted[n] = sorted[n - 1];
+	sorted[n] = block;
+	return block;
+}
+
+/* Single pages of all blocks; those behind npages are free again. */
+static void keel_blocks_split(void *va, unsigned long npages, unsigned int nblocks)
+{
+	unsigned int i;
+
+	for (i = 0; i < nblocks; i++)
+		split_page(virt_to_page(va + i * KEEL_BLOCK_BYTES), MAX_PAGE_ORDER);
+	for (; npages < nblocks * MAX_ORDER_NR_PAGES; npages++)
+		__free_page(virt_to_page(va + npages * PAGE_SIZE));
+}
+
+/*
+ * A few blocks in a row, as there are when memory is not in pieces: alloc_contig_pages() searches, isolates and moves for
+ * it, in ten times as many instructions.
+ */
+static void *keel_blocks_alloc(unsigned long npages, gfp_t gfp)
+{
+	unsigned int nblocks = DIV_ROUND_UP(npages, MAX_ORDER_NR_PAGES), n, i;
+	void *sorted[KEEL_BLOCKS], *va = NULL;
+
+	if (nblocks > KEEL_BLOCKS / 2)
+		return NULL;
+	for (n = 0; !va && n < KEEL_BLOCKS && keel_block_add(sorted, n, gfp); n++)
+		va = keel_blocks_in_a_row(sorted, n + 1, nblocks);
+	for (i = 0; i < n; i++)
+		if (!va || sorted[i] < va || sorted[i] >= va + nblocks * KEEL_BLOCK_BYTES)
+			free_pages((unsigned long)sorted[i], MAX_PAGE_ORDER);
+	if (va)
+		keel_blocks_split(va, npages, nblocks);
+	return va;
+}
+
+static void keel_zero(void *va, unsigned long npages)
+{
+	for (; npages; npages--, va += PAGE_SIZE) {
+		clear_page(va);
+		if (!(npages % KEEL_LARGE_PAGES))
+			cond_resched();
+	}
+}
+
+/*
+ * Contiguous, but single pages, each with a reference count of its own. Beginning with a large page, if
+ * there is one in it. The allocator's own blocks first: alloc_contig_pages() stops the world a little.
+ */
+int keel_piece_alloc(struct keel_piece *piece, unsigned long npages, gfp_t zero)
+{
+	gfp_t gfp = GFP_KERNEL | __GFP_NOWARN | zero;
+	unsigned long rounded = npages < KEEL_LARGE_PAGES ? npages : ALIGN(npages, KEEL_LARGE_PAGES);
+	struct page *pages;
+
+	if (!keel_memory_left(rounded))
+		return -ENOMEM;
+	piece->npages = npages;
+	piece->va = NULL;
+	if (npages <= MAX_ORDER_NR_PAGES)
+		piece->va = alloc_pages_exact(npages << PAGE_SHIFT, gfp | __GFP_NORETRY);
+	if (piece->va)
+		return 0;
+	piece->va = keel_blocks_alloc(npages, GFP_KERNEL | __GFP_NOWARN | __GFP_NORETRY);
+	if (piece->va) {
+		if (zero)
+			keel_zero(piece->va, npages);
+		return 0;
+	}
+	/* It looks at multiples of the size, so that a multiple of a large page begins with one */
+	pages = alloc_contig_pages(rounded, gfp, numa_mem_id(), NULL);
+	if (!pages)
+		return -ENOMEM;
+	if (rounded != npages)
+		free_contig_range(page_to_pfn(pages) + npages, rounded - npages);
+	piece->va = page_address(pages);
+	return 0;
+}
+
+/* Whether nobody else has any of these single pages: then they are one block again. */
+static bool keel_pages_join(struct page *page, unsigned int npages)
+{
+	unsigned int i;
+
+	for (i = 0; i < npages; i++) {
+		if (page_ref_freeze(page + i, 1))
+			continue;
+		while (i--)
+			page_ref_unfreeze(page + i, 1);
+		return false;
+	}
+	page_ref_unfreeze(page, 1);
+	return true;
+}
+
+/*
+ * Some of the pages may still be mapped or pinned: they are free when that ends. Large pages, which most
+ * of it is, go as they are: one by one they would be sorted into blocks again, at 500 instructions each.
+ */
+void keel_piece_free(struct keel_piece *piece)
+{
+	unsigned long pfn, end, step;
+
+	if (!piece->va)
+		return;
+	pfn = __pa(piece->va) >> PAGE_SHIFT;
+	for (end = pfn + piece->npages; pfn < end; pfn += step) {
+		struct page *page = pfn_to_page(pfn);
+		bool large = !(pfn % KEEL_LARGE_PAGES) && end - pfn >= KEEL_LARGE_PAGES &&
+			     keel_pages_join(page, KEEL_LARGE_PAGES);
+
+		step = large ? KEEL_LARGE_PAGES : 1;
+		__free_pages(page, ilog2(step));
+		if (!(pfn % KEEL_LARGE_PAGES))
+			cond_resched();
+	}
+	piece->va = NULL;
+}
