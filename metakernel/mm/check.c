@@ -357,7 +357,7 @@ static void check_holdings(void)
 		if (p->creator)
 			check_owned(p->request.quota_pa, p->request.quota_pages * PAGE_SIZE, FRAMES_MK, "quota", i);
 		else
-			ASSERT_CMP(frames_count((uint16_t)(FRAMES_PARTITION + i)), ==, 0UL);
+			ASSERT(!frames_count((uint16_t)(FRAMES_PARTITION + i)));
 	}
 	for (i = 0; i < nchans; i++)
 		if (chans[i].state & KEEL_CHAN_WINDOW)

@@ -84,7 +84,7 @@ static void check_owners(void)
 	for (unsigned int i = 0; i < nparts; i++)
 		expect_made(&parts[i]);
 	for (unsigned int i = 0; i < nchans; i++)
-		if (chans[i].man && chans[i].window_bytes)
+		if (chans[i].max_bytes && chans[i].window_bytes)
 			expect(chans[i].window_pa >> PAGE_SHIFT, chans[i].window_bytes >> PAGE_SHIFT, chans[i].side[0]->owner,
 			       chans[i].owner);
 	for (unsigned int i = 0; i < MACHINE_PAGES && !same(want); i++)
@@ -168,7 +168,6 @@ static void check_part_cap(const struct partition *p, union cap c)
 
 	REQUIRE(c.index < nparts && (c.index < manifest.nparts || to->creator), "%s: partition %u", p->man->name, c.index);
 	REQUIRE(!(c.rights & ~(KEEL_RIGHT_INFO | KEEL_RIGHT_CONTROL)), "%s: rights %#x", p->man->name, c.rights);
-	REQUIRE(!(c.rights & KEEL_RIGHT_CONTROL) || p->man->control, "%s: over %u", p->man->name, c.index);
 }
 
 static void check_chan_cap(const struct partition *p, union cap c, unsigned int handle)
@@ -176,7 +175,7 @@ static void check_chan_cap(const struct partition *p, union cap c, unsigned int 
 	const struct chan *ch = &chans[c.index];
 	unsigned int side = c.rights & KEEL_RIGHT_SERVE ? 0 : 1;
 
-	REQUIRE(c.index < nchans && ch->man && ch->man->window, "%s: channel %u", p->man->name, c.index);
+	REQUIRE(c.index < nchans && ch->max_bytes, "%s: channel %u", p->man->name, c.index);
 	REQUIRE(c.rights == KEEL_RIGHT_SERVE || c.rights == KEEL_RIGHT_USE, "%s: rights %#x", p->man->name, c.rights);
 	REQUIRE(ch->side[side] == p && handle_of_event(ch->event[side]) == handle, "%s: handle %u", p->man->name, handle);
 }
@@ -186,7 +185,7 @@ static void check_caps(const struct partition *p)
 	for (unsigned int i = 0; i < KEEL_MAX_HANDLES; i++) {
 		union cap c = p->caps[i];
 
-		REQUIRE(!c.word || c.type == KEEL_CAP_PARTITION || c.type == KEEL_CAP_CHANNEL, "%s: handle %u", p->man->name, i);
+		REQUIRE(!c.word || c.type == KEEL_CAP_PARTITION || c.type == KEEL_CAP_CHANNEL || c.type == KEEL_CAP_LOG, "%s: handle %u", p->man->name, i);
 		if (c.type == KEEL_CAP_PARTITION)
 			check_part_cap(p, c);
 		if (c.type == KEEL_CAP_CHANNEL)
@@ -208,7 +207,7 @@ static void check_handles(void)
 	for (unsigned int i = 0; i < nchans; i++) {
 		const struct chan *c = &chans[i];
 
-		if (!c->man || !c->man->window)
+		if (!c->max_bytes)
 			continue;
 		for (unsigned int side = 0; side < 2; side++)
 			REQUIRE(c->side[side]->caps[handle_of_event(c->event[side])].index == i, "channel %u", i);
@@ -246,11 +245,9 @@ static unsigned int queued(const struct vcpu *v)
 {
 	unsigned int n = 0;
 
-	for (unsigned int i = 0; i < ncpus; i++) {
+	for (unsigned int i = 0; i < ncpus; i++)
 		for (const struct runq_node *q = runq_peek(&cpus[i]->runq); q; q = runq_next(&cpus[i]->runq, q))
 			n += q == &v->node && i == v->cpu;
-		n += cpus[i]->next == v && i == v->cpu;
-	}
 	return n;
 }
 
@@ -258,11 +255,9 @@ static unsigned int nqueued(void)
 {
 	unsigned int n = 0;
 
-	for (unsigned int i = 0; i < ncpus; i++) {
+	for (unsigned int i = 0; i < ncpus; i++)
 		for (const struct runq_node *q = runq_peek(&cpus[i]->runq); q; q = runq_next(&cpus[i]->runq, q))
 			n++;
-		n += cpus[i]->next != NULL;
-	}
 	return n;
 }
 

@@ -95,6 +95,11 @@ static const struct call {
 	{ KEEL_HC_MEM_RELEASE, "p" },
 	{ KEEL_HC_PART_SHRINK, "hp" },
 	{ KEEL_HC_PART_MEMORY, "hw" },
+	{ KEEL_HC_CAP_GRANT, "hhs" },
+	{ KEEL_HC_CAP_REVOKE, "h" },
+	{ KEEL_HC_CAP_DROP, "h" },
+	{ KEEL_HC_CHAN_CONNECT, "hhp" },
+	{ KEEL_HC_CHAN_CLOSE, "hh" },
 };
 
 /* Steps that are no calls. */

@@ -5,134 +5,7 @@
  * else; a partition without a way to take an event is ended, once.
  * Failure looks like: a register, a word of the vCPU page or the count of faults that is not as expected.
  */
-#include "unit.h"
-
-#include <hal/cpu.h>
-
-static uint64_t gs_loaded;
-
-#define hal_wrgsbase(v)	(gs_loaded = (v))
-#define hal_read_cr2()	0xc2UL
-#include "metakernel/run/event.c"
-
-#define IDT_PA		0x3000UL
-#define HANDLER(n)	(0xffffffff81000000UL + (n) * 16)
-#define ENTRY(n)	(0xffffffff82000000UL + (n) * 0x1000)
-#define TAIL		0xffffffff83000000UL
-#define KERNEL_RSP	0xffffc90000003fe8UL
-
-char *unit_arena;
-size_t unit_arena_bytes;
-static struct partition part;
-static struct vcpu vcpu_memory;
-static struct vcpu *const v = &vcpu_memory;
-static struct keel_vcpu_page *vp;
-static struct regs regs;
-static unsigned int nfaults, nwakes, nlooks;
-static bool frame_ok;
-static void *table;
-
-void *unit_pa_to_va(paddr_t pa)
-{
-	fail_msg("%#lx is no memory", pa);
-	abort();
-}
-
-paddr_t unit_va_to_pa(const void *va)
-{
-	return (paddr_t)((const char *)va - unit_arena);
-}
-
-void part_fault(struct vcpu *w, const struct regs *r, uint64_t cr2, const char *why)
-{
-	(void)r, (void)cr2, (void)why;
-	assert_ptr_equal(w, v);
-	nfaults++;
-}
-
-void sched_wake(struct vcpu *w)
-{
-	assert_ptr_equal(w, v);
-	nwakes++;
-}
-
-void sched_interrupt(struct vcpu *w)
-{
-	sched_wake(w);
-}
-
-void sched_look_again(void)
-{
-	nlooks++;
-}
-
-bool vcpu_user_frame_ok(const struct vcpu *w, const struct keel_frame *f)
-{
-	(void)w, (void)f;
-	return frame_ok;
-}
-
-static void gate(unsigned int vector, uint64_t handler, bool present)
-{
-	uint64_t *g = (uint64_t *)(unit_arena + IDT_PA) + 2 * vector;
-
-	g[0] = (handler & 0xffff) | 0x110000 | (present ? 0x8eUL << 40 : 0) | (handler >> 16 & 0xffff) << 48;
-	g[1] = handler >> 32;
-}
-
-static int start(void **state)
-{
-	(void)state;
-	unit_arena_bytes = 2 << 20;
-	unit_arena = calloc(1, unit_arena_bytes);
-	table = calloc(1, frames_bytes(512));
-	vp = unit_copy(&(struct keel_vcpu_page) { 0 }, sizeof(*vp));
-	frames_init(table, 512);
-	frames_add_ram(0, 512);
-	assert_int_equal(frames_claim(IDT_PA >> 12, 1, FRAMES_FREE, FRAMES_PARTITION), 0);
-	memset(&part, 0, sizeof(part));
-	memset(v, 0, sizeof(*v));
-	part.owner = FRAMES_PARTITION;
-	v->part = &part;
-	v->vp = vp;
-	v->idt_pa = IDT_PA;
-	v->idt_limit = 4095;
-	for (unsigned int n = 0; n < 256; n++)
-		gate(n, HANDLER(n), true);
-	for (unsigned int n = 0; n < KEEL_ENTRY_NR; n++)
-		v->entry[n] = ENTRY(n);
-	v->entry[KEEL_ENTRY_TAIL_TEST] = TAIL;
-	v->entry[KEEL_ENTRY_TAIL_POP] = TAIL + 20;
-	v->entry[KEEL_ENTRY_TAIL_SKIP] = TAIL + 21;
-	v->entry[KEEL_ENTRY_TAIL_IRET] = TAIL + 25;
-	for (size_t i = 0; i < sizeof(regs) / 8; i++)
-		((uint64_t *)&regs)[i] = 0x1111111111111111UL * (i % 15 + 1);
-	regs.cs = KEEL_CS_RING1;
-	regs.ss = KEEL_SS_RING1;
-	regs.rip = 0xffffffff81234567;
-	regs.rsp = KERNEL_RSP;
-	regs.rflags = 0x246;
-	nfaults = nwakes = nlooks = 0;
-	frame_ok = true;
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	free(unit_arena);
-	free(table);
-	unit_free(vp, sizeof(*vp));
-	return 0;
-}
-
-static void in_user(void)
-{
-	regs.cs = KEEL_CS_USER;
-	regs.ss = KEEL_SS_USER;
-	regs.rip = 0x401234;
-	regs.rsp = 0x7ffffffffff1;
-}
+#include "event.h"
 
 static void waits_for_virtual_if(void **state)
 {
@@ -325,44 +198,6 @@ static void a_stub_that_faults_has_no_stack_left(void **state)
 	regs.rip = ENTRY(KEEL_ENTRY_EVENT_USER);	/* an address of ring 3 that is equal by chance */
 	event_exception(v, &regs, 14, 2);
 	assert_int_equal(nfaults, 0);
-}
-
-/* A channel's handle has its bit in `events`, or in a word of its own and one bit for all of them. */
-static void handles_have_bits_of_their_own(void **state)
-{
-	static const unsigned int others[] = { 48, 60, 61, 63, 64, 130, 255 };
-	uint64_t want[4] = { 0 };
-
-	(void)state;
-	event_raise(v, event_of_handle(47));
-	assert_int_equal(vp->events, 1UL << 47);
-	vp->events = 0;
-	for (unsigned int i = 0; i < 7; i++) {
-		event_raise(v, event_of_handle(others[i]));
-		want[others[i] / 64] |= 1UL << others[i] % 64;
-	}
-	event_raise(v, KEEL_EV_TIMER);		/* is not handle 61 */
-	assert_memory_equal(vp->chan_events, want, sizeof(want));
-	assert_int_equal(vp->events, 1UL << KEEL_EV_CHANNEL | 1UL << KEEL_EV_TIMER);
-}
-
-static void raised_bits_come_with_the_event_vector(void **state)
-{
-	(void)state;
-	event_raise(v, 5);
-	event_raise(v, KEEL_EV_TIMER);
-	assert_int_equal(vp->events, 1UL << 5 | 1UL << KEEL_EV_TIMER);
-	in_user();
-	event_deliver(v, &regs);
-	assert_int_equal(vp->event.vector, KEEL_EVENT_VECTOR);
-	assert_true(event_waiting(v));		/* until ring 1 has taken them */
-	vp->events = 0;
-	assert_false(event_waiting(v));
-	v->entry[KEEL_ENTRY_EVENT_KERNEL] = 0;	/* a peer polls */
-	event_raise(v, 7);
-	assert_int_equal(v->irr[3], 0);
-	assert_int_equal(nwakes, 3);
-	assert_true(event_waiting(v));
 }
 
 static void only_level_triggered_ones_need_an_eoi(void **state)
@@ -575,30 +410,10 @@ static void iret_takes_the_frame_or_says_whose_fault_it_is(void **state)
 	assert_int_equal(vp->event.error, 0);
 }
 
-/* Being taken apart: what lies behind its vCPUs is not one. */
-static void who_has_no_vcpus_left_is_not_told(void **state)
-{
-	static struct vcpu two[2];
-	struct partition p = { .vcpu = two };
-
-	(void)state;
-	two[1].state = VCPU_BLOCKED;
-	part_raise(&p, 3);
-	p.nvcpus = 1;
-	part_raise(&p, 3);
-	assert_int_equal(nwakes, 0);
-	p.vcpu = v;
-	v->state = VCPU_BLOCKED;
-	part_raise(&p, 3);
-	assert_int_equal(nwakes, 1);
-	assert_int_equal(vp->events, 1UL << 3);
-}
-
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
 	const struct CMUnitTest tests[] = {
-		T(who_has_no_vcpus_left_is_not_told),
 		T(waits_for_virtual_if),
 		T(the_highest_vector_goes_first),
 		T(from_ring_3_nothing_masks),
@@ -607,8 +422,6 @@ int main(void)
 		T(error_codes_are_marked),
 		T(without_a_usable_gate_the_partition_ends),
 		T(a_stub_that_faults_has_no_stack_left),
-		T(handles_have_bits_of_their_own),
-		T(raised_bits_come_with_the_event_vector),
 		T(only_level_triggered_ones_need_an_eoi),
 		T(an_nmi_comes_where_linux_can_take_it),
 		T(an_nmi_that_waits_is_kept),

@@ -18,6 +18,8 @@ locks-cflags		:= $(unit_shim_cflags)
 # These include the source they test, so that a few single instructions can be replaced.
 event_test-srcs		:= metakernel/mm/frames.c
 event_test-cflags	:= $(unit_shim_cflags)
+raise_test-srcs		:= $(event_test-srcs)
+raise_test-cflags	:= $(unit_shim_cflags)
 vcpu_test-srcs		:= metakernel/mm/frames.c
 vcpu_test-cflags	:= $(unit_shim_cflags)
 pci_test-cflags		:= $(unit_shim_cflags)
@@ -35,6 +37,8 @@ cpus_test-cflags	:= $(unit_shim_cflags)
 pieces_test-srcs	:= metakernel/mm/frames.c metakernel/part/cap.c tests/unit/locks.c
 made_test-srcs		:= $(pieces_test-srcs)
 made_test-cflags	:= $(unit_shim_cflags)
+resize_test-srcs	:= $(made_test-srcs)
+resize_test-cflags	:= $(unit_shim_cflags)
 pieces_test-cflags	:= $(unit_shim_cflags)
 metakernel/part/cap-cflags := $(unit_shim_cflags)
 metakernel/run/roster-cflags := $(unit_shim_cflags)
