@@ -362,7 +362,8 @@ int chan_close_handle(const struct partition *by, const struct partition *p, uin
 
 	if (!c)
 		return -KEEL_EBADF;
-	if (c < chans + manifest.nchans)
+	/* A side does it by its own handle, or what it keeps for that would not notice. */
+	if (c < chans + manifest.nchans || (p != by && (c->side[0] == by || c->side[1] == by)))
 		return -KEEL_EPERM;
 	if (!c->closer) {
 		chan_close(c, by);

@@ -207,7 +207,7 @@ static void check_handles(void)
 	for (unsigned int i = 0; i < nchans; i++) {
 		const struct chan *c = &chans[i];
 
-		if (!c->max_bytes)
+		if (!c->max_bytes || c->closer)	/* the client of a closed one may be gone before the window is back */
 			continue;
 		for (unsigned int side = 0; side < 2; side++)
 			REQUIRE(c->side[side]->caps[handle_of_event(c->event[side])].index == i, "channel %u", i);

@@ -177,6 +177,7 @@ static void serve_and_close(unsigned int round)
 	create(&a, "a");
 	c = connected(0, a.made.handle);
 	NEED(c.client_chan == 1);
+	CHECK(closed(a.made.handle, 1) == EPERM);	/* Linux has its own handle */
 	serve.handle = chan.handle = c.server_chan;
 	NEED(server >= 0 && ioctl(server, KEEL_IOC_CHAN_SERVE, &serve) == 0 && serve.window_bytes == WINDOW);
 	window = mmap(NULL, WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED, server, 0);

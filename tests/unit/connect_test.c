@@ -214,6 +214,8 @@ static void closing_gives_the_window_back(void **state)
 		start(NULL);
 		connect_both(&ours, &theirs);
 		open_window(ours);
+		assert_int_equal(chan_close_handle(server, client, theirs), -KEEL_EPERM);	/* it has its own */
+		assert_int_equal(chan_close_handle(client, server, ours), -KEEL_EPERM);
 		assert_int_equal(chan_close_handle(by[i], named[i], named[i] == server ? ours : theirs), -KEEL_EAGAIN);
 		assert_true(rung[1] == ours && rung[2] == theirs);
 		assert_true(forgot[2] && nasked == 1);

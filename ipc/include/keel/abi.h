@@ -157,7 +157,8 @@
 #define KEEL_HC_CHAN_CONNECT	52	/* (handle of the server, of the client, max_bytes) -> the server's handle of
 					 * the channel | the client's << 32, each in its own table */
 #define KEEL_HC_CHAN_CLOSE	53	/* (handle of one side, its handle of the channel): both handles are void, and rung; the
-					 * window is the server's again, zeroed. Not of the manifest's */
+					 * window is the server's again, zeroed. Not of the manifest's, and
+					 * one of the caller's own only by its own handle */
 /*
  * More and less memory while it runs. GROW zeroes a piece and makes it the partition's; it gets KEEL_EV_MEMORY. It
  * gives back whole pieces, one by MEM_RELEASE, of which KEEL_EV_PARTITION tells the creator, who takes it by SHRINK.
