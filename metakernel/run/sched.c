@@ -141,16 +141,6 @@ static void deadlines(const struct cpu *c, struct vcpu *list, uint64_t now)
 	}
 }
 
-/* A vCPU that moves, or has a budget, comes to this CPU. */
-static __cold void take_care(struct cpu *c, struct vcpu *v, uint64_t now)
-{
-	v->ro->mk_cr3 = c->mk_cr3;
-	timer_want(v->timer_tsc);
-	timer_want(v->wake_tsc);
-	budget_look(c, v, now);
-	timer_want(c->spent_tsc);
-}
-
 void sched_tick(void)
 {
 	struct cpu *c = this_cpu;
@@ -208,7 +198,7 @@ static inline bool enqueue(struct cpu *c, struct vcpu *v, enum vcpu_state from)
 	c->wakes++;
 	v->state = VCPU_READY;
 	v->wake_tsc = 0;
-	if (c->current && !v->ready_since)
+	if (c->current && v->node.priority <= c->current->node.priority && !v->ready_since)
 		v->ready_since = hal_rdtsc();
 	runq_push(&c->runq, &v->node);
 	return true;
@@ -226,17 +216,13 @@ static __attribute__((noinline)) void make_ready_elsewhere(struct vcpu *v, enum 
 		call_idle();
 }
 
-/* And see to it that its CPU looks. */
+/* And see to it that its CPU looks. A mover that is here may be taken away meanwhile. */
 static void make_ready(struct vcpu *v, enum vcpu_state from)
 {
 	struct cpu *c = this_cpu;
 	const struct vcpu *cur = c->current;
 	bool mine, queued;
 
-	if (unlikely(!v->plain)) {
-		make_ready_elsewhere(v, from);	/* here or there */
-		return;
-	}
 	lock_take(&c->lock);
 	mine = v->cpu == c->index;
 	queued = mine && enqueue(c, v, from);
@@ -251,6 +237,8 @@ static void make_ready(struct vcpu *v, enum vcpu_state from)
 		c->slice_tsc = hal_rdtsc() + slice_ticks;
 		timer_want(c->slice_tsc);
 	}
+	if (!v->pinned)
+		call_idle();
 }
 
 void sched_begin(struct vcpu *v)
@@ -501,8 +489,15 @@ void sched_leave(void)
 		next->ready_since = 0;
 		return;			/* it was woken, or is the only one, before it was let go */
 	}
-	if (unlikely(!next->plain))
-		take_care(c, next, now);
+	if (unlikely(!next->plain)) {
+		next->ro->mk_cr3 = c->mk_cr3;
+		timer_want(next->timer_tsc);
+		timer_want(next->wake_tsc);
+		if (next->payer) {
+			budget_look(c, next, now);
+			timer_want(c->spent_tsc);
+		}
+	}
 	vcpu_load(next, now);
 }
 

@@ -70,7 +70,25 @@ static void its_budget_used_up_it_waits_for_the_next(void **state)
 	assert_int_equal(pass(0, t0 + PERIOD - 1), 1);
 	assert_int_equal(pass(0, t0 + PERIOD), 0);
 	assert_int_equal(ran(v), BUDGET);
+}
+
+/* vcpu_load() makes steal time of it. */
+static void what_it_waits_for_its_budget_and_then_its_cpu_is_one(void **state)
+{
+	struct vcpu *v = limited(0, 0, true, 9), *above = add(1, 0, true, 12);
+	uint64_t t0 = tsc;
+
+	(void)state;
+	sched_begin(v);
+	assert_int_equal(pass(0, t0 + BUDGET), IDLE);
 	assert_int_equal(v->ready_since, t0 + BUDGET);
+	sched_begin(above);
+	assert_int_equal(pass(0, t0 + PERIOD + 100), 1);
+	assert_int_equal(v->state, VCPU_READY);
+	assert_int_equal(v->ready_since, t0 + BUDGET);
+	block(above);
+	assert_int_equal(leaves(0), 0);
+	assert_int_equal(v->ready_since, 0);
 }
 
 static void one_that_never_waits_gets_all_of_it(void **state)
@@ -504,6 +522,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup(f, start)
 	const struct CMUnitTest tests[] = {
 		T(its_budget_used_up_it_waits_for_the_next),
+		T(what_it_waits_for_its_budget_and_then_its_cpu_is_one),
 		T(one_that_never_waits_gets_all_of_it),
 		T(an_idle_cpu_does_not_lengthen_a_budget),
 		T(a_budget_does_not_grow_while_it_sleeps),

@@ -132,6 +132,7 @@ void vcpu_load(struct vcpu *v, uint64_t now)
 	if (__atomic_add_fetch(&has[v->id], 1, __ATOMIC_SEQ_CST) != 1 || !v->loaded || v->cpu != here->index)
 		abort();	/* in a thread, too */
 	v->run_since = now;
+	v->ready_since = 0;
 	here->current = v;
 }
 
