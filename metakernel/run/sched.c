@@ -198,7 +198,7 @@ static inline bool enqueue(struct cpu *c, struct vcpu *v, enum vcpu_state from)
 	c->wakes++;
 	v->state = VCPU_READY;
 	v->wake_tsc = 0;
-	if (c->current && v->node.priority <= c->current->node.priority && !v->ready_since)
+	if (c->current && v->node.priority < c->current->node.priority && !v->ready_since)
 		v->ready_since = hal_rdtsc();
 	runq_push(&c->runq, &v->node);
 	return true;
