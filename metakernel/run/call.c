@@ -131,6 +131,7 @@ void call_enter(struct vcpu *v, struct regs *r)
 	int64_t err = -KEEL_EPIPE;
 
 	/* As it leaves (rule 10): fast.c does not look again. Without an address it has its fault first. */
+	r->cs = KEEL_CS_RING1;
 	r->ss = KEEL_SS_RING1;
 	r->rflags = (r->rflags & RFLAGS_GUEST) | 0x202;
 	if (!is_canonical(r->rip))

@@ -11,10 +11,12 @@ two_lua_and_job: three pieces of work beside each other, always the same: a numb
 processes, and in Linux the job; until all are done. Who has how much of the CPUs when is for each side to decide, and changes
 neither the work nor how many instructions of both CPUs it takes.
 
+call_*_cross: a call to a server on another CPU and its answer, tests/bench/peer/call.c; ticks are those of both CPUs.
 kick_*_cross: a doorbell between peers on different CPUs, tests/bench/peer/pair.c; nothing native is like it.
   kick_wake_cross             both CPUs' instructions, from before the call to the sleeper's first one
   kick_wake_cross_ringer      those of them in the ringer's call
   kick_roundtrip_cross        there and back, both sleep
+  polled_roundtrip_cross      a word to one that polls on the other CPU and back; nobody enters the metakernel
   kick_roundtrip_cross_wall   how many times as long as on one CPU (kick_roundtrip of ipc.json), in wall time
 """
 import re
@@ -75,7 +77,8 @@ def measure(args):
     rows = table.both(with_shootdown(instructions(text)), with_shootdown(instructions(boot("native", True, args))))
     rows += table.both(*(instructions(make_j2(side, args)) for side in ("keel", "native")))
     rows += table.both(*(beside_lua(side, True, args) for side in ("keel", "native")))
-    rows += [table.row(name, "instructions", cost) for name, cost in ipc.peer_run("pair2", args, options=CPUS).items()]
+    rows += [table.row(name, "instructions", cost) for bundle in ("pair2", "call2")
+             for name, cost in ipc.peer_run(bundle, args, options=CPUS).items()]
     if not args.no_wall:
         rows.append(doorbell_wall(args))
         rows += table.wall_rows(machine.rounds(args, lambda side, n: nanoseconds(boot(side, False, args, n))))

@@ -26,6 +26,7 @@ struct window {
 	volatile uint64_t rung, woke;		/* TSC */
 	volatile uint64_t answered;		/* rounds */
 	volatile uint64_t cpu;			/* the sleeper's */
+	volatile uint64_t polls, asked, told;	/* is the sleeper to poll; numbers */
 };
 
 static union {
@@ -74,6 +75,10 @@ void be_sleeper(void)
 	for (;;) {
 		w->woke = wait_for(chan);
 		w->answered++;
+		while (w->polls) {
+			w->told = w->asked;
+			__asm__ volatile("pause");
+		}
 		hcall(KEEL_HC_CHAN_KICK, chan, 0, 0);
 	}
 }
@@ -145,7 +150,28 @@ static void wake_other(uint64_t chan, const struct window *w, uint64_t *wake, ui
 	}
 }
 
-static void measure_cross(uint64_t chan, const struct window *w)
+/* Both poll: no entry. -> least ticks there and back */
+static uint64_t polled_trip(uint64_t chan, struct window *w)
+{
+	uint64_t ticks = overhead(), trip = UINT64_MAX;
+
+	w->polls = 1;
+	hcall(KEEL_HC_CHAN_KICK, chan, 0, 0);
+	for (uint64_t i = 1; i <= ROUNDS; i++) {
+		uint64_t began = rdtsc();
+
+		w->asked = i;
+		while (w->told != i && rdtsc() - began < info->tsc_khz * POLL_MS)
+			__asm__ volatile("pause");
+		if (w->told != i)
+			stop("no answer");
+		trip = least(trip, rdtsc() - began - ticks);
+	}
+	w->polls = 0;
+	return trip;
+}
+
+static void measure_cross(uint64_t chan, struct window *w)
 {
 	uint64_t wake, own, trip, unused;
 
@@ -156,6 +182,7 @@ static void measure_cross(uint64_t chan, const struct window *w)
 	result("kick_wake_cross", wake);
 	result("kick_wake_cross_ringer", own);
 	result("kick_roundtrip_cross", trip);
+	result("polled_roundtrip_cross", polled_trip(chan, w));
 }
 
 void be_ringer(bool cross)
