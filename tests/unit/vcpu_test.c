@@ -369,6 +369,53 @@ static void sse_is_switched_whatever_xcr0_is(void **state)
 	v->xcr0 = here.xcr0 = 0;
 }
 
+static bool is_special(void)
+{
+	vcpu_note_special(v);
+	return v->special;
+}
+
+/* What fast.c leaves to vcpu_load(): each of these alone. */
+static void what_only_a_load_switches_is_special(void **state)
+{
+	static uint64_t area[512];
+
+	(void)state;
+	hal_cpu_info = (struct hal_cpu) { .xsave = true, .xcr0_mask = 0x207, .xsave_size = sizeof(area) };
+	memset(area, 0, sizeof(area));
+	v->xstate = area;
+	v->xcr0 = 7;
+	v->seldom = v->tsc_aux = 0;
+	assert_false(is_special());
+	v->tsc_aux = 1;
+	assert_true(is_special());
+	v->tsc_aux = 0;
+	v->seldom = SELDOM_TSD;
+	assert_true(is_special());
+	v->seldom = 0;
+	v->xcr0 = 3;
+	assert_true(is_special());
+	v->xcr0 = 7;
+	area[64] = 0x200;		/* was in use when XCR0 had it, and stays in the area */
+	assert_true(is_special());
+	area[64] = 7;
+	hal_cpu_info.barrier = true;
+	assert_true(is_special());
+	hal_cpu_info.barrier = false;
+	hal_cpu_info.xsave = false;
+	assert_true(is_special());
+	hal_cpu_info.xsave = true;
+	lock_others = true;
+	assert_true(is_special());
+	lock_others = false;
+	assert_int_equal(vcpu_set_xcr0(v, 3), 0);
+	assert_int_not_equal(v->special, 0);
+	assert_int_equal(vcpu_set_xcr0(v, 7), 0);
+	assert_int_equal(v->special, 0);
+	hal_cpu_info = (struct hal_cpu) { 0 };
+	v->xcr0 = here.xcr0 = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -380,6 +427,7 @@ int main(void)
 		cmocka_unit_test_setup(selectors_go_and_come_with_their_vcpu, start),
 		cmocka_unit_test_setup(load_gs_takes_what_a_load_takes, start),
 		cmocka_unit_test_setup(sse_is_switched_whatever_xcr0_is, start),
+		cmocka_unit_test_setup(what_only_a_load_switches_is_special, start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
