@@ -82,7 +82,7 @@ void budget_serve(struct vcpu *v, struct vcpu *caller)
 /* A new one is full; what has been used of one that is changed comes back after a period. */
 void budget_set(struct vcpu *v, uint64_t ticks, uint64_t period)
 {
-	struct cpu *c = sched_lock_home(v);
+	struct cpu *c = lock_home(v);
 	struct budget *b = &v->budget;
 	uint64_t now = hal_rdtsc();
 	int64_t away;

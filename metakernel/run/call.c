@@ -31,7 +31,7 @@ static struct chan *called_by(const struct vcpu *v)
 /* Who sleeps is made ready and is in no queue, so that no event wakes it. False: it has ended, or does something else. */
 static bool claim(struct vcpu *v, enum vcpu_state from)
 {
-	struct cpu *c = sched_lock_home(v);
+	struct cpu *c = lock_home(v);
 	bool mine = v->state == from;
 
 	if (mine)
@@ -43,7 +43,7 @@ static bool claim(struct vcpu *v, enum vcpu_state from)
 /* Who has a call has its caller's priority, who has none its own; in a queue or not. -> whose it had */
 static struct vcpu *have(struct vcpu *s, struct vcpu *caller)
 {
-	struct cpu *c = sched_lock_home(s);
+	struct cpu *c = lock_home(s);
 	struct vcpu *had = s->caller;
 	bool queued = runq_queued(&s->node);
 

@@ -62,6 +62,18 @@ void cpu_work(struct cpu *c, uint32_t what)
 		hal_apic_ipi(c->apic_id, VEC_WORK);
 }
 
+struct cpu *lock_home(const struct vcpu *v)
+{
+	for (;;) {
+		struct cpu *c = cpus[__atomic_load_n(&v->cpu, __ATOMIC_RELAXED)];
+
+		lock_take(&c->lock);
+		if (likely(v->cpu == c->index))
+			return c;
+		lock_release(&c->lock);
+	}
+}
+
 void cpus_ask(uint32_t what)
 {
 	unsigned int i;

@@ -62,17 +62,7 @@ extern uint64_t spare_cpus;	/* a bit each: nothing runs there */
 extern uint64_t boot_wall_ns, boot_wall_tsc;	/* Unix time at a TSC value */
 
 /* The queue of a vCPU's CPU, locked; a mover may be taken to another CPU meanwhile. */
-static inline __attribute__((always_inline)) struct cpu *lock_home(const struct vcpu *v)
-{
-	for (;;) {
-		struct cpu *c = cpus[__atomic_load_n(&v->cpu, __ATOMIC_RELAXED)];
-
-		lock_take(&c->lock);
-		if (likely(v->cpu == c->index))
-			return c;
-		lock_release(&c->lock);
-	}
-}
+struct cpu *lock_home(const struct vcpu *v);
 
 /* A started CPU waits here, in code that stays, until cpus_release(); then it is in keel_cpu_main(). */
 void cpus_wait(void) __attribute__((noreturn));

@@ -185,11 +185,6 @@ static void call_idle(void)
 	}
 }
 
-struct cpu *sched_lock_home(const struct vcpu *v)
-{
-	return lock_home(v);
-}
-
 /* Into the queue, if it is in that state. */
 static inline bool enqueue(struct cpu *c, struct vcpu *v, enum vcpu_state from)
 {
@@ -296,7 +291,7 @@ void sched_go_on(struct vcpu *v)
 
 void sched_remove(struct vcpu *v)
 {
-	struct cpu *c = sched_lock_home(v);
+	struct cpu *c = lock_home(v);
 
 	if (runq_queued(&v->node))
 		runq_remove(&c->runq, &v->node);
@@ -315,7 +310,7 @@ bool sched_gone(struct vcpu *v)
 
 void sched_yield(struct vcpu *v, struct vcpu *to)
 {
-	struct cpu *c = sched_lock_home(to ? to : v);
+	struct cpu *c = lock_home(to ? to : v);
 
 	if (to && runq_queued(&to->node)) {
 		runq_remove(&c->runq, &to->node);

@@ -24,8 +24,6 @@ bool sched_gone(struct vcpu *v);	/* off, and no CPU has it any more */
 void sched_yield(struct vcpu *v, struct vcpu *to);	/* current; to: NULL or whom it waits for */
 void sched_look_again(void);		/* soon, at an event that cannot be delivered now */
 void sched_tick(void);			/* the physical timer fired */
-/* The queue of a vCPU's CPU, locked. */
-struct cpu *sched_lock_home(const struct vcpu *v) __attribute__((noinline));
 void sched_set_timer(struct vcpu *v, uint64_t deadline_tsc);
 void sched_leave(void);			/* switch if needed; on return current is what runs */
 /* On the way out: settle who runs and where it goes on. -> the CR3 to leave with */
