@@ -12,7 +12,8 @@
  * Invariants: nothing is written to memory that was given before all vCPUs of the giver have forgotten it: they have left
  *             the notes of SHOOT_ALL behind them then. A quota goes back only when no CPU can know an address in it:
  *             the partition has ended, no CPU has one of its vCPUs, they are out of the roster and its consoles
- *             out of the port, and since then each CPU has left the metakernel once (WORK_FORGET).
+ *             out of the port, and since then each CPU has left the metakernel once (WORK_FORGET). A slot becomes another
+ *             partition only when that has been so since its handle was void, too.
  * Bounds:     a piece zeroes CLEAN_PAGES frames, claims KEEL_GIVE_MAX, or makes or withdraws one vCPU (I5).
  * Trusts:     nothing of a request; it is copied before it is looked at.
  */
@@ -180,6 +181,7 @@ static int begin(struct partition *by, const struct keel_part_create *want)
 	}
 	p->handle = (unsigned int)handle;
 	tell_giver(p);
+	cpus_ask(WORK_FORGET);		/* who looks at the one that was here before, by a handle that was good then */
 	return (int)p->index;
 }
 
@@ -235,7 +237,7 @@ static int go_on(struct partition *p)
 {
 	switch (p->stage) {
 	case MADE_CLAIMED:
-		if (giver_obeyed(p)) {
+		if (giver_obeyed(p) && cpus_asked(WORK_FORGET)) {
 			p->done = 0;
 			p->stage = MADE_CLEANING;
 		}

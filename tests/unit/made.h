@@ -321,7 +321,7 @@ static int create(const char *name)
 	if (slot < 0)
 		return slot;
 	assert_in_range(slot, 1, MAX_PARTS - 1);
-	obeyed = true;
+	obeyed = left = true;
 	do {
 		handle = made_go_on(by, (uint64_t)slot);
 		assert_in_range(++pieces, 1, MANY);
