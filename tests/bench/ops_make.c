@@ -32,7 +32,7 @@ static void remove_built(void)
 	globfree(&built);
 }
 
-/* Of /proc/stat: user, nice and system time of each CPU. */
+/* Of /proc/stat: user, nice and system time of each CPU. `BUSY TICKS TICKS` is how much of a build each has done. */
 static void busy_ticks(unsigned long ticks[2])
 {
 	FILE *f = fopen("/proc/stat", "r");
@@ -63,8 +63,7 @@ static void op_make(unsigned int n)
 	end();
 	must(status == 0, "make's status");
 	busy_ticks(after);
-	for (int cpu = 0; cpu < 2; cpu++)
-		must((after[cpu] - before[cpu]) * 8 > after[!cpu] - before[!cpu], "work on both CPUs");
+	printf("BUSY %lu %lu\n", after[0] - before[0], after[1] - before[1]);
 	remove_built();
 }
 

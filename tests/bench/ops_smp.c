@@ -277,10 +277,7 @@ static pid_t start_unit(unsigned int number)
 	return pid;
 }
 
-/*
- * As `make -j2`: two at a time, on any CPU. With -icount a CPU's turn is longer than one of these programs, and who has nothing to do
- * takes what waits for the other's turn: most of it is then on one CPU. ops_make.c has longer ones.
- */
+/* As `make -j2`: two at a time, on any CPU. */
 static void op_job(unsigned int n)
 {
 	unsigned int running = 0;
