@@ -33,14 +33,6 @@ static unsigned int nfast;
 static struct vcpu *const server = &vcpus[0], *const server2 = &vcpus[1];
 static struct vcpu *const a = &vcpus[2], *const a2 = &vcpus[3], *const b = &vcpus[4];
 
-struct chan *chan_of(const struct partition *p, uint64_t handle, unsigned int *side)
-{
-	union cap cap = cap_at(p, handle);
-
-	*side = cap.rights & KEEL_RIGHT_SERVE ? 0 : 1;
-	return cap.type == KEEL_CAP_CHANNEL ? &chans[cap.index] : NULL;
-}
-
 bool shoot_due(const struct vcpu *v) { return v->part->tickets != v->shootdown.obeyed; }
 
 static void switched(struct vcpu *from, struct vcpu *to)
@@ -86,8 +78,8 @@ static int begin_as(int how)
 	for (unsigned int i = 0; i < 2; i++) {
 		chans[i].side[0] = &parts[0];
 		chans[i].side[1] = &parts[1 + i];
-		chans[i].handle[0] = (uint8_t)(3 + i);
-		chans[i].handle[1] = HANDLE;
+		chans[i].event[0] = (uint16_t)(3 + i);
+		chans[i].event[1] = HANDLE;
 		chans[i].state = KEEL_CHAN_WINDOW | KEEL_CHAN_SERVER_UP;
 		parts[0].caps[3 + i] = cap_for(i, KEEL_RIGHT_SERVE);
 		parts[1 + i].caps[HANDLE] = cap_for(i, KEEL_RIGHT_USE);
@@ -100,7 +92,7 @@ static int slowly(void **state) { *state = NULL; return begin_as(USUAL); }
 static int two_cpus(void **state) { *state = NULL; return begin_as(TWO_CPUS); }
 
 /* What is on its way out of a CPU: who runs there then, 0 if nobody. */
-static unsigned int settle(unsigned int cpu)
+static unsigned int way_out(unsigned int cpu)
 {
 	here = cpus[cpu];
 	here->idle = false;
@@ -118,7 +110,7 @@ static void runs(struct vcpu *v)
 		here = cpus[v->cpu];
 		sched_begin(v);
 	}
-	settle(v->cpu);
+	way_out(v->cpu);
 	assert_ptr_equal(cpus[v->cpu]->current, v);
 }
 
@@ -138,7 +130,7 @@ static void enters(struct vcpu *v, uint64_t nr, uint64_t rdi, uint64_t words)
 		return;
 	}
 	call_enter(v, r);
-	settle(v->cpu);
+	way_out(v->cpu);
 }
 
 static void calls(struct vcpu *v, uint64_t words) { enters(v, KEEL_HC_CALL, HANDLE, words); }
@@ -161,7 +153,7 @@ static void end_of(struct vcpu *v)
 {
 	here = cpus[v->cpu];
 	sched_remove(v);
-	settle(v->cpu);
+	way_out(v->cpu);
 }
 
 static void channel_down(unsigned int i)
@@ -188,7 +180,7 @@ static void there_and_back(void **state)
 	for (uint64_t i = 1; i < 4; i++) {
 		calls(a, 100 * i);
 		assert_int_equal(a->state, VCPU_CALLING);
-		settle(server->cpu);
+		way_out(server->cpu);
 		assert_ptr_equal(cpus[server->cpu]->current, server);
 		got(server, 3, 100 * i);
 		assert_int_equal(server->node.priority, a->node.priority);	/* it is a's turn */
@@ -196,7 +188,7 @@ static void there_and_back(void **state)
 		assert_int_equal(server->state, VCPU_WAITING);
 		assert_int_equal(server->node.priority, OWN);
 		assert_null(server->caller);
-		settle(a->cpu);
+		way_out(a->cpu);
 		assert_ptr_equal(cpus[a->cpu]->current, a);
 		got(a, 0, 100 * i + 50);
 	}
@@ -208,25 +200,25 @@ static void callers_are_served_in_order(void **state)
 	(void)state;
 	ready_to_call(b);
 	calls(b, 300);
-	settle(server->cpu);
+	way_out(server->cpu);
 	/* The others find it busy: they are above it, on one CPU too. */
 	a->node.priority = a2->node.priority = 12;
 	runs(a2);
 	calls(a2, 200);
 	runs(a);
 	calls(a, 100);
-	settle(server->cpu);
+	way_out(server->cpu);
 	got(server, 4, 300);
 	answers(server, 350);
 	got(server, 3, 200);
 	assert_int_equal(server->node.priority, 12);
 	got(b, 0, 350);
 	answers(server, 250);
-	settle(server->cpu);
+	way_out(server->cpu);
 	if (cpus[server->cpu]->current != server) {	/* a2 has its priority, and its turn */
 		here = cpus[a2->cpu];
 		sched_block(a2);
-		settle(server->cpu);
+		way_out(server->cpu);
 	}
 	got(server, 3, 100);
 	got(a2, 0, 250);
@@ -245,7 +237,7 @@ static void another_vcpu_takes_a_call(void **state)
 	runs(a);
 	end_of(server);
 	calls(a, 100);
-	settle(server2->cpu);
+	way_out(server2->cpu);
 	got(server2, 3, 100);
 	answers(server2, 200);
 	got(a, 0, 200);
@@ -258,14 +250,14 @@ static void events_end_a_wait_and_not_a_call(void **state)
 	ready_to_call(a);
 	sched_wake(server);
 	assert_int_equal(vcpu_sleeps(server), false);
-	settle(server->cpu);
+	way_out(server->cpu);
 	assert_int_equal((int64_t)server->regs->rax, -KEEL_EAGAIN);
 	calls(a, 100);
 	assert_int_equal(a->state, VCPU_CALLING);
 	sched_wake(a);
 	sched_interrupt(a);
 	assert_int_equal(a->state, VCPU_CALLING);
-	settle(server->cpu);
+	way_out(server->cpu);
 	waits[server->id] = true;
 	waits_for_calls(server);		/* the call is there already, it comes first */
 	got(server, 3, 100);
@@ -274,7 +266,7 @@ static void events_end_a_wait_and_not_a_call(void **state)
 	assert_int_equal((int64_t)server->regs->rax, -KEEL_EAGAIN);
 	assert_int_equal(server->state == VCPU_WAITING, false);
 	assert_null(server->caller);
-	settle(a->cpu);
+	way_out(a->cpu);
 	got(a, 0, 200);
 }
 
@@ -285,7 +277,7 @@ static void a_caller_ends_while_it_is_served(void **state)
 	(void)state;
 	ready_to_call(a);
 	calls(a, 100);
-	settle(server->cpu);
+	way_out(server->cpu);
 	end_of(a);
 	assert_null(server->caller);
 	assert_int_equal(server->node.priority, OWN);
@@ -294,7 +286,7 @@ static void a_caller_ends_while_it_is_served(void **state)
 	assert_int_equal(a->state, VCPU_OFF);
 	runs(b);
 	calls(b, 300);
-	settle(server->cpu);
+	way_out(server->cpu);
 	got(server, 4, 300);
 }
 
@@ -324,7 +316,7 @@ static void a_server_ends_with_a_call_and_others_wait(void **state)
 	(void)state;
 	ready_to_call(b);
 	calls(b, 300);
-	settle(server->cpu);
+	way_out(server->cpu);
 	a->node.priority = 12;
 	runs(a);
 	calls(a, 100);
@@ -334,7 +326,7 @@ static void a_server_ends_with_a_call_and_others_wait(void **state)
 	channel_down(0);
 	channel_down(1);
 	assert_int_equal((int64_t)a->regs->rax, -KEEL_EPIPE);
-	settle(a->cpu);
+	way_out(a->cpu);
 	assert_int_equal(vcpu_sleeps(a) || vcpu_sleeps(b), false);
 	assert_null(parts[0].callers);
 }
@@ -351,7 +343,7 @@ static void one_that_has_ended_enters_once_more(void **state)
 	call_enter(a, a->regs);
 	assert_null(parts[0].callers);
 	assert_int_equal(a->state, VCPU_OFF);
-	settle(a->cpu);
+	way_out(a->cpu);
 	runs(b);
 	calls(b, 300);
 	assert_int_equal(b->state, VCPU_CALLING);
@@ -370,7 +362,7 @@ static void a_channel_goes_down(void **state)
 	(void)state;
 	ready_to_call(b);
 	calls(b, 300);
-	settle(server->cpu);
+	way_out(server->cpu);
 	a->node.priority = 12;
 	runs(a);
 	calls(a, 100);
@@ -400,7 +392,7 @@ static void what_is_no_call_is_refused(void **state)
 	enters(a, KEEL_HC_CALL, UINT64_MAX, 5);
 	got(a, -KEEL_EBADF, 5);
 	calls(a, 100);
-	settle(server->cpu);
+	way_out(server->cpu);
 	enters(server, KEEL_HC_CALL, 3, 5);		/* its own side */
 	got(server, -KEEL_EPERM, 5);
 	enters(server, KEEL_HC_REPLY_WAIT, 2, 5);
@@ -487,13 +479,13 @@ static void a_doorbell_switches_to_who_is_above(void **state)
 	(void)state;
 	runs(server);
 	sched_block(server);
-	settle(0);
+	way_out(0);
 	runs(a);
 	sched_begin(b);				/* of b's priority 7: no more than the server's */
-	settle(0);
+	way_out(0);
 	assert_ptr_equal(here->current, b);
 	sched_block(b);
-	settle(0);
+	way_out(0);
 	declines_what_is_unusual(way, rdi, a, server);
 	UNLESS(server->state, VCPU_WAITING);
 	UNLESS(server->state, VCPU_READY);
@@ -513,7 +505,7 @@ static void a_doorbell_switches_to_who_is_above(void **state)
 	assert_true(runq_queued(&a->node));
 	assert_int_equal(a->ready_since, tsc);
 	sched_block(server);
-	settle(0);
+	way_out(0);
 	assert_ptr_equal(here->current, a);
 }
 

@@ -55,6 +55,14 @@ size_t strlcpy(char *dst, const char *src, size_t size)
 	return (size_t)snprintf(dst, size, "%s", src);
 }
 
+static unsigned int nended;		/* times that calls by a channel were ended */
+
+void call_end(const struct chan *c, const struct vcpu *only)
+{
+	(void)c, (void)only;
+	nended++;
+}
+
 void shoot_note(struct vcpu *v, const struct shoot *what)
 {
 	assert_int_equal(what->what, SHOOT_ALL);

@@ -71,6 +71,7 @@ void panic_at(const char *at, int line, const struct panic_regs *r, const char *
 	(void)at, (void)line, (void)r, (void)fmt;
 	abort();
 }
+void vcpu_note_special(struct vcpu *v) { v->special = !v->plain; }
 void serial_break_lock(void) { abort(); }
 void serial_finish(void) { abort(); }
 void hal_apic_nmi(uint32_t apic_id) { (void)apic_id; abort(); }
