@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 static struct run *living;	/* for last_words() */
+static bool adopting;		/* it is not ours to end yet: another one may have more luck */
 
 static uint64_t now_ms(void)
 {
@@ -42,6 +43,8 @@ static void give_back(struct run *r)
 /* We cannot go on. Who waits for it hears why, and nothing is left that nobody looks after. */
 static void last_words(const char *message)
 {
+	if (adopting)
+		return;
 	if (living->fd >= 0)
 		give_back(living);
 	if (living->job.told >= 0)
@@ -81,6 +84,7 @@ static void begin(struct run *r, struct supervised *s, bool goes_on)
 	if (r->o.detach)
 		job_started(&r->job);
 	keep(r, true);
+	adopting = false;
 }
 
 /* After an end: whether there is another start. Waits for its time. */
@@ -110,6 +114,7 @@ int run_life(struct run *r, bool goes_on)
 	int status;
 
 	living = r;
+	adopting = goes_on;
 	if (r->o.detach) {
 		die_also = last_words;
 		r->job.remove = r->o.remove;

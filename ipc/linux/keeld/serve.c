@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define REUP_MS		100	/* of a channel whose client broke the rules */
+#define BUSY_TRIES	50	/* as far apart */
 
 static int ready = -1;
 static int (*channel_up)(struct transport *t);
@@ -30,11 +31,13 @@ int serve_channel(struct server *s, const char *device, uint32_t handle, int rea
 {
 	const struct timespec pause = { .tv_nsec = REUP_MS * 1000000L };
 	struct transport t;
-	int err;
+	int err, tries;
 
 	ready = ready_fd;
 	for (;;) {
-		err = transport_keel_open(&t, device, handle);
+		/* The server before, which was killed, may still be on its way out. */
+		for (tries = 0; (err = transport_keel_open(&t, device, handle)) == -EBUSY && tries < BUSY_TRIES; tries++)
+			nanosleep(&pause, NULL);
 		if (err) {
 			log_line("%s: serving the channel: %s", device, strerror(-err));
 			return err;
