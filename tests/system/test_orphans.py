@@ -144,7 +144,7 @@ def test_all_of_linux_that_serves_is_killed(linux):
                 "until keelctl caps | grep -q 'channel.* lua  server down'; do :; done")
     for name in ("one", "two"):
         assert "server down" in state(linux, name).group()
-    linux.shell("keeld -l /tmp/keeld.log </dev/null >/dev/null 2>&1 & "
+    linux.shell("(keeld -l /tmp/keeld.log </dev/null >/dev/null 2>&1 &); "
                 "until [ $(keelctl caps | grep -c 'channel.*server up') = 3 ]; do :; done")
     assert len(linux.shell("pidof keeld").split()) == 2		# itself and the manifest's Lua: the others have their own
     finish(linux, "one")
@@ -189,7 +189,7 @@ MOMENTS = " ".join(f"0.{n:02d}" for n in range(1, 25))
 def test_killed_while_it_starts(linux):
     """kill -9 of all that keelctl is, at any moment of a start: there is no partition, or one that can be adopted; rm leaves nothing."""
     linux.shell(f"for d in {MOMENTS}; do keelctl run -d --name job lua -e 'while true do end' >/dev/null 2>&1 & sleep $d; "
-                "kill -9 $(pidof keelctl) 2>/dev/null; wait; keelctl kill job 2>/dev/null; keelctl rm job 2>/dev/null; done", timeout=120)
+                "kill -9 $(pidof keelctl) 2>/dev/null; wait $!; keelctl kill job 2>/dev/null; keelctl rm job 2>/dev/null; done", timeout=120)
     assert run(linux, "keelctl ps | grep job; ls /run/keel/job.* 2>/dev/null")[0] == ""
     assert run(linux, "keelctl run --name job lua -e 'print(1)'") == ("1", 0)
 
