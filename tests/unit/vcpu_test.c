@@ -386,7 +386,11 @@ static void what_only_a_load_switches_is_special(void **state)
 	v->xstate = area;
 	v->xcr0 = 7;
 	v->seldom = v->tsc_aux = 0;
+	v->plain = true;
 	assert_false(is_special());
+	v->plain = false;		/* it has a budget */
+	assert_true(is_special());
+	v->plain = true;
 	v->tsc_aux = 1;
 	assert_true(is_special());
 	v->tsc_aux = 0;

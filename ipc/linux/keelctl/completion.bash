@@ -3,9 +3,9 @@
 #
 # Completion of keelctl's command line in bash: source it, or put it into /usr/share/bash-completion/completions/keelctl.
 
-_keelctl_commands="adopt caps console images inspect kill log logs ps restart rm run stats stop top wait"
+_keelctl_commands="adopt caps console images inspect kill log logs memory ps restart rm run stats stop top wait"
 _keelctl_run_options="-d --detach -i --interactive -t --tty -m --memory -v --volume -e --env -w --workdir --name --cpus --vcpus
-	--prio --restart --watchdog --rm"
+	--prio --budget --restart --watchdog --rm"
 
 # Words that begin with $cur.
 _keelctl_words() {
@@ -47,7 +47,7 @@ _keelctl_run() {
 	local i
 	for ((i = command + 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		-m | -v | -e | -w | --memory | --volume | --env | --workdir | --name | --cpus | --vcpus | --prio | --restart | --watchdog)
+		-m | -v | -e | -w | --memory | --volume | --env | --workdir | --name | --cpus | --vcpus | --prio | --budget | --restart | --watchdog)
 			i=$((i + 1)) ;;
 		-*) ;;
 		*)
@@ -59,7 +59,7 @@ _keelctl_run() {
 	-v | -w | --volume | --workdir) _keelctl_files d ;;
 	-e | --env) mapfile -t COMPREPLY < <(compgen -e -- "$cur") ;;
 	--restart) _keelctl_words "no on-failure always" ;;
-	-m | --memory | --name | --cpus | --vcpus | --prio | --watchdog) ;;
+	-m | --memory | --name | --cpus | --vcpus | --prio | --budget | --watchdog) ;;
 	*)
 		if [[ $cur == -* ]]; then
 			_keelctl_words "$_keelctl_run_options"
@@ -92,7 +92,7 @@ _keelctl() {
 	stop:-*) _keelctl_words -t ;;
 	log:-* | logs:-*) _keelctl_words -f ;;
 	logs:* | wait:* | rm:* | adopt:*) _keelctl_words "$(_keelctl_detached)" ;;
-	inspect:* | console:* | stats:* | stop:* | kill:* | restart:*) _keelctl_words "$(_keelctl_partitions)" ;;
+	caps:* | memory:* | inspect:* | console:* | stats:* | stop:* | kill:* | restart:*) _keelctl_words "$(_keelctl_partitions)" ;;
 	esac
 }
 

@@ -27,6 +27,7 @@ static const char usage[] =
 	"      --watchdog S[:log|restart|stop]  what to do when it has computed for S seconds without one call\n"
 	"      --cpus LIST      CPUs it runs on, 1-3 or 0,2      --vcpus N  how many it has, 1\n"
 	"      --prio P         priority, 8                      --rm       no trace of it when it has ended (-d)\n"
+	"      --budget TIME/PERIOD  so much CPU time at most, 2ms/10ms\n"
 	"  images                     what `run` finds by name\n"
 	"  logs [-f] NAME             what a detached partition has printed; -f: until it ends\n"
 	"  wait NAME                  wait for its end and print its status\n"
