@@ -12,6 +12,7 @@
  */
 #include <stdbool.h>
 #include <keel/abi.h>
+#include <keel/note.h>
 
 #define ROUNDS		200
 #define LIMIT_MS	60000
