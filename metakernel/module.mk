@@ -25,7 +25,7 @@ mk-cold-srcs := $(addprefix metakernel/entry/, emul.c emul_io.c emul_msr.c emul_
 $(mk-cold-srcs:%.c=$(O)/%.o): MK_CFLAGS += -Oz
 
 # Three small functions that call nothing: a frame would be a twentieth of them.
-$(O)/metakernel/entry/fast.o: MK_CFLAGS += -Oz -fomit-frame-pointer
+$(O)/metakernel/entry/fast.o: MK_CFLAGS += -Os -fomit-frame-pointer
 
 $(mk-objs): $(O)/%.o: %.c metakernel/flags.mk metakernel/module.mk $(O)/flags | $(LIBFDT_READY)
 	$(call say,CC,$@)

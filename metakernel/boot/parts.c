@@ -22,11 +22,14 @@ static void caps_init(struct partition *p)
 	for (i = 0; i < manifest.nchans; i++) {
 		const struct manifest_chan *c = &manifest.chans[i];
 
-		if (c->server == p->index) {
-			chans[i].event[0] = event_of_handle((unsigned int)cap_add(p, KEEL_CAP_CHANNEL, KEEL_RIGHT_SERVE, i));
-		} else if (c->client == p->index) {
-			chans[i].event[1] = event_of_handle((unsigned int)cap_add(p, KEEL_CAP_CHANNEL, KEEL_RIGHT_USE, i));
-		}
+		unsigned int side = c->server == p->index ? 0 : 1;
+		int handle;
+
+		if (side && c->client != p->index)
+			continue;
+		handle = cap_add(p, KEEL_CAP_CHANNEL, side ? KEEL_RIGHT_USE : KEEL_RIGHT_SERVE, i);
+		chans[i].handle[side] = (uint16_t)handle;
+		chans[i].event[side] = event_of_handle((unsigned int)handle);
 	}
 	if (p->man->control)
 		cap_add(p, KEEL_CAP_LOG, KEEL_RIGHT_INFO, 0);

@@ -98,13 +98,13 @@ uint64_t fast_call(uint64_t handle)
 	    unlikely(!(ch->state & KEEL_CHAN_SERVER_UP)))
 		return 0;
 	to = ch->side[0]->receiver;
-	if (unlikely(to->state != VCPU_WAITING) || unlikely(!usual(c, v, to, ch->event[0] >> 6)))
+	if (unlikely(to->state != VCPU_WAITING) || unlikely(!usual(c, v, to, 0)))
 		return 0;
 	to->caller = v;
 	to->node.priority = v->node.priority;
 	stat_inc(v, KEEL_STAT_CALL);
 	answers = to->regs;
-	answers->rax = ch->event[0];	/* which is the handle */
+	answers->rax = ch->handle[0];
 	call_words(answers, r);
 	v->state = VCPU_CALLING;
 	return switch_to(c, v, to);

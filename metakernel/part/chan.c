@@ -274,6 +274,7 @@ static int give_handle(struct chan *c, unsigned int side)
 {
 	int handle = cap_add(c->side[side], KEEL_CAP_CHANNEL, side ? KEEL_RIGHT_USE : KEEL_RIGHT_SERVE, (unsigned int)(c - chans));
 
+	c->handle[side] = (uint16_t)handle;
 	c->event[side] = event_of_handle((unsigned int)handle);
 	return handle;
 }

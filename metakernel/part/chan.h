@@ -21,7 +21,7 @@ struct chan {
 	uint64_t ticket;		/* of the server's vCPUs being told that it is gone */
 	uint64_t clean_bytes;		/* of them zeroed so far; all: KEEL_CHAN_WINDOW in `state` */
 	struct partition *side[2];	/* 0 server, 1 client */
-	uint16_t event[2];		/* of this channel for the side: event_of_handle() */
+	uint16_t handle[2], event[2];	/* of this channel for the side; event_of_handle() */
 };
 
 extern struct chan chans[MAX_CHANS];

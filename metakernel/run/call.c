@@ -17,7 +17,6 @@
 #include "part/part.h"
 #include "run/call.h"
 #include "run/cpu.h"
-#include "run/event.h"
 #include "run/sched.h"
 
 /* Which channel a vCPU's call goes by. */
@@ -62,7 +61,7 @@ static struct vcpu *have(struct vcpu *s, struct vcpu *caller)
 static void take_call(struct vcpu *s, struct vcpu *caller)
 {
 	have(s, caller);
-	s->regs->rax = handle_of_event(called_by(caller)->event[0]);
+	s->regs->rax = called_by(caller)->handle[0];
 	call_words(s->regs, caller->regs);
 }
 

@@ -18,11 +18,6 @@ static inline uint16_t event_of_handle(unsigned int handle)
 	return (uint16_t)(handle < KEEL_EV_DIRECT ? handle : EV_HANDLE + handle);
 }
 
-static inline uint64_t handle_of_event(uint16_t event)
-{
-	return event < EV_HANDLE ? event : event - EV_HANDLE;
-}
-
 void event_exception(struct vcpu *v, struct regs *r, unsigned int vector, uint64_t error);
 void event_vector(struct vcpu *v, unsigned int vector);		/* make pending, wake */
 void event_raise(struct vcpu *v, unsigned int bit);		/* vcpu_page.events bit or EV_HANDLE + n, wake */

@@ -177,7 +177,7 @@ static void check_chan_cap(const struct partition *p, union cap c, unsigned int 
 
 	REQUIRE(c.index < nchans && ch->max_bytes, "%s: channel %u", p->man->name, c.index);
 	REQUIRE(c.rights == KEEL_RIGHT_SERVE || c.rights == KEEL_RIGHT_USE, "%s: rights %#x", p->man->name, c.rights);
-	REQUIRE(ch->side[side] == p && handle_of_event(ch->event[side]) == handle, "%s: handle %u", p->man->name, handle);
+	REQUIRE(ch->side[side] == p && ch->handle[side] == handle, "%s: handle %u", p->man->name, handle);
 }
 
 static void check_caps(const struct partition *p)
@@ -210,7 +210,7 @@ static void check_handles(void)
 		if (!c->max_bytes || c->closer)	/* the client of a closed one may be gone before the window is back */
 			continue;
 		for (unsigned int side = 0; side < 2; side++)
-			REQUIRE(c->side[side]->caps[handle_of_event(c->event[side])].index == i, "channel %u", i);
+			REQUIRE(c->side[side]->caps[c->handle[side]].index == i, "channel %u", i);
 	}
 }
 

@@ -78,8 +78,8 @@ static int begin_as(int how)
 	for (unsigned int i = 0; i < 2; i++) {
 		chans[i].side[0] = &parts[0];
 		chans[i].side[1] = &parts[1 + i];
-		chans[i].event[0] = (uint16_t)(3 + i);
-		chans[i].event[1] = HANDLE;
+		chans[i].handle[0] = chans[i].event[0] = (uint16_t)(3 + i);
+		chans[i].handle[1] = chans[i].event[1] = HANDLE;
 		chans[i].state = KEEL_CHAN_WINDOW | KEEL_CHAN_SERVER_UP;
 		parts[0].caps[3 + i] = cap_for(i, KEEL_RIGHT_SERVE);
 		parts[1 + i].caps[HANDLE] = cap_for(i, KEEL_RIGHT_USE);
