@@ -150,7 +150,7 @@ uint64_t fast_kick(uint64_t handle)
 	runq_push(&c->runq, &v->node);
 	v->ready_since = hal_rdtsc();
 	v->regs->rax = 0;
-	c->slice_over = false;
+	c->slice_over = 0;
 	c->slice_tsc = 0;
 	stat_inc(v, KEEL_STAT_KICK);
 	v->state = VCPU_READY;

@@ -12,8 +12,8 @@
 #include <stdint.h>
 #include "lib/lock.h"
 
-#define SERIAL_PIECES	128	/* of one source that may wait; a power of two */
-#define SERIAL_SOURCES	32	/* a power of two: the log and all partitions */
+#define SERIAL_PIECES	64	/* of one source that may wait; a power of two */
+#define SERIAL_SOURCES	128	/* a power of two: the log and all partitions */
 #define SERIAL_LINE_MAX	120	/* bytes of a piece of SERIAL_LINES */
 #define SERIAL_NAME_MAX	31	/* bytes of a name, as in keel/abi.h */
 

@@ -32,7 +32,8 @@ struct cpu {
 	uint32_t work;		/* WORK_*; set by anybody, atomically */
 	unsigned int index;	/* in cpus[] */
 	uint32_t apic_id;
-	bool idle, slice_over;
+	bool idle;
+	uint8_t slice_over;	/* 1: another's turn begins; TURN_GOES_ON: this one goes on with another vCPU */
 	bool waiting;		/* for cpus_release() */
 	struct lock lock;	/* LOCK_RUNQ */
 	struct runq runq;

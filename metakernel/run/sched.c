@@ -42,6 +42,7 @@
 #include "lib/panic.h"
 
 #define LOOK_AGAIN_US	50
+#define TURN_GOES_ON	2
 
 static uint64_t slice_ticks;
 static uint64_t idle_cpus;	/* a bit each */
@@ -152,7 +153,7 @@ void sched_tick(void)
 		roster_age(c, now);
 	if (c->slice_tsc && c->slice_tsc <= now) {
 		c->slice_tsc = 0;
-		c->slice_over = true;
+		c->slice_over = 1;
 		cpu_work_here(WORK_RESCHED);
 	}
 	if (c->spent_tsc && c->spent_tsc <= now) {
@@ -308,15 +309,21 @@ bool sched_gone(struct vcpu *v)
 	return !vcpu_on(v) && !__atomic_load_n(&v->loaded, __ATOMIC_ACQUIRE);
 }
 
+/* Only the turn of its own partition can it hand on or end, and handed on it is no longer. */
 void sched_yield(struct vcpu *v, struct vcpu *to)
 {
 	struct cpu *c = lock_home(to ? to : v);
+	const struct vcpu *cur = __atomic_load_n(&c->current, __ATOMIC_RELAXED);
 
-	if (to && runq_queued(&to->node)) {
-		runq_remove(&c->runq, &to->node);
-		runq_push_front(&c->runq, &to->node);
+	if (cur && cur->part == v->part) {
+		if (to && runq_queued(&to->node) && !c->slice_over) {
+			runq_remove(&c->runq, &to->node);
+			runq_push_front(&c->runq, &to->node);
+			c->slice_over = TURN_GOES_ON;
+		} else {
+			c->slice_over = 1;
+		}
 	}
-	c->slice_over = true;
 	lock_release(&c->lock);
 	cpu_work(c, WORK_RESCHED);
 }
@@ -434,8 +441,9 @@ static inline void turn(struct cpu *c, const struct vcpu *v, uint64_t now)
 {
 	uint32_t ready = __atomic_load_n(&c->runq.ready, __ATOMIC_RELAXED);
 
-	c->slice_over = false;
-	c->slice_tsc = ready >> v->node.priority & 1 ? now + slice_ticks : 0;
+	if (c->slice_over != TURN_GOES_ON)
+		c->slice_tsc = ready >> v->node.priority & 1 ? now + slice_ticks : 0;
+	c->slice_over = 0;
 	timer_want(c->slice_tsc);
 }
 

@@ -291,6 +291,39 @@ static void yielding_lets_that_one_go_first(void **state)
 	assert_int_equal(leaves(0), 0);
 }
 
+/* Two of one partition that hand on to each other all the time have one turn, not one after the other. */
+static void a_turn_that_is_handed_on_is_no_longer(void **state)
+{
+	static struct partition other;
+	uint64_t begin;
+
+	(void)state;
+	for (unsigned int i = 0; i < 3; i++)
+		sched_begin(add(i, 0, true, 5));
+	vcpus[2].part = &other;
+	assert_int_equal(leaves(0), 0);
+	begin = tsc;
+	for (unsigned int i = 0; here->current != &vcpus[2]; i++) {
+		sched_yield(&vcpus[i % 2], &vcpus[!(i % 2)]);
+		assert_int_equal(leaves(0), !(i % 2));
+		assert_in_range(i, 0, 12);
+		tsc += SLICE_NS / 10;
+		if (here->armed_tsc <= tsc) {
+			sched_tick();
+			leaves(0);
+		}
+	}
+	assert_true(tsc - begin >= SLICE_NS * 9 / 10);
+	/* Another's turn it can neither end nor take. */
+	sched_yield(&vcpus[0], &vcpus[1]);
+	assert_int_equal(leaves(0), 2);
+	on(1);
+	sched_begin(add(4, 1, true, 5));
+	assert_int_equal(leaves(1), 4);
+	sched_yield(&vcpus[4], &vcpus[0]);
+	assert_int_equal(leaves(0), 2);
+}
+
 static void equals_take_turns_and_lower_ones_wait(void **state)
 {
 	(void)state;
@@ -399,6 +432,7 @@ int main(void)
 		T(who_may_move_waits_for_no_cpu_while_another_sleeps),
 		T(two_that_may_move_call_two_cpus),
 		T(yielding_lets_that_one_go_first),
+		T(a_turn_that_is_handed_on_is_no_longer),
 		T(equals_take_turns_and_lower_ones_wait),
 		T(who_waits_for_its_cpu_waits_since_it_was_woken),
 		T(a_deadline_moves_along_and_comes_once),
