@@ -6,6 +6,7 @@
 #include "visible.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,7 +44,7 @@ static void print_channel(uint32_t handle)
 	       size_text(chan.info.window_bytes, size, sizeof(size)) : "none");
 }
 
-static void print_cap(const struct keel_ioc_cap *cap)
+static void print_cap(const struct keel_ioc_cap *cap, bool ours)
 {
 	static const char *const types[] = { "none", "partition", "channel", "log" };
 	char text[4 * KEEL_NAME_LEN + 1], name[KEEL_NAME_LEN];
@@ -53,7 +54,7 @@ static void print_cap(const struct keel_ioc_cap *cap)
 	printf("%6u %-10s", cap->handle, cap->info.type <= KEEL_CAP_LOG ? types[cap->info.type] : "?");
 	print_rights(cap->info.rights);
 	printf(" %s", visible_text(name, text, sizeof(text)));
-	if (cap->info.type == KEEL_CAP_CHANNEL && !cap->part)
+	if (cap->info.type == KEEL_CAP_CHANNEL && ours)
 		print_channel(cap->handle);
 	putchar('\n');
 }
@@ -75,7 +76,7 @@ int cmd_caps(int argc, char **argv)
 		if (err < 0 && err != -EBADF)
 			die_call("handles of", argc == 2 ? argv[1] : "Linux", err);
 		if (!err && cap.info.type != KEEL_CAP_NONE)
-			print_cap(&cap);
+			print_cap(&cap, !part);
 	}
 	return 0;
 }
