@@ -115,9 +115,9 @@ def test_random_hypercalls(machine, boot):
     status, text = run(machine, boot)
     no_failure(status, text)
     assert text.count("HOSTILE fuzz ok") >= 1
-    if boot == "hostile-fuzz":		# each could do something with what it had of the other
+    if boot == "hostile-fuzz":		# who came to its end, as one may not, could do something with what it had of the other
         done = re.findall(r"fuzz: (\d+) connected, (\d+) closed, (\d+) granted, (\d+) revoked", text)
-        assert len(done) == 2 and all(min(map(int, counts)) for counts in done), done
+        assert done and all(min(map(int, counts)) for counts in done), done
 
 
 @pytest.mark.limit(TIMEOUT + 30)
