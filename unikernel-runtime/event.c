@@ -4,30 +4,28 @@
  *
  * vcpu_page.events is taken whole (one exchange), so bits nobody waits for at the moment are kept in
  * `seen` until somebody does. A bit set after the exchange makes the BLOCK hypercall return at once,
- * so no wake-up is lost between looking and sleeping.
+ * so no wake-up is lost between looking and sleeping. Memory that has come, or is asked for, is seen to before
+ * sleeping, and in rt_poll().
  */
 #include <rt/machine.h>
 #include <rt/rt.h>
 
+#define MEMORY	(1ULL << KEEL_EV_MEMORY)
+
 static uint64_t seen;
 
-/* What nobody waits for is seen to at once. */
-static void look(void)
+static __attribute__((noinline, cold)) void memory_event(void)
 {
-	if (!vp_load(KEEL_VP_EVENTS))
-		return;
-	seen |= vp_take_events();
-	if (seen & 1ULL << KEEL_EV_MEMORY) {
-		seen &= ~(1ULL << KEEL_EV_MEMORY);
-		memory_look();
-	}
+	seen &= ~MEMORY;
+	memory_look();
 }
 
 bool event_take(uint64_t mask)
 {
 	bool hit;
 
-	look();
+	if (vp_load(KEEL_VP_EVENTS))
+		seen |= vp_take_events();
 	hit = (seen & mask) != 0;
 	seen &= ~mask;
 	return hit;
@@ -36,9 +34,12 @@ bool event_take(uint64_t mask)
 bool event_sleep(uint64_t mask, uint64_t deadline_tsc)
 {
 	for (;;) {
-		look();
+		if (vp_load(KEEL_VP_EVENTS))
+			seen |= vp_take_events();
 		if (seen & mask)
 			return true;
+		if (__builtin_expect((seen & MEMORY) != 0, 0))
+			memory_event();
 		if (deadline_tsc && rdtsc() >= deadline_tsc)
 			return false;
 		hc2(KEEL_HC_BLOCK, 0, deadline_tsc);

@@ -104,6 +104,8 @@ void rt_poll(void)
 	rt_poll_left = RT_POLL_EVERY;
 	if (event_take(1ULL << KEEL_EV_CONSOLE))
 		console_pump();
+	if (event_take(1ULL << KEEL_EV_MEMORY))
+		memory_look();
 }
 
 /* ---- system calls --------------------------------------------------------------------------------- */
