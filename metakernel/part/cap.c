@@ -72,11 +72,11 @@ bool cap_holds(const struct partition *p, unsigned int type)
 	return i < KEEL_MAX_HANDLES;
 }
 
-void cap_revoke(const struct partition *p, uint64_t handle)
+bool cap_revoke(const struct partition *p, uint64_t handle)
 {
 	uint16_t root = place(p, handle);
 	struct grant *g;
-	bool found;
+	bool found, any = false;
 
 	do {
 		found = false;
@@ -85,9 +85,10 @@ void cap_revoke(const struct partition *p, uint64_t handle)
 				continue;
 			__atomic_store_n(word_at(g->to), 0, __ATOMIC_RELEASE);
 			g->to = 0;
-			found = true;
+			found = any = true;
 		}
 	} while (found);
+	return any;
 }
 
 /* A record for what p derives from the handle at this place. */
@@ -142,7 +143,7 @@ int cap_void(struct partition *by, uint64_t handle, bool itself)
 		return -KEEL_EBUSY;
 	if (itself)
 		__atomic_store_n(&by->caps[handle].word, 0, __ATOMIC_RELEASE);
-	cap_revoke(by, handle);
-	cpus_ask(WORK_FORGET);
+	if (cap_revoke(by, handle) || itself)	/* there is something to forget */
+		cpus_ask(WORK_FORGET);
 	return 0;
 }

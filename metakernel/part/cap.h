@@ -28,8 +28,8 @@ union cap part_cap(const struct partition *p, uint64_t handle, unsigned int type
 /* A handle for something. -KEEL_ENOSPC: the table is full */
 int cap_add(struct partition *p, unsigned int type, unsigned int rights, unsigned int index);
 void cap_remove(struct partition *p, unsigned int type, unsigned int index);	/* of which nothing is derived */
-/* Void is what is derived from this handle, and from any that is void already. */
-void cap_revoke(const struct partition *p, uint64_t handle);
+/* Void is what is derived from this handle, and from any that is void already: was there any? */
+bool cap_revoke(const struct partition *p, uint64_t handle);
 bool cap_holds(const struct partition *p, unsigned int type);	/* a handle of this type */
 /* KEEL_HC_CAP_GRANT to one that `by` controls -> a handle; REVOKE or, if `itself`, DROP, which is over when cpus_asked(WORK_FORGET). */
 int cap_grant(const struct partition *by, uint64_t handle, struct partition *to, uint64_t rights);

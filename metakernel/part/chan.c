@@ -10,7 +10,8 @@
  * Invariants: both sides are fixed when it is made. Nobody may map a frame of the channel before all of them
  *             are zeroed and there is a window (I3).
  * Locks:      LOCK_CHAN: states, generations, windows, and with them the owner of every frame once partitions run.
- *             Whether a window is there may be read without (chan_attached): it goes only from who has ended.
+ *             Whether a window is there may be read without (chan_attached): it goes from who has ended, or when every
+ *             CPU has left the metakernel since it was closed (WORK_FORGET).
  * Bounds:     an offer is made in pieces: the frames change owner in the first, all at once, which nobody may map from
  *             then on; when every vCPU of the server has forgotten them they are
  *             zeroed in those that follow. Should the server end before the last one, they stay the channel's, out

@@ -189,12 +189,14 @@ static void call_idle(void)
 /* Into the queue, if it is in that state. */
 static inline bool enqueue(struct cpu *c, struct vcpu *v, enum vcpu_state from)
 {
+	const struct vcpu *cur = __atomic_load_n(&c->current, __ATOMIC_RELAXED);
+
 	if (v->state != from)
 		return false;
 	c->wakes++;
 	v->state = VCPU_READY;
 	v->wake_tsc = 0;
-	if (c->current && v->node.priority < c->current->node.priority && !v->ready_since)
+	if (cur && v->node.priority < cur->node.priority && !v->ready_since)
 		v->ready_since = hal_rdtsc();
 	runq_push(&c->runq, &v->node);
 	return true;
@@ -314,14 +316,15 @@ void sched_yield(struct vcpu *v, struct vcpu *to)
 {
 	struct cpu *c = lock_home(to ? to : v);
 	const struct vcpu *cur = __atomic_load_n(&c->current, __ATOMIC_RELAXED);
+	uint8_t goes_on = 0;	/* its CPU's tick may end it meanwhile */
 
 	if (cur && cur->part == v->part) {
-		if (to && runq_queued(&to->node) && !c->slice_over) {
+		if (to && runq_queued(&to->node) &&
+		    __atomic_compare_exchange_n(&c->slice_over, &goes_on, TURN_GOES_ON, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
 			runq_remove(&c->runq, &to->node);
 			runq_push_front(&c->runq, &to->node);
-			c->slice_over = TURN_GOES_ON;
 		} else {
-			c->slice_over = 1;
+			__atomic_store_n(&c->slice_over, 1, __ATOMIC_RELAXED);
 		}
 	}
 	lock_release(&c->lock);

@@ -362,12 +362,12 @@ static int take_back(int handle)
 }
 
 /* KEEL_HC_CHAN_CREATE -> the creator's handle */
-static int connect_to(int handle, uint64_t bytes)
+static inline int connect_to(int handle, uint64_t bytes)
 {
 	return (int)chan_connect(by, &parts[part_cap(by, (uint64_t)handle, KEEL_CAP_PARTITION).index], bytes);
 }
 
-static void offer_window(int chan)
+static inline void offer_window(int chan)
 {
 	int err;
 

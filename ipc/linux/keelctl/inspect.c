@@ -191,15 +191,9 @@ static void json_found(const struct found *f)
 int cmd_inspect(int argc, char **argv)
 {
 	static struct found f;
-	bool json = false;
-	int opt;
+	int json = json_wanted(argc, argv, 1);
 
-	while ((opt = getopt_long(argc, argv, "", json_option, NULL)) != -1) {
-		if (opt != OPT_JSON)
-			return usage_error();
-		json = true;
-	}
-	if (optind != argc - 1)
+	if (json < 0)
 		return usage_error();
 	find(&f, argv[optind]);
 	if (json) {

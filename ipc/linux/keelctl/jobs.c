@@ -74,16 +74,10 @@ static void print_images(struct json *j)
 
 int cmd_images(int argc, char **argv)
 {
-	bool json = false;
+	int json = json_wanted(argc, argv, 0);
 	struct json j;
-	int opt;
 
-	while ((opt = getopt_long(argc, argv, "", json_option, NULL)) != -1) {
-		if (opt != OPT_JSON)
-			return usage_error();
-		json = true;
-	}
-	if (optind != argc)
+	if (json < 0)
 		return usage_error();
 	if (!json) {
 		printf("%-24s %8s\n", "IMAGE", "BYTES");

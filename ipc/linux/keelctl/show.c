@@ -18,6 +18,18 @@
 
 const struct option json_option[] = { { "json", no_argument, NULL, OPT_JSON }, { NULL, 0, NULL, 0 } };
 
+int json_wanted(int argc, char **argv, int words)
+{
+	int opt, json = 0;
+
+	while ((opt = getopt_long(argc, argv, "", json_option, NULL)) != -1) {
+		if (opt != OPT_JSON)
+			return -1;
+		json = 1;
+	}
+	return optind == argc - words ? json : -1;
+}
+
 const char *const stat_names[] = KEEL_STAT_NAMES;
 const unsigned int nstats = sizeof(stat_names) / sizeof(stat_names[0]);
 static_assert(sizeof(stat_names) / sizeof(stat_names[0]) <= KEEL_STAT_NR, "a name for each counter");
@@ -122,16 +134,10 @@ static void print_all(struct json *j)
 
 int cmd_ps(int argc, char **argv)
 {
+	int json = json_wanted(argc, argv, 0);
 	struct json j;
-	bool json = false;
-	int opt;
 
-	while ((opt = getopt_long(argc, argv, "", json_option, NULL)) != -1) {
-		if (opt != OPT_JSON)
-			return usage_error();
-		json = true;
-	}
-	if (optind != argc)
+	if (json < 0)
 		return usage_error();
 	if (!json) {
 		printf("%-16s %-8s %4s %4s %4s %7s %11s %13s  %s\n", "NAME", "STATE", "RING", "CPUS",

@@ -10,6 +10,8 @@
 
 #define OPT_JSON	'j'		/* what getopt_long() returns for it; there is no -j */
 extern const struct option json_option[];	/* --json */
+/* Of a command with so many words and no other option: 1 if --json is given, 0 if not, -1: something else is. */
+int json_wanted(int argc, char **argv, int words);
 
 extern const char *const stat_names[];
 extern const unsigned int nstats;
