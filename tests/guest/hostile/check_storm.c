@@ -31,6 +31,7 @@ static long wait_for_it(uint64_t us, uint64_t b, uint64_t c)
 	hcall(KEEL_HC_IRQ_WINDOW, 0, 0, 0);
 	while (rdtsc() < end)
 		;
+	vcpu_page->flags = 0;
 	return 0;
 }
 

@@ -280,13 +280,6 @@ static void one_entry(void)
 		can_write(va);
 }
 
-static long window(uint64_t a, uint64_t b, uint64_t c)
-{
-	(void)a, (void)b, (void)c;
-	vcpu_page->flags = 0x200;
-	return hcall(KEEL_HC_IRQ_WINDOW, 0, 0, 0);
-}
-
 void fuzz(const char *arg)
 {
 	uint64_t seed = number(&arg), count, i;
@@ -311,9 +304,7 @@ void fuzz(const char *arg)
 	hcall(KEEL_HC_SET_XCR0, 3, 0, 0);
 	hcall(KEEL_HC_TIMER, 0, 0, 0);
 	hcall(KEEL_HC_LOAD_CR3, start_info->cr3_pa, 0, 0);
-	while (attempt(window, 0, 0, 0))	/* take the IPIs it sent itself */
-		;
-	vcpu_page->flags = 0;
+	take_events();	/* the IPIs it sent itself */
 	say("\nfuzz: %lu connected, %lu closed, %lu granted, %lu revoked\n", connected, closed, granted, revoked);
 	why = sanity();
 	if (why)

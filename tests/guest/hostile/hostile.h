@@ -136,6 +136,7 @@ bool can_write(uint64_t va);	/* writes back what it read */
 bool can_run(uint64_t va);
 void stray(void) __attribute__((noreturn));
 uint32_t vector(void);		/* of the event that happened */
+void take_events(void);		/* those that wait; interrupts are off afterwards */
 
 /* ---- clone.c: each vCPU runs this program with memory of its own ---- */
 #define LINE_WORDS	8
