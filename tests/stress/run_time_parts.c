@@ -170,7 +170,7 @@ static void test_wrong_requests(void)
 	CHECK(refused(req, EINVAL));
 	req = request("a", PAGE, 0), req.flags = 1;
 	CHECK(refused(req, EINVAL));
-	req = request("a", PAGE, 0), req.reserved[1] = 1;
+	req = request("a", PAGE, 0), req.reserved = 1;
 	CHECK(refused(req, EINVAL));
 	req = request("a", PAGE, 0), req.nvcpus = 0;
 	CHECK(refused(req, EINVAL));

@@ -88,7 +88,8 @@ struct keel_ioc_create {
 	uint64_t mem_pa;	/* out */
 	uint32_t handle, chan;	/* out */
 	uint64_t budget_ns, period_ns;	/* as in struct keel_part_create */
-	uint64_t reserved[2];	/* 0 */
+	uint64_t tsc_khz;	/* out: for its struct keel_start_info */
+	uint64_t reserved;	/* 0 */
 };
 #define KEEL_IOC_PART_CREATE	_IOWR('K', 0x4d, struct keel_ioc_create)	/* -> file descriptor */
 #define KEEL_IOC_PART_BOOT	_IOW('K', 0x4e, struct keel_part_start)	/* on that descriptor */

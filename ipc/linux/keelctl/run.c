@@ -9,10 +9,10 @@
  */
 #include "commands.h"
 #include "device.h"
-#include "machine.h"
 #include "run.h"
 #include "supervise.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -25,6 +25,7 @@
 #define WINDOW_BYTES	(512ul << 10)
 #define NAME_TRIES	1000
 #define AGAIN_TRIES	50
+#define STATES		7u	/* in XCR0: x87, SSE, AVX */
 
 /* ---- what was asked for ---------------------------------------------------------------------------- */
 
@@ -250,10 +251,20 @@ void run_create_again(struct run *r)
 	not_made(r, err);
 }
 
+/* The extended states a new vCPU has enabled: x87, SSE and AVX of those the machine has. */
+static uint64_t start_xcr0(void)
+{
+	unsigned int a, b, c, d;
+
+	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_XSAVE))
+		return 0;
+	return __get_cpuid_count(0xd, 0, &a, &b, &c, &d) ? a & STATES : STATES & 3;
+}
+
 void run_lay_out(const struct run *r, struct keel_part_start *start)
 {
-	struct image_start with = { .name = r->name, .cmdline = r->cmdline.text, .tsc_khz = machine_tsc_khz(),
-				    .xcr0 = machine_xcr0() };
+	struct image_start with = { .name = r->name, .cmdline = r->cmdline.text, .tsc_khz = r->made.tsc_khz,
+				    .xcr0 = start_xcr0() };
 	struct image_memory mem = { .pa = r->made.mem_pa, .bytes = r->o.mem_bytes };
 	int err;
 

@@ -44,12 +44,11 @@ static const unsigned int calls[] = {
 	SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_rt_sigreturn, SYS_restart_syscall,
 	SYS_getpid, SYS_gettid, SYS_tgkill,	/* abort() */
 	SYS_exit, SYS_exit_group,
-	SYS_ioctl,			/* these: */
-};
+};	/* and SYS_ioctl: */
 
+/* The one of every driver call first. */
 static const unsigned int requests[] = {
-	KEEL_IOC_CHAN_SERVE, KEEL_IOC_CHAN_UP, KEEL_IOC_CHAN_KICK, KEEL_IOC_CHAN_WAIT, KEEL_IOC_CHAN_KICK_WAIT,
-	KEEL_IOC_CHAN_INFO,
+	KEEL_IOC_CHAN_KICK_WAIT, KEEL_IOC_CHAN_WAIT, KEEL_IOC_CHAN_KICK, KEEL_IOC_CHAN_SERVE, KEEL_IOC_CHAN_UP, KEEL_IOC_CHAN_INFO,
 };
 
 #define NCALLS		(sizeof(calls) / sizeof(calls[0]))
@@ -61,7 +60,7 @@ static const unsigned int requests[] = {
 #define ANSWER(what)	BPF_STMT(BPF_RET | BPF_K, what)
 
 #define LEAF		3u			/* instructions for one call */
-#define MOST		(4 + NCALLS * (LEAF + 1) + 2 * NREQUESTS)
+#define MOST		(7 + NCALLS * (LEAF + 1) + 2 * NREQUESTS)
 
 static_assert(MOST < 256, "a jump reaches that far");
 
@@ -82,12 +81,12 @@ static void put_only(struct program *p, unsigned int value)
 	put(p, (struct sock_filter)ANSWER(SECCOMP_RET_ALLOW));
 }
 
+/* Before all others: the kernel asks about it each time, since only the program knows which request is allowed. */
 static void put_ioctl(struct program *p)
 {
 	size_t i;
 
-	put(p, (struct sock_filter)IS(SYS_ioctl, 1, 0));
-	put(p, (struct sock_filter)ANSWER(SECCOMP_RET_KILL_PROCESS));
+	put(p, (struct sock_filter)IS(SYS_ioctl, 0, 2 + 2 * NREQUESTS));
 	put(p, (struct sock_filter)LOAD(args[1]));	/* the low half: all that the kernel looks at */
 	for (i = 0; i < NREQUESTS; i++)
 		put_only(p, requests[i]);
@@ -108,8 +107,6 @@ static void put_tree(struct program *p, const unsigned int *sorted, size_t n)
 		put_tree(p, sorted, n / 2);
 		p->f[branch].jt = (unsigned char)(p->n - branch - 1);
 		put_tree(p, sorted + n / 2, n - n / 2);
-	} else if (sorted[0] == SYS_ioctl) {
-		put_ioctl(p);
 	} else {
 		put_only(p, sorted[0]);
 		put(p, (struct sock_filter)ANSWER(SECCOMP_RET_KILL_PROCESS));
@@ -140,6 +137,7 @@ int confine_calls(void)
 	put(&p, (struct sock_filter)IS(AUDIT_ARCH_X86_64, 1, 0));
 	put(&p, (struct sock_filter)ANSWER(SECCOMP_RET_KILL_PROCESS));
 	put(&p, (struct sock_filter)LOAD(nr));
+	put_ioctl(&p);
 	put_tree(&p, sorted, NCALLS);
 	filter.filter = p.f;
 	filter.len = p.n;

@@ -58,7 +58,7 @@ struct server {
 	bool stalled;		/* requests wait because the client does not take completions */
 	struct log_limit denials, sessions;	/* lines about them */
 
-	uint64_t told_ms;	/* when the time was last told; 0: not yet */
+	uint64_t told_tsc;	/* when the time was last told, by the TSC; 0: not yet */
 
 	struct file files[KEEL_DC_MAX_FILES];
 	struct request requests[MAX_REQUESTS];

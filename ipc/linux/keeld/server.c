@@ -315,7 +315,7 @@ int server_run(struct server *s, struct transport *t)
 	s->client_seen = 0;
 	s->stop = false;
 	keel_store_release(&s->hdr->generation, 0);
-	s->told_ms = 0;
+	s->told_tsc = 0;
 	ops_tell_time(s);
 	err = t->up(t);
 	if (err) {

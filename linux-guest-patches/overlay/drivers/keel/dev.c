@@ -208,7 +208,7 @@ static long keel_chan_window(struct keel_channel *chan, size_t bytes)
 	if (!bytes || !PAGE_ALIGNED(bytes))
 		return -EINVAL;
 
-	ret = keel_piece_alloc(&window, bytes >> PAGE_SHIFT, 0);
+	ret = keel_piece_alloc(&window, bytes >> PAGE_SHIFT, false);
 	if (ret)
 		return ret;
 	ret = keel_hypercall3(KEEL_HC_CHAN_OFFER, keel_handle(chan), __pa(window.va), window.npages);

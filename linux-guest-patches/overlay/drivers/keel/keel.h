@@ -27,8 +27,8 @@ struct keel_piece {
 	unsigned long	npages;
 };
 
-/* `zero` is __GFP_ZERO, or 0: the metakernel does it. Never the OOM killer: 0 or -ENOMEM. */
-int keel_piece_alloc(struct keel_piece *piece, unsigned long npages, gfp_t zero);
+/* Without `zero` the metakernel does that, or nobody need. Never the OOM killer: 0 or -ENOMEM. */
+int keel_piece_alloc(struct keel_piece *piece, unsigned long npages, bool zero);
 void keel_piece_free(struct keel_piece *piece);	/* and va is NULL */
 
 struct keel_ioc_create;

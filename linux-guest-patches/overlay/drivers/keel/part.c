@@ -37,6 +37,7 @@
 #include <linux/uaccess.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
+#include <asm/tsc.h>
 #include <keel/ioctl.h>
 #include "keel.h"
 #include "part.h"
@@ -53,7 +54,7 @@ static struct keel_part_info *keel_part_info;	/* what the metakernel writes */
 /* Gives the metakernel a quota of so many pages: 0, the partition is there. */
 static long keel_part_try(struct keel_part *part, unsigned long npages)
 {
-	long ret = keel_piece_alloc(&part->quota, npages, 0);
+	long ret = keel_piece_alloc(&part->quota, npages, false);
 
 	if (ret)
 		return ret;
@@ -111,7 +112,7 @@ static struct keel_part *keel_part_make(const struct keel_ioc_create *req)
 	part->held = true;
 	part->args = kmalloc(roundup_pow_of_two(sizeof(*part->args)), GFP_KERNEL);
 	if (part->args)
-		ret = keel_piece_alloc(&part->memory, req->mem_bytes >> PAGE_SHIFT, __GFP_ZERO);
+		ret = keel_piece_alloc(&part->memory, req->mem_bytes >> PAGE_SHIFT, true);
 	if (!ret)
 		ret = keel_part_register(part, req);
 	if (!ret && req->window_bytes) {
@@ -349,7 +350,7 @@ long keel_part_create(struct keel_ioc_create __user *arg)
 
 	if (copy_from_user(&req, arg, sizeof(req)))
 		return -EFAULT;
-	if (!keel_part_sizes_ok(&req) || memchr_inv(req.reserved, 0, sizeof(req.reserved)))
+	if (!keel_part_sizes_ok(&req) || req.reserved)
 		return -EINVAL;
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
@@ -364,6 +365,7 @@ long keel_part_create(struct keel_ioc_create __user *arg)
 	req.mem_pa = __pa(part->memory.va);
 	req.handle = part->handle;
 	req.chan = part->chan;
+	req.tsc_khz = tsc_khz;
 	if (copy_to_user(arg, &req, sizeof(req))) {
 		put_unused_fd(fd);
 		fput(file);

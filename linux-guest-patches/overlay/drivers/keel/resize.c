@@ -64,7 +64,7 @@ static long keel_part_grow(u32 handle, u64 npages)
 
 	npages = ALIGN(npages, KEEL_MORE_PAGES);
 	for (; npages && !ret; npages -= min(n, npages)) {
-		ret = keel_piece_alloc(&piece, min(n, npages), 0);
+		ret = keel_piece_alloc(&piece, min(n, npages), false);
 		if (ret)
 			break;
 		ret = keel_part_add(handle, &piece);
