@@ -39,7 +39,7 @@ def boot(side, icount, args, number=0):
 
 
 def make_j2(side, icount, args, number=0):
-    """A build by two compilers at a time, on the disk of scripts/mkbuilddisk, which stays as it is."""
+    """A build by two compilers at a time, on the disk of scripts/mkprogdisk, which stays as it is."""
     name = f"smp-make-{side}-{'icount' if icount else f'wall{number}'}"
     text = machine.run(name, [*(machine.KEEL if side == "keel" else machine.NATIVE), *CPUS, "--disk", machine.PEERS / "build.img",
                               "--append", "quiet norandmaps keel.run=/bench/make/run", *(["--icount"] if icount else []), "--",

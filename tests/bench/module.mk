@@ -39,12 +39,12 @@ $(bench_out)/make/run: tests/bench/make/run
 
 TESTS_ROOTFS += $(bench_out)/make/run
 
-$(O)/tests/bench/build.img: scripts/mkbuilddisk tests/bench/make/Makefile $(O)/unikernel/sources
+$(O)/tests/bench/build.img: scripts/mkprogdisk tests/bench/make/Makefile $(O)/unikernel/sources
 	$(call say,DISK,$@)
 	$(Q)rm -rf $(bench_project) && mkdir -p $(bench_project)
 	$(Q)cp tests/bench/make/Makefile $(rt_dir)/include/lua/lua5.4-deb-multiarch.h $(O)/unikernel/lua/src/*.[ch] $(bench_project)
 	$(Q)rm $(bench_project)/luac.c
-	$(Q)scripts/mkbuilddisk -o $@ $(bench_project)
+	$(Q)scripts/mkprogdisk -o $@ --build $(bench_project)
 
 bench: $(O)/tests/bench/build.img
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * ops_make.c - `make -j2` of a C project with this machine's own make, gcc and binutils (scripts/mkbuilddisk), on two CPUs.
+ * ops_make.c - `make -j2` of a C project with this machine's own make, gcc and binutils (scripts/mkprogdisk), on two CPUs.
  */
 #include <glob.h>
 #include <stddef.h>
