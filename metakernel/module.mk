@@ -5,7 +5,7 @@ include metakernel/lib.mk
 include metakernel/libfdt.mk
 
 # One folder a wing; docs/architecture.md has the picture.
-mk-boot-srcs := $(addprefix metakernel/boot/, bundle.c chipset.c cpus.c elf.c line.c load.c load_linux.c main.c manifest.c \
+mk-boot-srcs := $(addprefix metakernel/boot/, bundle.c chipset.c cpus.c elf.c line.c load.c load_linux.c load_peer.c main.c manifest.c \
 	manifest_tree.c manifest_value.c parse.c parts.c ports.c tsc_pair.c windows.c)
 mk-srcs := $(mk-boot-srcs) \
 	$(addprefix metakernel/mm/, flush.c frames.c leaf.c pool.c root.c shadow.c shootdown.c walk.c) \

@@ -3,7 +3,7 @@
  * load.c - from the bundle to partitions ready to run.
  *
  * The bundle was moved to the top of memory, out of the way of the addresses Linux is linked at. Images
- * of peers are kept for a restart. Whatever is wrong with the bundle, the manifest or an image is refused
+ * of peers are kept for a restart (load_peer.c). Whatever is wrong with the bundle, the manifest or an image is refused
  * by name and the machine stops with status 120 before any partition runs.
  */
 #include <hal/boot.h>
@@ -11,7 +11,6 @@
 #include <hal/power.h>
 #include <stdarg.h>
 #include "boot/bundle.h"
-#include "boot/elf.h"
 #include "boot/load.h"
 #include "boot/manifest.h"
 #include "boot/parse.h"
@@ -19,15 +18,12 @@
 #include "mm/frames.h"
 #include "part/chan.h"
 #include "part/part.h"
-#include "part/peer.h"
 #include "part/promise.h"
 #include "run/cpu.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "lib/printf.h"
 #include "lib/string.h"
-
-_Static_assert(PEER_MAX_SEGMENTS >= ELF_MAX_SEGMENTS, "a peer's segments");
 
 void load_refuse(const char *fmt, ...)
 {
@@ -58,64 +54,25 @@ struct bundle_file load_find(const void *bundle, size_t len, const char *name, c
 	return f;
 }
 
-static struct peer_file keep(struct bundle_file f)
-{
-	uint64_t npages = pages_of(f.size);
-	paddr_t pa = frames_alloc_mk(npages ? npages : 1);
-
-	if (!pa)
-		load_refuse("out of memory keeping \"%s\" (%zu bytes)", f.name, f.size);
-	return (struct peer_file) { memcpy(pa_to_va(pa), f.data, f.size), f.size };
-}
-
-/* Keep what peer_load() needs of an image, or refuse it. */
-static void keep_image(struct partition *p, struct bundle_file f)
-{
-	struct peer_image *img = &peer_images[p->index];
-	const struct manifest_part *man = p->man;
-	struct peer_file kept = keep(f);
-	struct parse_error e;
-	struct elf_info elf;
-	unsigned int i;
-
-	if (elf_open(kept.data, kept.size, &elf, &e) ||
-	    elf_check_peer(&elf, KEEL_PEER_VA, man->mem_bytes, &e))
-		load_refuse("/partitions/%s: image: %s: %s", man->name, man->image, e.msg);
-	img->data = elf.image;
-	img->entry = elf.entry;
-	img->vaddr_end = elf.vaddr_end;
-	img->nsegments = elf.nsegments;
-	for (i = 0; i < elf.nsegments; i++) {
-		const struct elf_segment *s = &elf.segments[i];
-
-		img->segments[i] = (struct peer_segment) {
-			.vaddr = s->vaddr, .memsz = s->memsz, .offset = s->offset, .filesz = s->filesz,
-			.write = s->flags & ELF_PF_W, .execute = s->flags & ELF_PF_X,
-		};
-	}
-}
-
 static void create_peer(struct partition *p, const void *bundle, size_t len)
 {
+	struct bundle_file modules[MANIFEST_MAX_MODULES], image;
 	const struct manifest_part *man = p->man;
+	struct parse_error e;
+	struct elf_info elf;
 	uint32_t i;
-	int err;
 
-	keep_image(p, load_find(bundle, len, man->image, man->name, "image"));
+	image = load_find(bundle, len, man->image, man->name, "image");
+	if (elf_open(image.data, image.size, &elf, &e) || elf_check_peer(&elf, KEEL_PEER_VA, man->mem_bytes, &e))
+		load_refuse("/partitions/%s: image: %s: %s", man->name, man->image, e.msg);
 	for (i = 0; i < man->nmodules; i++)
-		peer_images[p->index].modules[i] =
-			keep(load_find(bundle, len, man->modules[i], man->name, "modules"));
+		modules[i] = load_find(bundle, len, man->modules[i], man->name, "modules");
 	p->mem_bytes = man->mem_bytes;
 	p->mem_pa = frames_alloc(p->owner, p->mem_bytes / PAGE_SIZE);
 	if (!p->mem_pa)
 		load_refuse("/partitions/%s: memory: no %lu KiB in one piece are left", man->name,
 			    man->mem_bytes >> 10);
-	do
-		err = peer_load(p);
-	while (err == -KEEL_EAGAIN);
-	if (err)
-		load_refuse("/partitions/%s: memory: %lu KiB do not hold image, page tables and modules",
-			    man->name, man->mem_bytes >> 10);
+	load_peer(p, &elf, modules);
 }
 
 /*

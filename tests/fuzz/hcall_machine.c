@@ -25,11 +25,11 @@
 #include <hal/irq.h>
 #include <hal/pci.h>
 #include <hal/power.h>
+#include "boot/load.h"
 #include "boot/parts.h"
 #include "entry/trap.h"
 #include "mm/leaf.h"
 #include "part/busmaster.h"
-#include "part/peer.h"
 #include "run/cpu.h"
 #include "run/irq.h"
 #include "run/sched.h"
@@ -305,12 +305,14 @@ static void boot_manifest(void)
 		name(manifest.chans[i].name, "chan");
 }
 
-static struct peer_image peer_image(void)
+static const struct elf_info peer_image = {
+	.image = image, .len = IMAGE_BYTES, .nsegments = 1, .vaddr_end = KEEL_PEER_VA + IMAGE_BYTES, .entry = KEEL_PEER_VA,
+	.segments = { { .vaddr = KEEL_PEER_VA, .memsz = IMAGE_BYTES, .filesz = IMAGE_BYTES, .flags = ELF_PF_R | ELF_PF_X } },
+};
+
+void load_refuse(const char *fmt, ...)
 {
-	return (struct peer_image) {
-		.data = image, .nsegments = 1, .vaddr_end = KEEL_PEER_VA + IMAGE_BYTES, .entry = KEEL_PEER_VA,
-		.segments = { { .vaddr = KEEL_PEER_VA, .memsz = IMAGE_BYTES, .filesz = IMAGE_BYTES, .execute = true } },
-	};
+	never(fmt);
 }
 
 static void claim(paddr_t base, uint64_t npages, uint16_t owner)
@@ -369,9 +371,7 @@ static void boot_partition(struct partition *p)
 	} else {
 		p->mem_pa = r.base;
 		p->mem_bytes = r.npages * PAGE_SIZE;
-		peer_images[p->index] = peer_image();
-		while (peer_load(p) == -KEEL_EAGAIN)
-			;
+		load_peer(p, &peer_image, NULL);
 	}
 	part_start(p);
 }
