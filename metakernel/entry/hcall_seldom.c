@@ -164,7 +164,7 @@ static int64_t hc_cap_info(struct vcpu *v, struct regs *r)
 	if (!info)
 		return -KEEL_EFAULT;
 	if (c.type != KEEL_CAP_LOG)
-		name = c.type == KEEL_CAP_CHANNEL ? chans[c.index].name : parts[c.index].man->name;
+		name = c.type == KEEL_CAP_CHANNEL || c.type == KEEL_CAP_MEMORY ? chans[c.index].name : parts[c.index].man->name;
 	memset(info, 0, sizeof(*info));
 	info->type = c.type;
 	info->rights = c.rights;
@@ -359,6 +359,7 @@ static int64_t hcall_locked(struct vcpu *v, struct regs *r, uint64_t n)
 	case KEEL_HC_PART_MEMORY: return finished(r, made_resize(v->part, r->rdi, (unsigned int)n, r->rsi, r->rdx));
 	case KEEL_HC_MEM_INFO: return hc_mem_info(v, r);
 	case KEEL_HC_MEM_RELEASE: return made_release(v->part, r->rdi);
+	case KEEL_HC_MEM_SHARE: return chan_share(v->part, r->rdi, r->rsi);
 	case KEEL_HC_CAP_GRANT:
 	case KEEL_HC_CHAN_CREATE:
 	case KEEL_HC_CHAN_CONNECT:

@@ -118,7 +118,10 @@ static void check_frame(const struct vcpu *v, vaddr_t va, uint64_t e, paddr_t pa
 	if (owner & FRAMES_CHANNEL) {
 		const struct chan *c = &chans[owner & (MAX_CHANS - 1)];
 
-		REQUIRE(c->side[0] == p || c->side[1] == p, v, va, e);
+		if (c->side[1])
+			REQUIRE(c->side[0] == p || c->side[1] == p, v, va, e);
+		else
+			REQUIRE(!(e & (PTE_P | PTE_W) & ~chan_rights(owner, p)) || shoot_noted(&v->shootdown), v, va, e);
 		/* the same memory type for both sides (rule 21), once it is known that the frame was offered */
 		REQUIRE(!(e & (PTE_PWT | PTE_PCD)) || shoot_noted(&v->shootdown), v, va, e);
 		return;

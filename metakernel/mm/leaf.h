@@ -30,7 +30,7 @@ static inline uint64_t leaf_rights(const struct partition *p, paddr_t pa)
 	if (owner == p->owner)
 		return LEAF_ALL;
 	if (owner & FRAMES_CHANNEL)
-		return chan_attached(owner, p) ? LEAF_ALL : 0;
+		return chan_rights(owner, p);
 	return owner == FRAMES_NONE && p->man->devices ? leaf_mmio_rights(pa) : 0;
 }
 

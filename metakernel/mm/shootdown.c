@@ -85,6 +85,15 @@ uint64_t shoot_ring(struct partition *p, uint64_t set)
 	return ticket;
 }
 
+uint64_t shoot_forget(struct partition *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->nvcpus; i++)
+		shoot_note(&p->vcpu[i], &(struct shoot) { .what = SHOOT_ALL });
+	return p->nvcpus ? shoot_ring(p, shoot_everybody(p)) : 0;	/* none: it is being taken apart */
+}
+
 bool shoot_obeyed(const struct partition *p, uint64_t set, uint64_t ticket)
 {
 	uint64_t all = set;

@@ -41,6 +41,8 @@ void shoot_init(struct shootdown *s);
 void shoot_note(struct vcpu *v, const struct shoot *what);
 /* Call those of the set (bit n: vCPU n) that a CPU has. -> a ticket */
 uint64_t shoot_ring(struct partition *p, uint64_t set);
+/* All of it, by all vCPUs: nobody's leaf, remembered way or walk has anything of what they had (I3), once they have obeyed. */
+uint64_t shoot_forget(struct partition *p);
 /* Has each of the set obeyed all notes up to the ticket, or will it before it runs on? */
 bool shoot_obeyed(const struct partition *p, uint64_t set, uint64_t ticket);
 /* All that is noted for a vCPU that this CPU has. -> was there anything? */

@@ -9,6 +9,8 @@
  * Bounds:     a sweep goes over all records once for each link of the longest chain, MAX_DEPTH. A partition without the
  *             control right finds only half of the records.
  */
+#include "mm/shootdown.h"
+#include "part/chan.h"
 #include "part/part.h"
 #include "run/cpu.h"
 
@@ -72,6 +74,17 @@ bool cap_holds(const struct partition *p, unsigned int type)
 	return i < KEEL_MAX_HANDLES;
 }
 
+static void make_void(uint16_t at)
+{
+	union cap c = { .word = *word_at(at) };
+
+	__atomic_store_n(word_at(at), 0, __ATOMIC_RELEASE);
+	if (c.type != KEEL_CAP_MEMORY)
+		return;
+	chan_let(&chans[c.index], &parts[at / KEEL_MAX_HANDLES], 0);
+	shoot_forget(&parts[at / KEEL_MAX_HANDLES]);
+}
+
 bool cap_revoke(const struct partition *p, uint64_t handle)
 {
 	uint16_t root = place(p, handle);
@@ -83,7 +96,7 @@ bool cap_revoke(const struct partition *p, uint64_t handle)
 		for (g = grants; g < grants + MAX_GRANTS; g++) {
 			if (!g->to || (g->from != root && *word_at(g->from) && *word_at(g->to)))
 				continue;
-			__atomic_store_n(word_at(g->to), 0, __ATOMIC_RELEASE);
+			make_void(g->to);
 			g->to = 0;
 			found = any = true;
 		}
@@ -124,10 +137,14 @@ int cap_grant(const struct partition *by, uint64_t handle, struct partition *to,
 		return -KEEL_EPERM;
 	if (!to->nvcpus || (c.type == KEEL_CAP_PARTITION && !parts[c.index].nvcpus))
 		return -KEEL_EBUSY;	/* it is being made, or taken apart */
+	if (c.type == KEEL_CAP_MEMORY && (chan_lets(&chans[c.index], to) || chans[c.index].side[0] == to))
+		return -KEEL_EBUSY;
 	g = new_record(by, place(by, handle));
 	made = g ? cap_add(to, c.type, (unsigned int)rights, c.index) : -KEEL_ENOSPC;
 	if (made > 0)
 		g->to = place(to, (uint64_t)made);
+	if (made > 0 && c.type == KEEL_CAP_MEMORY)
+		chan_let(&chans[c.index], to, (unsigned int)rights);
 	return made;
 }
 
@@ -141,8 +158,10 @@ int cap_void(struct partition *by, uint64_t handle, bool itself)
 		return -KEEL_EINVAL;
 	if (itself && c.type == KEEL_CAP_PARTITION && parts[c.index].creator == by && parts[c.index].handle == handle)
 		return -KEEL_EBUSY;
+	if (itself && c.type == KEEL_CAP_MEMORY && chans[c.index].side[0] == by && chans[c.index].handle[0] == handle)
+		return -KEEL_EBUSY;
 	if (itself)
-		__atomic_store_n(&by->caps[handle].word, 0, __ATOMIC_RELEASE);
+		make_void(place(by, handle));
 	if (cap_revoke(by, handle) || itself)	/* there is something to forget */
 		cpus_ask(WORK_FORGET);
 	return 0;

@@ -10,7 +10,7 @@
  * Invariants: both sides are fixed when it is made. Nobody may map a frame of the channel before all of them
  *             are zeroed and there is a window (I3).
  * Locks:      LOCK_CHAN: states, generations, windows, and with them the owner of every frame once partitions run.
- *             Whether a window is there may be read without (chan_attached): it goes from who has ended, or when every
+ *             Whether a window is there may be read without (chan_rights): it goes from who has ended, or when every
  *             CPU has left the metakernel since it was closed (WORK_FORGET).
  * Bounds:     an offer is made in pieces: the frames change owner in the first, all at once, which nobody may map from
  *             then on; when every vCPU of the server has forgotten them they are
@@ -36,11 +36,42 @@ struct chan chans[MAX_CHANS];
 unsigned int nchans;
 struct lock chan_lock = LOCK_INIT(LOCK_CHAN);
 
-bool chan_attached(uint16_t owner, const struct partition *p)
+/* One bit of a set of partitions. */
+static void put(uint64_t *set, const struct partition *p, bool in)
+{
+	uint64_t bit = bit64(p->index % 64);
+
+	if (in)
+		__atomic_fetch_or(&set[p->index / 64], bit, __ATOMIC_RELEASE);
+	else
+		__atomic_fetch_and(&set[p->index / 64], ~bit, __ATOMIC_RELEASE);
+}
+
+static bool in(const uint64_t *set, const struct partition *p)
+{
+	return __atomic_load_n(&set[p->index / 64], __ATOMIC_ACQUIRE) >> p->index % 64 & 1;
+}
+
+void chan_let(struct chan *c, const struct partition *p, unsigned int rights)
+{
+	put(c->readers, p, rights);
+	put(c->writers, p, rights & KEEL_RIGHT_WRITE);
+}
+
+bool chan_lets(const struct chan *c, const struct partition *p)
+{
+	return in(c->readers, p);
+}
+
+uint64_t chan_rights(uint16_t owner, const struct partition *p)
 {
 	const struct chan *c = &chans[owner & ~FRAMES_CHANNEL];
 
-	return (c->state & KEEL_CHAN_WINDOW) && (c->side[0] == p || (c->side[1] == p && !c->closer));
+	if (!(c->state & KEEL_CHAN_WINDOW))
+		return 0;
+	if (c->side[0] == p || (c->side[1] == p && !c->closer))
+		return PTE_P | PTE_W;
+	return (in(c->readers, p) ? PTE_P : 0) | (in(c->writers, p) ? PTE_W : 0);
 }
 
 static bool serves(const struct partition *p, const struct chan *c)
@@ -54,6 +85,12 @@ static bool joins(const struct partition *p, const struct chan *c)
 	return c->max_bytes && !c->closer && (c->side[0] == p || c->side[1] == p);
 }
 
+static void ring_alive(struct chan *c, unsigned int side)
+{
+	if (c->side[side]->alive)
+		chan_ring(c, side);
+}
+
 static void set_state(struct chan *c, unsigned int side, bool up)
 {
 	uint32_t bit = side ? KEEL_CHAN_CLIENT_UP : KEEL_CHAN_SERVER_UP;
@@ -62,8 +99,7 @@ static void set_state(struct chan *c, unsigned int side, bool up)
 	c->generation++;
 	if (!side && !up)
 		call_end(c, NULL);
-	if (c->side[!side]->alive)
-		chan_ring(c, !side);
+	ring_alive(c, !side);
 }
 
 void chan_clean_frame(paddr_t pa)
@@ -81,8 +117,6 @@ void chan_clean_frame(paddr_t pa)
 /* The first piece: the frames become the channel's. */
 static int offer_begin(struct chan *c, struct partition *p, paddr_t pa, uint64_t npages)
 {
-	unsigned int i;
-
 	if ((pa & PAGE_MASK) || !npages || npages > c->max_bytes / PAGE_SIZE)
 		return -KEEL_EINVAL;
 	if (frames_claim(pa >> PAGE_SHIFT, npages, p->owner, c->owner))
@@ -91,9 +125,7 @@ static int offer_begin(struct chan *c, struct partition *p, paddr_t pa, uint64_t
 	 * Whoever looked at the owner before is still in the metakernel, and obeys on the way out: then no
 	 * leaf, no remembered leaf table and no walk that sets accessed bits has anything of them (I3, rule 20).
 	 */
-	for (i = 0; i < p->nvcpus; i++)
-		shoot_note(&p->vcpu[i], &(struct shoot) { .what = SHOOT_ALL });
-	c->ticket = shoot_ring(p, shoot_everybody(p));
+	c->ticket = shoot_forget(p);
 	c->window_pa = pa;
 	c->window_bytes = npages * PAGE_SIZE;
 	c->clean_bytes = 0;
@@ -191,10 +223,16 @@ int chan_set_state(struct partition *p, uint64_t handle, uint64_t up)
 	return err;
 }
 
+static struct chan *chan_or_extent(const struct partition *p, uint64_t handle)
+{
+	union cap cap = cap_at(p, handle);
+
+	return cap.type == KEEL_CAP_CHANNEL || cap.type == KEEL_CAP_MEMORY ? &chans[cap.index] : NULL;
+}
+
 __cold int chan_info(struct partition *p, uint64_t handle, struct keel_chan_info *info)
 {
-	unsigned int side;
-	const struct chan *c = chan_of(p, handle, &side);
+	const struct chan *c = chan_or_extent(p, handle);
 
 	if (!c)
 		return -KEEL_EBADF;
@@ -218,7 +256,7 @@ void chan_part_died(struct partition *p)
 
 	lock_take(&chan_lock);
 	for (i = 0; i < nchans; i++)
-		if (joins(p, &chans[i]))
+		if (joins(p, &chans[i]) && chans[i].side[1])
 			set_state(&chans[i], chans[i].side[1] == p, false);
 	lock_release(&chan_lock);
 }
@@ -262,9 +300,11 @@ static void open_up(struct chan *c, struct partition *server, struct partition *
 	c->owner = (uint16_t)(FRAMES_CHANNEL | i);
 	c->state = 0;
 	c->window_bytes = c->clean_bytes = 0;
+	memset(c->readers, 0, sizeof(c->readers));
+	memset(c->writers, 0, sizeof(c->writers));
 	c->side[0] = server;
 	c->side[1] = client;
-	strlcpy(c->name, client->man->name, sizeof(c->name));
+	strlcpy(c->name, (client ? client : server)->man->name, sizeof(c->name));
 	c->max_bytes = max_bytes;
 	if (i >= nchans)
 		__atomic_store_n(&nchans, i + 1, __ATOMIC_RELEASE);
@@ -282,8 +322,11 @@ static int give_handle(struct chan *c, unsigned int side)
 
 static void gone(struct chan *c)
 {
-	cap_remove(c->side[0], KEEL_CAP_CHANNEL, (unsigned int)(c - chans));
-	cap_remove(c->side[1], KEEL_CAP_CHANNEL, (unsigned int)(c - chans));
+	unsigned int i = (unsigned int)(c - chans);
+
+	cap_remove(c->side[0], c->side[1] ? KEEL_CAP_CHANNEL : KEEL_CAP_MEMORY, i);
+	if (c->side[1])
+		cap_remove(c->side[1], KEEL_CAP_CHANNEL, i);
 	c->max_bytes = 0;
 }
 
@@ -308,24 +351,53 @@ int64_t chan_connect(struct partition *server, struct partition *client, uint64_
 	return theirs < 0 || ours < 0 ? -KEEL_ENOSPC : (int64_t)theirs << 32 | ours;
 }
 
+/*
+ * No page tables of p's and none of its walks are in there when anybody else may write to it: who could let them is p, which
+ * obeys on its way out of here. A vCPU of p's that still looks at one finds what p itself could have written meanwhile.
+ */
+int chan_share(struct partition *p, paddr_t pa, uint64_t npages)
+{
+	struct chan *c = free_slot();
+	int err;
+
+	if ((pa & PAGE_MASK) || !npages || npages > KEEL_GIVE_MAX)
+		return -KEEL_EINVAL;
+	if (!c || has_enough(p))
+		return -KEEL_ENOSPC;
+	lock_take(&chan_lock);
+	open_up(c, p, NULL, npages * PAGE_SIZE);
+	err = frames_claim(pa >> PAGE_SHIFT, npages, p->owner, c->owner) ? -KEEL_EFAULT :
+	      cap_add(p, KEEL_CAP_MEMORY, KEEL_RIGHT_READ | KEEL_RIGHT_WRITE, (unsigned int)(c - chans));
+	if (err < 0) {
+		if (err == -KEEL_ENOSPC)
+			ASSERT(!frames_claim(pa >> PAGE_SHIFT, npages, c->owner, p->owner));
+		c->max_bytes = 0;
+	} else {
+		c->handle[0] = (uint16_t)err;
+		c->window_pa = pa;
+		c->window_bytes = c->max_bytes;
+		c->state = KEEL_CHAN_WINDOW;
+		shoot_forget(p);
+	}
+	lock_release(&chan_lock);
+	return err;
+}
+
 void chan_close(struct chan *c, const struct partition *closer)
 {
-	const struct partition *client = c->side[1];
-	unsigned int i;
-
+	if (!c->side[1])
+		cap_revoke(c->side[0], c->handle[0]);
 	lock_take(&chan_lock);
-	for (i = 0; i < 2; i++)
-		if (c->side[i]->alive)
-			chan_ring(c, i);
-	call_end(c, NULL);	/* while the callers' handles say which channel it is */
 	c->state &= KEEL_CHAN_WINDOW;	/* the server may have it mapped, as before and as afterwards */
 	c->generation++;
-	c->clean_bytes = 0;
+	c->clean_bytes = c->side[1] ? 0 : c->window_bytes;	/* an extent was and is the server's: it keeps what is in it */
 	c->closer = closer;
-	for (i = 0; i < client->nvcpus; i++)
-		shoot_note(&client->vcpu[i], &(struct shoot) { .what = SHOOT_ALL });
-	if (client->nvcpus)
-		shoot_ring(c->side[1], shoot_everybody(client));
+	if (c->side[1]) {
+		call_end(c, NULL);	/* while the callers' handles say which channel it is */
+		shoot_forget(c->side[1]);
+		ring_alive(c, 0);
+		ring_alive(c, 1);
+	}
 	lock_release(&chan_lock);
 }
 
@@ -359,11 +431,13 @@ struct chan *chan_with(const struct partition *p, bool closed)
 
 int chan_close_handle(const struct partition *by, const struct partition *p, uint64_t handle)
 {
-	unsigned int side;
-	struct chan *c = chan_of(p, handle, &side);
+	struct chan *c = chan_or_extent(p, handle);
 
 	if (!c)
 		return -KEEL_EBADF;
+	/* Of an extent only whose it was. */
+	if (!c->side[1] && (c->side[0] != p || c->handle[0] != handle))
+		return -KEEL_EPERM;
 	/* A side does it by its own handle, or what it keeps for that would not notice. */
 	if (c < chans + manifest.nchans || (p != by && (c->side[0] == by || c->side[1] == by)))
 		return -KEEL_EPERM;

@@ -20,8 +20,9 @@ struct chan {
 	uint64_t window_bytes;		/* 0: none was offered */
 	uint64_t ticket;		/* of the server's vCPUs being told that it is gone */
 	uint64_t clean_bytes;		/* of them zeroed so far; all: KEEL_CHAN_WINDOW in `state` */
-	struct partition *side[2];	/* 0 server, 1 client */
+	struct partition *side[2];	/* 0 server, 1 client; NULL: an extent of the server's, for who has a handle */
 	uint16_t handle[2], event[2];	/* of this channel for the side; event_of_handle() */
+	uint64_t readers[2], writers[2];	/* an extent's: partitions that have a handle, by index */
 };
 
 extern struct chan chans[MAX_CHANS];
@@ -38,6 +39,13 @@ int chan_set_state(struct partition *p, uint64_t handle, uint64_t up);
 int chan_info(struct partition *p, uint64_t handle, struct keel_chan_info *info);
 /* One at run time: the server's handle | the client's << 32, or -KEEL_E*. Here and below LOCK_LIFE is the caller's. */
 int64_t chan_connect(struct partition *server, struct partition *client, uint64_t max_bytes);
+_Static_assert(MAX_PARTS <= 128, "sets of partitions");
+
+/* Of an extent p has just got a handle with these rights, the only one; 0: it has lost that. Does it have one? */
+void chan_let(struct chan *c, const struct partition *p, unsigned int rights);
+bool chan_lets(const struct chan *c, const struct partition *p);
+/* An extent of memory of p's: a handle, or -KEEL_E*. What p has there, it has as before. */
+int chan_share(struct partition *p, paddr_t pa, uint64_t npages);
 /*
  * Its handles lead nowhere, and its client will have forgotten the window when all CPUs have answered WORK_FORGET, which is
  * for the caller to ask. Then chan_return(), a piece a call, gives the window to the server: true, it is gone.
@@ -82,6 +90,7 @@ static inline int chan_kick(const struct partition *p, uint64_t handle)
 	chan_ring(c, !side);
 	return 0;
 }
-bool chan_attached(uint16_t owner, const struct partition *p);
+/* What p may do with a frame of this channel's or extent's: PTE_P | PTE_W, PTE_P or 0. */
+uint64_t chan_rights(uint16_t owner, const struct partition *p);
 
 #endif

@@ -116,19 +116,9 @@ static struct partition *free_slot(void)
 	return NULL;
 }
 
-/* Nobody's leaf, remembered way or walk has anything of what they had (I3), once they have obeyed. -> a ticket */
-static uint64_t tell(struct partition *p)
-{
-	unsigned int i;
-
-	for (i = 0; i < p->nvcpus; i++)
-		shoot_note(&p->vcpu[i], &(struct shoot) { .what = SHOOT_ALL });
-	return shoot_ring(p, shoot_everybody(p));
-}
-
 static void tell_giver(struct partition *p)
 {
-	p->ticket = tell(p->creator);
+	p->ticket = shoot_forget(p->creator);
 }
 
 static bool giver_obeyed(const struct partition *p)
@@ -371,7 +361,7 @@ static int grow_begin(struct partition *p, paddr_t pa, uint64_t npages)
 
 	if (err)
 		return err;
-	p->made->extent[p->made->nextents - 1].ticket = tell(p->creator);
+	p->made->extent[p->made->nextents - 1].ticket = shoot_forget(p->creator);
 	return -KEEL_EAGAIN;
 }
 
@@ -443,7 +433,7 @@ int made_release(struct partition *p, paddr_t pa)
 		return -KEEL_EFAULT;
 	e->state = EXTENT_LEAVING;
 	e->done = 0;
-	e->ticket = tell(p);
+	e->ticket = shoot_forget(p);
 	part_raise(p->creator, KEEL_EV_PARTITION);
 	return 0;
 }
@@ -475,6 +465,8 @@ static void withdraw(struct partition *p)
 		return;
 	}
 	memset(p->caps, 0, sizeof(p->caps));
+	for (c = chans; c < chans + nchans; c++)
+		chan_let(c, p, 0);
 	cap_revoke(p->creator, p->handle);
 	console_remove(p);
 	p->man = &nobody;

@@ -180,21 +180,48 @@ static void check_chan_cap(const struct partition *p, union cap c, unsigned int 
 	REQUIRE(ch->side[side] == p && ch->handle[side] == handle, "%s: handle %u", p->man->name, handle);
 }
 
+static void check_memory_cap(const struct partition *p, union cap c)
+{
+	REQUIRE(c.index < nchans && chans[c.index].max_bytes && !chans[c.index].side[1], "%s: extent %u", p->man->name, c.index);
+	REQUIRE(!(c.rights & ~(KEEL_RIGHT_READ | KEEL_RIGHT_WRITE)), "%s: rights %#x", p->man->name, c.rights);
+	REQUIRE(chans[c.index].side[0] == p || chan_lets(&chans[c.index], p), "%s: extent %u without a right", p->man->name, c.index);
+}
+
+static bool holds(const struct partition *p, unsigned int index)
+{
+	for (unsigned int i = 0; i < KEEL_MAX_HANDLES; i++)
+		if (p->caps[i].type == KEEL_CAP_MEMORY && p->caps[i].index == index)
+			return true;
+	return false;
+}
+
+/* Nobody has a right to an extent without a handle, whoever had its slot before. */
+static void check_extents(void)
+{
+	for (unsigned int c = 0; c < nchans; c++)
+		for (unsigned int i = 0; i < MAX_PARTS; i++)
+			REQUIRE(!chans[c].max_bytes || chans[c].side[1] || !chan_rights(chans[c].owner, &parts[i]) ||
+				chans[c].side[0] == &parts[i] || holds(&parts[i], c), "slot %u and extent %u", i, c);
+}
+
 static void check_caps(const struct partition *p)
 {
 	for (unsigned int i = 0; i < KEEL_MAX_HANDLES; i++) {
 		union cap c = p->caps[i];
 
-		REQUIRE(!c.word || c.type == KEEL_CAP_PARTITION || c.type == KEEL_CAP_CHANNEL || c.type == KEEL_CAP_LOG, "%s: handle %u", p->man->name, i);
+		REQUIRE(!c.word || c.type == KEEL_CAP_PARTITION || c.type == KEEL_CAP_CHANNEL || c.type == KEEL_CAP_LOG || c.type == KEEL_CAP_MEMORY, "%s: handle %u", p->man->name, i);
 		if (c.type == KEEL_CAP_PARTITION)
 			check_part_cap(p, c);
 		if (c.type == KEEL_CAP_CHANNEL)
 			check_chan_cap(p, c, i);
+		if (c.type == KEEL_CAP_MEMORY)
+			check_memory_cap(p, c);
 	}
 }
 
 static void check_handles(void)
 {
+	check_extents();
 	for (unsigned int i = 0; i < nparts; i++) {
 		const struct partition *p = &parts[i];
 		union cap c = { .type = KEEL_CAP_PARTITION, .rights = KEEL_RIGHT_INFO | KEEL_RIGHT_CONTROL, .index = (uint8_t)i };
@@ -209,7 +236,7 @@ static void check_handles(void)
 
 		if (!c->max_bytes || c->closer)	/* the client of a closed one may be gone before the window is back */
 			continue;
-		for (unsigned int side = 0; side < 2; side++)
+		for (unsigned int side = 0; side < (c->side[1] ? 2 : 1); side++)
 			REQUIRE(c->side[side]->caps[c->handle[side]].index == i, "channel %u", i);
 	}
 }
@@ -327,7 +354,7 @@ static bool on_its_way(const struct vcpu *v, uint16_t owner, uint64_t pfn)
 	return false;
 }
 
-static bool may_map(const struct vcpu *v, uint64_t pfn)
+static bool may_map(const struct vcpu *v, uint64_t pfn, uint64_t e)
 {
 	const struct partition *p = v->part;
 	uint16_t owner = frames_owner(pfn);
@@ -337,6 +364,8 @@ static bool may_map(const struct vcpu *v, uint64_t pfn)
 	if (owner & FRAMES_CHANNEL) {
 		const struct chan *c = &chans[owner & (MAX_CHANS - 1)];
 
+		if (!c->side[1] && c->side[0] != p)
+			return !(e & (PTE_P | PTE_W) & ~chan_rights(owner, p)) || shoot_noted(&v->shootdown);
 		/* a window that is not there yet: what it was may not have been forgotten */
 		return (c->side[0] == p && (c->state & KEEL_CHAN_WINDOW || shoot_noted(&v->shootdown))) ||
 		       (c->side[1] == p && c->state & KEEL_CHAN_WINDOW);
@@ -353,7 +382,7 @@ static void check_below(const struct vcpu *v, const uint64_t *table, unsigned in
 
 	for_each_used(s, table, i, g) {
 		bool large = table[i] & PTE_PS && level == TABLE_L2;
-		uint64_t pfn = (table[i] & PTE_ADDR) >> PAGE_SHIFT, n = large ? 512 : 1;
+		uint64_t e = table[i], pfn = (e & PTE_ADDR) >> PAGE_SHIFT, n = large ? 512 : 1;
 
 		if (!(table[i] & PTE_P) || table[i] == (va_to_pa(v->hole_pt) | UPPER))
 			continue;
@@ -362,7 +391,7 @@ static void check_below(const struct vcpu *v, const uint64_t *table, unsigned in
 			continue;
 		}
 		for (pfn &= ~(n - 1); n--; pfn++)
-			REQUIRE(may_map(v, pfn), "%s: vCPU %u maps frame %#lx of %u", v->part->man->name, v->id, pfn,
+			REQUIRE(may_map(v, pfn, e), "%s: vCPU %u maps frame %#lx of %u", v->part->man->name, v->id, pfn,
 				frames_owner(pfn));
 	}
 }

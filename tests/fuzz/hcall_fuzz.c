@@ -100,6 +100,7 @@ static const struct call {
 	{ KEEL_HC_CAP_DROP, "h" },
 	{ KEEL_HC_CHAN_CONNECT, "hhp" },
 	{ KEEL_HC_CHAN_CLOSE, "hh" },
+	{ KEEL_HC_MEM_SHARE, "ps" },
 };
 
 /* Steps that are no calls. */

@@ -2,7 +2,8 @@
 /*
  * caps.c - three peers without a Linux: `boss`, who has control, gives `watch` the log and the state of `talk`, and takes
  * both back; connects itself with `talk` and the two others with each other; and closes the first channel while `talk` writes
- * into its window.
+ * into its window. Or `lend`, who lets `read` and `write` have memory of its own, until one has done what it may not and
+ * the other is stopped in the middle.
  *
  * Each says what it finds, and BAD before what should not be. tests/system/test_caps.py looks at what comes of it.
  */
@@ -238,16 +239,93 @@ static void boss(void)
 	end(KEEL_SHUTDOWN_POWEROFF, 0);
 }
 
+/* ---- Memory ------------------------------------------------------------------------------------------ */
+
+#define LENT_PAGES	4UL
+enum lent { WRITTEN = 1, COUNT, GO, FORBIDDEN, KEPT = LENT_PAGES * PAGE / 8 - 1 };	/* words of it */
+
+static volatile uint64_t *map_lent(uint64_t *handle)
+{
+	*handle = wait_for_handle(KEEL_CAP_MEMORY, "lend");
+	return map_window(*handle);
+}
+
+static void reader(void)
+{
+	uint64_t handle;
+	volatile uint64_t *lent = map_lent(&handle);
+
+	expect(lent[KEPT] == KEPT && answer.chan.window_bytes == LENT_PAGES * PAGE, "read sees what is lent");
+	expect(hcall(KEEL_HC_CHAN_CLOSE, 0, handle, 0) == -KEEL_EPERM, "read cannot end it");
+	expect(hcall(KEEL_HC_CHAN_KICK, handle, 0, 0) == -KEEL_EBADF, "read finds no channel in it");
+	expect(hcall(KEEL_HC_CONSOLE_WRITE, answer.chan.window_pa, 1, 0) == -KEEL_EFAULT, "read cannot use it as a buffer");
+	while (!lent[GO])
+		nap();
+	lent[FORBIDDEN] = 1;
+	say("BAD: read has written");
+}
+
+static void writer(void)
+{
+	uint64_t handle;
+	volatile uint64_t *lent = map_lent(&handle);
+
+	lent[WRITTEN] = 7;
+	for (;;)
+		lent[COUNT]++;
+}
+
+static bool faults_in_it(uint64_t part, enum lent word)
+{
+	do
+		nap();
+	while (!hcall(KEEL_HC_PART_INFO, part, pa_of(&answer), 0) && answer.part.state < KEEL_PART_EXITED);
+	return answer.part.state == KEEL_PART_FAULTED && answer.part.fault.cr2 == WINDOW_VA + 8 * word;
+}
+
+static void lend(void)
+{
+	uint64_t reads = handle_of(KEEL_CAP_PARTITION, "read", 0), writes = handle_of(KEEL_CAP_PARTITION, "write", 0), count;
+	volatile uint64_t *lent = pages(LENT_PAGES);
+	uint64_t pa = pa_of((const void *)lent);
+	long h;
+
+	lent[KEPT] = KEPT;
+	expect(hcall(KEEL_HC_MEM_SHARE, pa + 8, 1, 0) == -KEEL_EINVAL && hcall(KEEL_HC_MEM_SHARE, pa, 0, 0) == -KEEL_EINVAL &&
+	       hcall(KEEL_HC_MEM_SHARE, pa, KEEL_GIVE_MAX + 1, 0) == -KEEL_EINVAL &&
+	       hcall(KEEL_HC_MEM_SHARE, info->mem_pa + info->mem_bytes - PAGE, 2, 0) == -KEEL_EFAULT, "what is not memory of its own is refused");
+	h = hcall(KEEL_HC_MEM_SHARE, pa, LENT_PAGES, 0);
+	expect(h > 0 && hcall(KEEL_HC_MEM_SHARE, pa, 1, 0) == -KEEL_EFAULT, "lend makes an extent, once");
+	expect(hcall(KEEL_HC_CAP_INFO, 0, pa, 0) == -KEEL_EFAULT, "it is no buffer any more");
+	expect(lent[KEPT] == KEPT, "lend has it as before");
+	expect(hcall(KEEL_HC_CAP_GRANT, (uint64_t)h, reads, KEEL_RIGHT_READ | KEEL_RIGHT_INFO) == -KEEL_EPERM &&
+	       hcall(KEEL_HC_CAP_GRANT, (uint64_t)h, reads, KEEL_RIGHT_READ) > 0 &&
+	       hcall(KEEL_HC_CAP_GRANT, (uint64_t)h, writes, KEEL_RIGHT_READ | KEEL_RIGHT_WRITE) > 0, "lend gives");
+	expect(hcall(KEEL_HC_CAP_DROP, (uint64_t)h, 0, 0) == -KEEL_EBUSY, "lend cannot just drop it");
+	while (lent[WRITTEN] != 7 || !lent[COUNT])
+		nap();
+	say("lend sees what was written");
+	lent[GO] = 1;
+	expect(faults_in_it(reads, FORBIDDEN) && !lent[FORBIDDEN], "read has ended where it may not write");
+	expect(!hcall(KEEL_HC_CAP_REVOKE, (uint64_t)h, 0, 0), "lend takes back");
+	count = lent[COUNT];
+	expect(faults_in_it(writes, COUNT) && lent[COUNT] == count, "write has ended in the middle, and wrote no more");
+	expect(!hcall(KEEL_HC_CHAN_CLOSE, 0, (uint64_t)h, 0) && lent[KEPT] == KEPT, "lend ends it and keeps what is in it");
+	expect(!hcall(KEEL_HC_CAP_INFO, 0, pa, 0) && hcall(KEEL_HC_CHAN_INFO, (uint64_t)h, pa, 0) == -KEEL_EBADF, "it is all its own again");
+	end(KEEL_SHUTDOWN_POWEROFF, 0);
+}
+
 void peer_main(const struct keel_start_info *si)
 {
+	static const struct { const char *name; void (*main)(void); } roles[] = {
+		{ "boss", boss }, { "watch", watch }, { "talk", talk }, { "lend", lend }, { "read", reader }, { "write", writer },
+	};
+
 	info = si;
 	next_free = si->free_va;
-	if (same(si->cmdline, "boss"))
-		boss();
-	else if (same(si->cmdline, "watch"))
-		watch();
-	else
-		talk();
+	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+		if (same(si->cmdline, roles[i].name))
+			roles[i].main();
 }
 
 __asm__(".section .text.start, \"ax\"\n"

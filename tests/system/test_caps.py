@@ -8,6 +8,7 @@ import re
 import pytest
 from conftest import BUILD
 from systems import compile_tree, log_text, partition, system, write_bundle
+from test_peers import kernel
 
 pytestmark = [pytest.mark.group("caps"), pytest.mark.limit(150)]
 
@@ -21,16 +22,44 @@ STEPS = {
 }
 
 
+LENT = {
+    "lend": ["what is not memory of its own is refused", "lend makes an extent, once", "it is no buffer any more", "lend has it as before",
+             "lend gives", "lend cannot just drop it", "lend sees what was written", "read has ended where it may not write",
+             "lend takes back", "write has ended in the middle, and wrote no more", "lend ends it and keeps what is in it",
+             "it is all its own again"],
+    "read": ["read sees what is lent", "read cannot end it", "read finds no channel in it", "read cannot use it as a buffer"],
+}
+
+
+def run(machine, folder, cpus, names, *options):
+    """Boot peers of these names, the first with control, to the end -> the serial output."""
+    peers = "".join(partition(name, "caps.elf", 1 << 19, name, more="control;" if name == names[0] else "") for name in names)
+    given = {"system.dtb": compile_tree(system(peers, linux="")), "caps.elf": BUILD / "tests" / "peer" / "caps.elf"}
+    keel = machine("--bundle", str(write_bundle(folder, given)), "--mem", "128M", "--cpus", str(cpus), *options, timeout=120)
+    assert keel.wait_exit() == 0
+    return log_text(keel)
+
+
+def check(text, steps_of, boss):
+    """Each has said its steps, in their order."""
+    assert "BAD" not in text
+    for name, steps in steps_of.items():
+        said = re.findall(rf"^\[{name}\] (.*)$", text, re.M) if name != boss else re.findall(r"^(?!\[)(.+)$", text, re.M)
+        assert [line.strip() for line in said if line.strip() in steps] == steps, said
+
+
+@pytest.mark.parametrize("cpus, debug", [(1, False), (2, False), (2, True)],
+                         ids=["memory-is-lent-on-one-cpu", "memory-is-lent-on-two-cpus", "memory-is-lent-on-two-cpus-debug"])
+def test_lent(machine, tmp_path, cpus, debug):
+    """An extent is read by one and written by another, with no more rights than they were given, until it is taken back."""
+    text = run(machine, tmp_path, cpus, ("lend", "read", "write"), *kernel(debug))
+    check(text, LENT, "lend")
+    assert len(re.findall(r"^\[keel\] (?:read|write): faulted: ", text, re.M)) == 2
+
+
 @pytest.mark.parametrize("cpus", [1, 2], ids=["peers-on-one-cpu", "peers-on-two-cpus"])
 def test_peers_without_linux(machine, tmp_path, cpus):
     """A watcher gets the log and the state of another, and no more, until both are taken back; a channel is closed in the middle of a transfer."""
-    peers = "".join(partition(name, "caps.elf", 1 << 19, name, more="control;" if name == "boss" else "") for name in ("boss", "watch", "talk"))
-    given = {"system.dtb": compile_tree(system(peers, linux="")), "caps.elf": BUILD / "tests" / "peer" / "caps.elf"}
-    keel = machine("--bundle", str(write_bundle(tmp_path, given)), "--mem", "128M", "--cpus", str(cpus), timeout=120)
-    assert keel.wait_exit() == 0
-    text = log_text(keel)
-    assert "BAD" not in text
-    for name, steps in STEPS.items():
-        said = re.findall(rf"^\[{name}\] (.*)$", text, re.M) if name != "boss" else re.findall(r"^(?!\[)(.+)$", text, re.M)
-        assert [line.strip() for line in said if line.strip() in steps] == steps, said
+    text = run(machine, tmp_path, cpus, ("boss", "watch", "talk"))
+    check(text, STEPS, "boss")
     assert re.search(r"^\[keel\] talk: faulted: ", text, re.M)

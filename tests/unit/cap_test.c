@@ -13,11 +13,29 @@
 struct partition parts[MAX_PARTS];
 static const struct manifest_part with_control = { .control = true }, without;
 static unsigned int nasked;
+static unsigned int nforgot[MAX_PARTS];	/* how often a partition was told to forget what it has mapped */
+struct chan chans[MAX_CHANS];
 
 void cpus_ask(uint32_t what)
 {
 	assert_int_equal(what, WORK_FORGET);
 	nasked++;
+}
+
+void chan_let(struct chan *c, const struct partition *p, unsigned int rights)
+{
+	c->readers[0] = (c->readers[0] & ~bit64(p->index)) | (rights ? bit64(p->index) : 0);
+}
+
+bool chan_lets(const struct chan *c, const struct partition *p)
+{
+	return c->readers[0] & bit64(p->index);
+}
+
+uint64_t shoot_forget(struct partition *p)
+{
+	nforgot[p->index]++;
+	return 0;
 }
 
 /* A Linux that controls all others, which have only themselves, and handles that are equal everywhere. */
@@ -40,6 +58,8 @@ static int start(void **state)
 		assert_int_equal(cap_add(LINUX, KEEL_CAP_PARTITION, 3, i), i);
 	assert_int_equal(cap_add(LINUX, KEEL_CAP_LOG, KEEL_RIGHT_INFO, 0), MAX_PARTS);
 	nasked = 0;
+	memset(nforgot, 0, sizeof(nforgot));
+	memset(chans, 0, sizeof(chans));
 	return 0;
 }
 
@@ -287,6 +307,35 @@ static void random_calls_match_the_model(void **state)
 	assert_true(refused > 100 && nmodel > 500);
 }
 
+/* Who loses a handle of an extent forgets what it has mapped of it; nobody else does. */
+static void an_extent_is_forgotten_with_its_handle(void **state)
+{
+	const unsigned int both = KEEL_RIGHT_READ | KEEL_RIGHT_WRITE;
+	int own, first, second;
+
+	(void)state;
+	chans[3].side[0] = LINUX;
+	own = cap_add(LINUX, KEEL_CAP_MEMORY, both, 3);
+	chans[3].handle[0] = (uint16_t)own;
+	first = give(0, own, 1, both);
+	second = give(1, first, 2, KEEL_RIGHT_READ);
+	give(0, own, 3, KEEL_RIGHT_READ);
+	assert_int_equal(cap_grant(&parts[2], (uint64_t)second, &parts[4], KEEL_RIGHT_WRITE), -KEEL_EPERM);
+	assert_int_equal(cap_grant(LINUX, (uint64_t)own, &parts[2], KEEL_RIGHT_WRITE), -KEEL_EBUSY);	/* it has one */
+	assert_int_equal(cap_grant(&parts[2], (uint64_t)second, LINUX, KEEL_RIGHT_READ), -KEEL_EBUSY);
+	assert_int_equal(cap_void(LINUX, (uint64_t)own, true), -KEEL_EBUSY);	/* CHAN_CLOSE ends an extent */
+	assert_int_equal(cap_void(&parts[1], (uint64_t)first, true), 0);
+	assert_int_equal(nforgot[1], 1);
+	assert_int_equal(nforgot[2], 1);
+	assert_int_equal(nforgot[3] + nforgot[0], 0);
+	assert_int_equal(chans[3].readers[0], bit64(3));
+	assert_int_equal(cap_void(LINUX, (uint64_t)own, false), 0);
+	assert_int_equal(nforgot[3], 1);
+	assert_int_equal(nforgot[0] + nforgot[1] + nforgot[2], 2);
+	assert_int_equal(LINUX->caps[own].rights, both);
+	assert_int_equal(chans[3].readers[0], 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +348,7 @@ int main(void)
 		cmocka_unit_test_setup(records_run_out_and_come_back, start),
 		cmocka_unit_test_setup(a_full_table_takes_no_more, start),
 		cmocka_unit_test_setup(random_calls_match_the_model, start),
+		cmocka_unit_test_setup(an_extent_is_forgotten_with_its_handle, start),
 	};
 
 	return cmocka_run_group_tests_name("cap", tests, NULL, NULL);

@@ -76,6 +76,8 @@ uint64_t shoot_ring(struct partition *p, uint64_t set)
 	return 1;
 }
 
+#include "forget.h"
+
 bool shoot_obeyed(const struct partition *p, uint64_t set, uint64_t ticket)
 {
 	(void)p, (void)set, (void)ticket;
@@ -201,8 +203,8 @@ static void both_sides_have_it(void **state)
 	assert_int_equal(info.max_bytes, WINDOW_BYTES);
 	assert_int_equal(chan_set_state(server, ours, 1), -KEEL_EAGAIN);
 	open_window(ours);
-	assert_true(chan_attached(FRAMES_CHANNEL | 1, server) && chan_attached(FRAMES_CHANNEL | 1, client));
-	assert_false(chan_attached(FRAMES_CHANNEL | 1, other) || chan_attached(FRAMES_CHANNEL | 1, linux_part));
+	assert_true(chan_rights(FRAMES_CHANNEL | 1, server) && chan_rights(FRAMES_CHANNEL | 1, client));
+	assert_false(chan_rights(FRAMES_CHANNEL | 1, other) || chan_rights(FRAMES_CHANNEL | 1, linux_part));
 	assert_int_equal(chan_kick(client, theirs), 0);
 	assert_int_equal(rung[1], ours);
 	assert_int_equal(chan_kick(server, ours), 0);
@@ -227,8 +229,8 @@ static void closing_gives_the_window_back(void **state)
 		assert_int_equal(chan_close_handle(by[i], named[i], named[i] == server ? ours : theirs), -KEEL_EAGAIN);
 		assert_true(rung[1] == ours && rung[2] == theirs);
 		assert_true(forgot[2] && nasked == 1);
-		assert_true(chan_attached(FRAMES_CHANNEL | 1, server));		/* it will be its own */
-		assert_false(chan_attached(FRAMES_CHANNEL | 1, client));
+		assert_true(chan_rights(FRAMES_CHANNEL | 1, server));		/* it will be its own */
+		assert_false(chan_rights(FRAMES_CHANNEL | 1, client));
 		assert_int_equal(chan_set_state(client, theirs, 1), -KEEL_EBADF);
 		assert_int_equal(chan_offer(server, ours, MEM(1), 1), -KEEL_EBADF);
 		for (pieces = 0; pieces < 3; pieces++)

@@ -49,10 +49,10 @@ void log_printf(const char *fmt, ...)
 	(void)fmt;
 }
 
-bool chan_attached(uint16_t owner, const struct partition *p)
+uint64_t chan_rights(uint16_t owner, const struct partition *p)
 {
 	assert_ptr_equal(p, &part);
-	return owner == (FRAMES_CHANNEL | 0);
+	return owner == (FRAMES_CHANNEL | 0) ? PTE_P | PTE_W : owner == (FRAMES_CHANNEL | 2) ? PTE_P : 0;
 }
 
 /* ---- Memory ------------------------------------------------------------------------------------- */

@@ -107,6 +107,8 @@ uint64_t shoot_ring(struct partition *p, uint64_t set)
 	return ++nshoots;
 }
 
+#include "forget.h"
+
 bool shoot_obeyed(const struct partition *p, uint64_t set, uint64_t ticket)
 {
 	assert_ptr_equal(p, loser);

@@ -80,6 +80,8 @@ uint64_t shoot_ring(struct partition *p, uint64_t set)
 	return ++nrings;
 }
 
+#include "forget.h"
+
 bool shoot_obeyed(const struct partition *p, uint64_t set, uint64_t ticket)
 {
 	assert_ptr_equal(p, server);
@@ -210,7 +212,7 @@ static int offer(void)
 
 static bool anybody_attached(void)
 {
-	return chan_attached(chan->owner, server) || chan_attached(chan->owner, client);
+	return chan_rights(chan->owner, server) || chan_rights(chan->owner, client);
 }
 
 static void a_window_is_offered_in_pieces(void **state)
@@ -226,7 +228,7 @@ static void a_window_is_offered_in_pieces(void **state)
 	assert_true(n >= WINDOW_BYTES / (32 * PAGE_SIZE));
 	assert_int_equal(nrings, 1);
 	assert_int_equal(chan->generation, 1);
-	assert_true(chan_attached(chan->owner, server) && chan_attached(chan->owner, client));
+	assert_true(chan_rights(chan->owner, server) && chan_rights(chan->owner, client));
 	for (size_t i = 0; i < WINDOW_BYTES; i++)
 		assert_int_equal(unit_arena[WINDOW + i], 0);
 	assert_int_equal((uint8_t)unit_arena[WINDOW - 1], 0xa5);
@@ -303,7 +305,7 @@ static void a_server_that_ends_halfway_gets_its_frames_back(void **state)
 	while (chan_offer(server, 1, MEM, 16) == -KEEL_EAGAIN)
 		;
 	assert_int_equal(chan->window_bytes, 16 * PAGE_SIZE);
-	assert_true(chan_attached(chan->owner, client));
+	assert_true(chan_rights(chan->owner, client));
 }
 
 /* One of its vCPUs is in the call while another one's fault ends the partition. */

@@ -87,7 +87,7 @@
 #define KEEL_HC_CHAN_OFFER	20	/* (handle, pa, npages): give page-aligned own memory to the
 					 * channel as its window; once per channel, server side only */
 #define KEEL_HC_CHAN_STATE	21	/* (handle, 0 down | 1 up): own side; generation + 1, kicks */
-#define KEEL_HC_CHAN_INFO	22	/* (handle, pa buffer: struct keel_chan_info) */
+#define KEEL_HC_CHAN_INFO	22	/* (handle, pa buffer: struct keel_chan_info); also of an extent */
 #define KEEL_HC_CHAN_KICK	23	/* (handle): doorbell, sets the event bit of the other side */
 #define KEEL_HC_PART_INFO	24	/* (handle, pa buffer: struct keel_part_info) */
 #define KEEL_HC_PART_STATS	25	/* (handle, pa buffer: struct keel_part_stats) */
@@ -172,7 +172,13 @@
 					 * again, zeroed. -KEEL_EBUSY: it is not released */
 #define KEEL_HC_PART_MEMORY	58	/* (handle as for GIVE, bytes): asks the partition to get along with so many: its
 					 * vCPU 0's mem_target, and KEEL_EV_MEMORY */
-#define KEEL_HC_NR		59
+/*
+ * Memory that several partitions have: an extent of the caller's own, which stays in the caller's reach with all that is in it, but
+ * is no longer its own outright (no buffers, no page tables, no GIVE). CAP_GRANT gives it to others, with KEEL_RIGHT_WRITE
+ * or to read only; they map window_pa of CHAN_INFO. REVOKE: they fault from then on. CHAN_CLOSE (0, handle) ends it.
+ */
+#define KEEL_HC_MEM_SHARE	59	/* (pa, npages<=KEEL_GIVE_MAX) -> handle of an extent, KEEL_CAP_MEMORY */
+#define KEEL_HC_NR		60
 
 #define KEEL_REPLY_NONE		1	/* only wait; -KEEL_EBUSY: there is a caller without an answer */
 
@@ -353,10 +359,13 @@
 #define KEEL_CAP_PARTITION	1
 #define KEEL_CAP_CHANNEL	2
 #define KEEL_CAP_LOG		3	/* the metakernel's log; KEEL_RIGHT_INFO */
+#define KEEL_CAP_MEMORY		4	/* an extent of somebody's memory (MEM_SHARE) */
 #define KEEL_RIGHT_INFO		1	/* may read its information */
 #define KEEL_RIGHT_CONTROL	2	/* may stop it, use its console */
 #define KEEL_RIGHT_SERVE	4	/* channel: server side (gives the window) */
 #define KEEL_RIGHT_USE		8	/* channel: client side */
+#define KEEL_RIGHT_READ		16	/* extent: may map it */
+#define KEEL_RIGHT_WRITE	32	/* extent: and write to it */
 
 #define KEEL_CHAN_SERVER_UP	1	/* bits of keel_chan_info.state */
 #define KEEL_CHAN_CLIENT_UP	2

@@ -15,6 +15,7 @@ static void print_rights(uint32_t rights)
 	static const struct { uint32_t bit; const char *name; } names[] = {
 		{ KEEL_RIGHT_INFO, "info" }, { KEEL_RIGHT_CONTROL, "control" },
 		{ KEEL_RIGHT_SERVE, "serve" }, { KEEL_RIGHT_USE, "use" },
+		{ KEEL_RIGHT_READ, "read" }, { KEEL_RIGHT_WRITE, "write" },
 	};
 	char text[64] = "";
 	unsigned int i;
@@ -46,12 +47,12 @@ static void print_channel(uint32_t handle)
 
 static void print_cap(const struct keel_ioc_cap *cap, bool ours)
 {
-	static const char *const types[] = { "none", "partition", "channel", "log" };
+	static const char *const types[] = { "none", "partition", "channel", "log", "memory" };
 	char text[4 * KEEL_NAME_LEN + 1], name[KEEL_NAME_LEN];
 
 	memcpy(name, cap->info.name, sizeof(name));
 	name[sizeof(name) - 1] = '\0';
-	printf("%6u %-10s", cap->handle, cap->info.type <= KEEL_CAP_LOG ? types[cap->info.type] : "?");
+	printf("%6u %-10s", cap->handle, cap->info.type <= KEEL_CAP_MEMORY ? types[cap->info.type] : "?");
 	print_rights(cap->info.rights);
 	printf(" %s", visible_text(name, text, sizeof(text)));
 	if (cap->info.type == KEEL_CAP_CHANNEL && ours)

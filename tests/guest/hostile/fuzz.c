@@ -238,6 +238,10 @@ static void args_of_caps(uint64_t n, struct args *x)
 		x->b = any_handle();
 		x->c = random64() % 4 ? (random64() & 7) * PAGE : any_value();
 		break;
+	case KEEL_HC_MEM_SHARE:	/* scratch, so that the program lives; a window it is part of may be closed again */
+		x->a = any_buffer() & ~(random64() & 1 ? 0xfffUL : 0);
+		x->b = random64() % 4 ? 1 + random64() % 2 : any_value();
+		break;
 	case KEEL_HC_CHAN_CLOSE:
 		x->a = random64() & 1 ? 0 : any_handle();
 		x->b = random64() % 4 ? random64() % 24 : any_value();
