@@ -104,13 +104,13 @@ static void set_state(struct chan *c, unsigned int side, bool up)
 
 void chan_clean_frame(paddr_t pa)
 {
-	const char *line = memset(pa_to_va(pa), 0, PAGE_SIZE);
+	char *line = pa_to_va(pa);
 	unsigned int i;
 
-	if (!frames_take_uncached(pa >> PAGE_SHIFT))
-		return;
-	for (i = 0; i < PAGE_SIZE; i += 64)
-		hal_clflush(line + i);
+	hal_zero_page(line);
+	if (frames_take_uncached(pa >> PAGE_SHIFT))
+		for (i = 0; i < PAGE_SIZE; i += 64)
+			hal_clflush(line + i);
 	hal_mfence();
 }
 
