@@ -5,6 +5,7 @@ QEMU counts instructions (--icount): its clock, and with it the TSC, goes on by 
 repeat and say nothing of this host. Failure looks like a deadline missed, a Linux that gets less done beside
 hostile peers than their budgets leave it, or a manifest that promises more time than there is.
 """
+import json
 import re
 import subprocess
 
@@ -101,6 +102,30 @@ def test_ten_thousand_deadlines(machine, tmp_path):
     """The same ten thousand times."""
     runs = steady(machine, tmp_path, "steady-long")
     assert [(periods, missed) for periods, missed, _ in runs] == [("10000", "0")] * 2
+
+
+def test_budgets_change_while_it_runs(machine, tmp_path):
+    """A partition of the user's own, above Linux, that burns gets another budget, and another: what it uses of half a second follows."""
+    linux = counted(machine, tmp_path, "")
+
+    linux.shell("keelctl run -d --prio 12 --budget 2ms/10ms --name burn lua -e 'while true do end'", 60)
+    assert linux.status == 0
+    shares = {}
+    for budget in ("1ms/10ms", "3ms/10ms"):
+        linux.shell(f"keelctl budget burn {budget}", 60)
+        assert linux.status == 0
+        said = linux.shell(f"keelctl ps --json; /time/share {SHARE_MS}; keelctl ps --json", 300)
+        first, last = (next(p["cpu_ns"] for p in json.loads(text)["partitions"] if p["name"] == "burn")
+                       for text in re.split(r"^SHARE.*$", said, flags=re.M))
+        shares[budget] = (last - first) / (SHARE_MS * 1000000)
+    print(shares)
+    # a period more or less at the ends, and keelctl itself
+    assert 0.095 < shares["1ms/10ms"] < 0.11 and 0.285 < shares["3ms/10ms"] < 0.33
+    for text, why in (("960ms/1s", "the CPUs have not so much left"), ("none", "its priority would be above Linux's"), ("1ms", "expected `none`"), ("2us/1ms", "expected `none`")):
+        assert why in linux.shell(f"keelctl budget burn {text} 2>&1", 60) and linux.status == 1
+    assert "no such partition" in linux.shell("keelctl budget nobody none 2>&1", 60) and linux.status == 1
+    linux.send("exit 3\r")
+    assert linux.wait_exit() == 3
 
 
 @pytest.mark.limit(630)

@@ -9,6 +9,7 @@ int cmd_inspect(int argc, char **argv);
 int cmd_caps(int argc, char **argv);
 int cmd_stats(int argc, char **argv);
 int cmd_memory(int argc, char **argv);
+int cmd_budget(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 int cmd_adopt(int argc, char **argv);
 int cmd_kill(int argc, char **argv);

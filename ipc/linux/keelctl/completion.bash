@@ -3,7 +3,7 @@
 #
 # Completion of keelctl's command line in bash: source it, or put it into /usr/share/bash-completion/completions/keelctl.
 
-_keelctl_commands="adopt caps console images inspect kill log logs memory ps restart rm run stats stop top wait"
+_keelctl_commands="adopt budget caps console images inspect kill log logs memory ps restart rm run stats stop top wait"
 _keelctl_run_options="-d --detach -i --interactive -t --tty -m --memory -v --volume -e --env -w --workdir --name --cpus --vcpus
 	--prio --budget --restart --watchdog --rm"
 
@@ -92,7 +92,7 @@ _keelctl() {
 	stop:-*) _keelctl_words -t ;;
 	log:-* | logs:-*) _keelctl_words -f ;;
 	logs:* | wait:* | rm:* | adopt:*) _keelctl_words "$(_keelctl_detached)" ;;
-	caps:* | memory:* | inspect:* | console:* | stats:* | stop:* | kill:* | restart:*) _keelctl_words "$(_keelctl_partitions)" ;;
+	budget:* | caps:* | memory:* | inspect:* | console:* | stats:* | stop:* | kill:* | restart:*) _keelctl_words "$(_keelctl_partitions)" ;;
 	esac
 }
 

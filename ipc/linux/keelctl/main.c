@@ -45,6 +45,7 @@ static const char usage[] =
 	"                             comes back until S seconds (1) pass without output; -a: older output, too\n"
 	"  memory NAME [SIZE]         how much memory a partition of `run` has, or what it is to have: more is there\n"
 	"                             at once, less as soon as NAME no longer uses it\n"
+	"  budget NAME TIME/PERIOD    how much CPU time NAME may use from now on, 2ms/10ms; `none`: as much as there is\n"
 	"  stop [-t S] NAME           ask a detached one to end (^C), end it after S seconds (5); end others\n"
 	"  kill NAME                  end a partition\n"
 	"  restart NAME               end it and start its image again\n"
@@ -62,6 +63,7 @@ static const struct {
 } commands[] = {
 	{ "ps", cmd_ps, 1, true }, { "caps", cmd_caps, 1, false }, { "stats", cmd_stats, 1, true },
 	{ "top", cmd_top, 1, true }, { "inspect", cmd_inspect, 1, true }, { "memory", cmd_memory, 1, true },
+	{ "budget", cmd_budget, 1, true },
 	{ "log", cmd_log, 1, false },
 	{ "console", cmd_console, 1, true }, { "stop", cmd_stop, 1, true }, { "kill", cmd_kill, 1, true },
 	{ "restart", cmd_restart, 1, true }, { "run", cmd_run, EXIT_RUN, false }, { "images", cmd_images, 0, false },
