@@ -440,9 +440,10 @@ void machine_reset(void)
 
 /* ---- Entries ---------------------------------------------------------------------------------------- */
 
+/* What a CPU was given before it first ran nobody called it for: it would find that on its way to its first vCPU. */
 bool machine_called(unsigned int cpu)
 {
-	return called[cpu];
+	return called[cpu] || (!cpus[cpu]->current && cpus[cpu]->work);
 }
 
 bool machine_timer_due(unsigned int cpu)
