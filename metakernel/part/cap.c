@@ -129,7 +129,7 @@ int cap_grant(const struct partition *by, uint64_t handle, struct partition *to,
 	struct grant *g;
 	int made;
 
-	if (!c.word)
+	if (!c.word || (c.type == KEEL_CAP_MEMORY && chans[c.index].closer))
 		return -KEEL_EBADF;
 	if (c.type == KEEL_CAP_CHANNEL || !rights || to == by)
 		return -KEEL_EINVAL;

@@ -334,6 +334,11 @@ static void an_extent_is_forgotten_with_its_handle(void **state)
 	assert_int_equal(nforgot[0] + nforgot[1] + nforgot[2], 2);
 	assert_int_equal(LINUX->caps[own].rights, both);
 	assert_int_equal(chans[3].readers[0], 0);
+	/* While it is being closed nobody new gets in: its frames are about to be somebody's own. */
+	chans[3].closer = LINUX;
+	assert_int_equal(cap_grant(LINUX, (uint64_t)own, &parts[1], both), -KEEL_EBADF);
+	chans[3].closer = NULL;
+	give(0, own, 1, both);
 }
 
 int main(void)
