@@ -360,9 +360,11 @@ int chan_share(struct partition *p, paddr_t pa, uint64_t npages)
 	struct chan *c = free_slot();
 	int err;
 
+	if (!p->man->control)	/* it could keep itself from being restarted */
+		return -KEEL_EPERM;
 	if ((pa & PAGE_MASK) || !npages || npages > KEEL_GIVE_MAX)
 		return -KEEL_EINVAL;
-	if (!c || has_enough(p))
+	if (!c)
 		return -KEEL_ENOSPC;
 	lock_take(&chan_lock);
 	open_up(c, p, NULL, npages * PAGE_SIZE);

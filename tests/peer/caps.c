@@ -258,6 +258,7 @@ static void reader(void)
 	expect(lent[KEPT] == KEPT && answer.chan.window_bytes == LENT_PAGES * PAGE, "read sees what is lent");
 	expect(hcall(KEEL_HC_CHAN_CLOSE, 0, handle, 0) == -KEEL_EPERM, "read cannot end it");
 	expect(hcall(KEEL_HC_CHAN_KICK, handle, 0, 0) == -KEEL_EBADF, "read finds no channel in it");
+	expect(hcall(KEEL_HC_MEM_SHARE, pa_of(pages(1)), 1, 0) == -KEEL_EPERM, "read cannot make one");
 	expect(hcall(KEEL_HC_CONSOLE_WRITE, answer.chan.window_pa, 1, 0) == -KEEL_EFAULT, "read cannot use it as a buffer");
 	while (!lent[GO])
 		nap();

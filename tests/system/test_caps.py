@@ -27,7 +27,7 @@ LENT = {
              "lend gives", "lend cannot just drop it", "lend sees what was written", "read has ended where it may not write",
              "lend takes back", "write has ended in the middle, and wrote no more", "lend ends it and keeps what is in it",
              "it is all its own again"],
-    "read": ["read sees what is lent", "read cannot end it", "read finds no channel in it", "read cannot use it as a buffer"],
+    "read": ["read sees what is lent", "read cannot end it", "read finds no channel in it", "read cannot make one", "read cannot use it as a buffer"],
 }
 
 

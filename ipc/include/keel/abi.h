@@ -177,7 +177,8 @@
  * is no longer its own outright (no buffers, no page tables, no GIVE). CAP_GRANT gives it to others, with KEEL_RIGHT_WRITE
  * or to read only; they map window_pa of CHAN_INFO. REVOKE: they fault from then on. CHAN_CLOSE (0, handle) ends it.
  */
-#define KEEL_HC_MEM_SHARE	59	/* (pa, npages<=KEEL_GIVE_MAX) -> handle of an extent, KEEL_CAP_MEMORY */
+#define KEEL_HC_MEM_SHARE	59	/* (pa, npages<=KEEL_GIVE_MAX) -> handle of an extent, KEEL_CAP_MEMORY; only with
+					 * `control` in the manifest */
 #define KEEL_HC_NR		60
 
 #define KEEL_REPLY_NONE		1	/* only wait; -KEEL_EBUSY: there is a caller without an answer */
