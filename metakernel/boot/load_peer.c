@@ -4,8 +4,8 @@
  *
  *   KEEL_PEER_VA -> | image, W^X by segment | page tables | start info | stack | modules | free ...
  *
- * It is laid out once, in place, and then kept (part/peer.h): the image's file as it came, which has no zeroes of .bss in it,
- * and a copy of what lies between the image and the free memory.
+ * What is behind the image is laid out once, in place, and then kept (part/peer.h): the image's file as it came, which has no zeroes of .bss in it,
+ * and a copy of what lies between the image and the free memory. The first start fills memory from that, as every restart.
  */
 #include <hal/irq.h>
 #include "boot/load.h"
@@ -27,7 +27,7 @@ struct builder {
 	uint64_t *pml4;
 };
 
-/* Memory of the peer's, which has been cleared. */
+/* Memory of the peer's, cleared; all the rest is by the peer_load() at the end. */
 static void *take(struct builder *b, uint64_t bytes)
 {
 	const struct manifest_part *man = b->p->man;
@@ -38,7 +38,7 @@ static void *take(struct builder *b, uint64_t bytes)
 		load_refuse("/partitions/%s: memory: %lu KiB do not hold image, page tables and modules", man->name,
 			    man->mem_bytes >> 10);
 	b->next = at + bytes;
-	return b->mem + at;
+	return memset(b->mem + at, 0, bytes);
 }
 
 static uint64_t peer_va(const struct builder *b, const void *at)
@@ -150,7 +150,6 @@ void load_peer(struct partition *p, const struct elf_info *elf, const struct bun
 
 	for (seg = elf->segments; seg < elf->segments + elf->nsegments; seg++)
 		keep_run(s, seg->vaddr - KEEL_PEER_VA, seg->filesz, file + seg->offset);
-	memset(b.mem, 0, p->mem_bytes);
 	b.next = image_end;
 	map_all(&b);
 	si = take(&b, sizeof(*si));

@@ -6,7 +6,8 @@
  * Locks:      LOCK_LIFE, the caller's.
  * Invariants: neither handle of a record is void: whoever makes one void sweeps before the lock is free again, so that no
  *             handle that comes to the same place later passes for it. Rights of the second are among those of the first.
- * Bounds:     a sweep goes over all records once for each link of the longest chain, MAX_DEPTH. A partition without the
+ * Bounds:     a sweep goes over all records once for each link of the longest chain, MAX_DEPTH; of an extent it leaves a note for
+ *             each vCPU of those that lose it, once each. A partition without the
  *             control right finds only half of the records.
  */
 #include "mm/shootdown.h"
@@ -158,7 +159,7 @@ int cap_void(struct partition *by, uint64_t handle, bool itself)
 		return -KEEL_EINVAL;
 	if (itself && c.type == KEEL_CAP_PARTITION && parts[c.index].creator == by && parts[c.index].handle == handle)
 		return -KEEL_EBUSY;
-	if (itself && c.type == KEEL_CAP_MEMORY && chans[c.index].side[0] == by && chans[c.index].handle[0] == handle)
+	if (itself && c.type == KEEL_CAP_MEMORY && chans[c.index].side[0] == by)
 		return -KEEL_EBUSY;
 	if (itself)
 		make_void(place(by, handle));

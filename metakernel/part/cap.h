@@ -17,7 +17,7 @@ struct partition;
 union cap {
 	struct {
 		uint8_t type, rights;	/* KEEL_CAP_*, KEEL_RIGHT_* */
-		uint8_t index;		/* partition or channel; of the log 0 */
+		uint8_t index;		/* partition, channel or extent; of the log 0 */
 		uint8_t reserved;
 	};
 	uint32_t word;		/* 0: the handle is void */

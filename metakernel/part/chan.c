@@ -368,6 +368,7 @@ int chan_share(struct partition *p, paddr_t pa, uint64_t npages)
 		return -KEEL_ENOSPC;
 	lock_take(&chan_lock);
 	open_up(c, p, NULL, npages * PAGE_SIZE);
+	c->state = KEEL_CHAN_WINDOW;	/* before the first frame: other vCPUs of p's may be in there */
 	err = frames_claim(pa >> PAGE_SHIFT, npages, p->owner, c->owner) ? -KEEL_EFAULT :
 	      cap_add(p, KEEL_CAP_MEMORY, KEEL_RIGHT_READ | KEEL_RIGHT_WRITE, (unsigned int)(c - chans));
 	if (err < 0) {
@@ -378,7 +379,6 @@ int chan_share(struct partition *p, paddr_t pa, uint64_t npages)
 		c->handle[0] = (uint16_t)err;
 		c->window_pa = pa;
 		c->window_bytes = c->max_bytes;
-		c->state = KEEL_CHAN_WINDOW;
 		shoot_forget(p);
 	}
 	lock_release(&chan_lock);
@@ -438,7 +438,7 @@ int chan_close_handle(const struct partition *by, const struct partition *p, uin
 	if (!c)
 		return -KEEL_EBADF;
 	/* Of an extent only whose it was. */
-	if (!c->side[1] && (c->side[0] != p || c->handle[0] != handle))
+	if (!c->side[1] && c->side[0] != p)
 		return -KEEL_EPERM;
 	/* A side does it by its own handle, or what it keeps for that would not notice. */
 	if (c < chans + manifest.nchans || (p != by && (c->side[0] == by || c->side[1] == by)))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * chan.h - channels: a window of shared frames and a doorbell each way.
+ * chan.h - channels: a window of shared frames and a doorbell each way; and extents of memory, which have only the frames.
  */
 #ifndef METAKERNEL_PART_CHAN_H
 #define METAKERNEL_PART_CHAN_H

@@ -7,7 +7,6 @@
 #include "unit.h"
 
 #include <elf.h>
-#include <setjmp.h>
 #undef PF_W	/* of segments; the page faults' is not used here */
 #include <hal/boot.h>
 #define ONCE	0x500000UL	/* what runs once, of the metakernel's image */
@@ -16,6 +15,7 @@
 extern char *unit_arena;
 #include "metakernel/boot/load_linux.c"
 #include "metakernel/lib/log.h"
+#include "refused.h"
 
 #define ARENA	(8UL << 20)
 #define MK_AT	0x300000UL	/* a frame of the metakernel between Linux's */
@@ -31,23 +31,11 @@ static struct boot_info bi;
 static struct bundle_file image;
 static struct regs regs;
 static struct vcpu vcpu;
-static jmp_buf refused;
-static char why[256];
 
 void *unit_pa_to_va(paddr_t pa) { fail_msg("%#lx is no memory", pa); abort(); }
 paddr_t unit_va_to_pa(const void *va) { return (paddr_t)((const char *)va - unit_arena); }
 void log_printf(const char *fmt, ...) { (void)fmt; }
 void vcpu_reset(struct vcpu *v, paddr_t cr3) { (void)v, (void)cr3; }
-
-void load_refuse(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, sizeof(why), fmt, ap);
-	va_end(ap);
-	longjmp(refused, 1);
-}
 
 struct bundle_file load_find(const void *bundle, size_t len, const char *name, const char *who, const char *prop)
 {

@@ -101,6 +101,24 @@ static void a_ticket_covers_what_was_noted_before_it(void **state)
 	assert_int_equal(nforgotten, 2);
 }
 
+static void to_forget_is_a_note_for_each_and_a_ticket(void **state)
+{
+	uint64_t ticket;
+
+	(void)state;
+	ticket = shoot_forget(&part);
+	for (unsigned int i = 0; i < NVCPUS; i++) {
+		assert_true(shoot_noted(&vcpus[i].shootdown));
+		assert_false(shoot_obeyed(&part, 1UL << i, ticket));
+		shoot_obey(&vcpus[i]);
+		assert_int_equal(forgotten[i].what, SHOOT_ALL);
+		assert_true(shoot_obeyed(&part, 1UL << i, ticket));
+	}
+	assert_int_equal(nforgotten, NVCPUS);
+	part.nvcpus = 0;		/* it is being taken apart */
+	assert_int_equal(shoot_forget(&part), 0);
+}
+
 static void ring_meanwhile(void)
 {
 	while_forgetting = NULL;
@@ -329,6 +347,7 @@ int main(void)
 		T(a_note_says_each_thing_once_and_not_too_much),
 		T(who_was_not_loaded_owes_the_ticket_and_not_the_note),
 		T(everybody_is_every_vcpu_and_no_more),
+		T(to_forget_is_a_note_for_each_and_a_ticket),
 		T(a_lock_lets_in_one_at_a_time),
 		T(no_cpu_runs_with_what_was_promised_gone),
 	};
