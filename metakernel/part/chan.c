@@ -7,7 +7,10 @@
  * never faults. Either side may then go up and down; each change counts the generation and rings
  * the other side.
  *
- * Invariants: both sides are fixed when it is made. Nobody may map a frame of the channel before all of them
+ * An extent is one without a client (docs/decisions/013-extents.md): who made it maps its frames all the time, and they keep
+ * what is in them.
+ *
+ * Invariants: both sides are fixed when it is made. Nobody may map a frame of a channel with a client before all of them
  *             are zeroed and there is a window (I3).
  * Locks:      LOCK_CHAN: states, generations, windows, and with them the owner of every frame once partitions run.
  *             Whether a window is there may be read without (chan_rights): it goes from who has ended, or when every
