@@ -6,7 +6,7 @@
  * manifest's on-control-lost says what follows when the last partition with the control right has ended:
  * power off, restart, or go on, and then only as long as one of the others can still wake.
  *
- * Locks:   LOCK_LIFE, the caller's, for what ends here; a CPU that goes idle looks without.
+ * Locks:   LOCK_LIFE, the caller's, for what ends here; a CPU that goes idle takes it before it stops the machine.
  */
 #include <hal/power.h>
 #include "part/console.h"
@@ -85,14 +85,20 @@ static bool anyone_wakes(void)
 	return console_listens();
 }
 
-void ending_idle(void)
+static bool any_alive(void)
 {
-	unsigned int i, left = 0;
+	unsigned int i;
+
+	for (i = 0; i < nparts && !parts[i].alive; i++)
+		;
+	return i < nparts;
+}
+
+static void stop_unless_one_wakes(void)
+{
 	uint64_t wakes;
 
-	for (i = 0; i < nparts; i++)
-		left += parts[i].alive;
-	if (!left) {
+	if (!any_alive()) {
 		log_printf("no partition is left, stopping\n");
 		hal_exit(final_status());
 	}
@@ -105,4 +111,14 @@ void ending_idle(void)
 		return;
 	log_printf("nobody with control is left, and who is left waits for ever: stopping\n");
 	hal_exit(final_status());
+}
+
+void ending_idle(void)
+{
+	if (any_alive() && !control_lost())
+		return;
+	/* Who ends the last one may be in the middle of it: not alive any more, and its status not there yet. */
+	lock_take(&life_lock);
+	stop_unless_one_wakes();
+	lock_release(&life_lock);
 }

@@ -29,6 +29,20 @@ bool console_listens(void) { return listens; }
 
 static uint64_t nwakes, wakes_meanwhile;
 
+struct lock life_lock = LOCK_INIT(LOCK_LIFE);
+bool lock_others;
+static struct partition *ending;	/* another CPU holds the lock, and is in the middle of ending this one */
+
+void lock_taking(const struct lock *l)
+{
+	assert_ptr_equal(l, &life_lock);
+	if (ending)
+		ending->state = KEEL_PART_EXITED;
+	ending = NULL;
+}
+
+void lock_released(const struct lock *l) { assert_ptr_equal(l, &life_lock); }
+
 /* As if others woke somebody between two calls. */
 uint64_t cpus_wakes(void)
 {
@@ -185,6 +199,18 @@ static void the_last_status_comes_out(void **state)
 	assert_int_equal(idle(), 119);
 }
 
+/* The CPU that ends the last partition has said that it is not alive, and nothing more yet. */
+static void who_is_being_ended_is_waited_for(void **state)
+{
+	(void)state;
+	ends(0, KEEL_PART_EXITED);
+	ends(1, KEEL_PART_EXITED);
+	parts[2].status = 5;
+	ends(2, KEEL_PART_RUNNING);
+	ending = &parts[2];
+	assert_int_equal(idle(), 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +221,7 @@ int main(void)
 		cmocka_unit_test_setup(nobody_had_control_and_nothing_changes, start),
 		cmocka_unit_test_setup(the_manifest_says_what_follows, start),
 		cmocka_unit_test_setup(the_last_status_comes_out, start),
+		cmocka_unit_test_setup(who_is_being_ended_is_waited_for, start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

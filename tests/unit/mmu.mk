@@ -29,7 +29,7 @@ windows_test-cflags	:= $(unit_shim_cflags)
 
 mmu_fill_test-srcs	:= $(mmu_test-srcs)
 mmu_fill_test-cflags	:= $(unit_shim_cflags)
-ending_test-cflags	:= $(unit_shim_cflags)
+ending_test-cflags	:= $(unit_shim_cflags) -DKEEL_DEBUG
 load_peer_test-srcs	:= metakernel/mm/frames.c
 load_peer_test-cflags	:= $(unit_shim_cflags)
 load_linux_test-srcs	:= $(addprefix metakernel/boot/,elf.c parse.c line.c) metakernel/mm/frames.c
