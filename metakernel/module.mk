@@ -5,22 +5,24 @@ include metakernel/lib.mk
 include metakernel/libfdt.mk
 
 # One folder a wing; docs/architecture.md has the picture.
-mk-boot-srcs := $(addprefix metakernel/boot/, bundle.c chipset.c cpus.c elf.c line.c load.c load_linux.c load_peer.c main.c manifest.c \
-	manifest_tree.c manifest_value.c parse.c parts.c ports.c tsc_pair.c windows.c)
+mk-boot-srcs := $(addprefix metakernel/boot/, bundle.c chipset.c cpus.c elf.c frames_boot.c line.c load.c load_linux.c load_peer.c main.c manifest.c \
+	manifest_tree.c manifest_value.c parse.c parts.c ports.c string_boot.c tsc_pair.c windows.c)
 mk-srcs := $(mk-boot-srcs) \
 	$(addprefix metakernel/mm/, flush.c frames.c leaf.c pool.c root.c shadow.c shootdown.c walk.c) \
 	$(addprefix metakernel/run/, budget.c call.c cpu.c event.c irq.c roster.c runq.c sched.c seldom.c vcpu.c) \
 	$(addprefix metakernel/entry/, emul.c emul_io.c emul_msr.c emul_store.c fast.c hcall.c hcall_seldom.c hcall_vcpu.c insn.c pci.c trap.c) \
-	$(addprefix metakernel/part/, busmaster.c cap.c chan.c console.c ending.c made.c part.c peer.c promise.c)
+	$(addprefix metakernel/part/, busmaster.c cap.c chan.c console.c device.c ending.c made.c part.c peer.c promise.c)
 # make DEBUG=1: shadow tables are checked as the machine runs, tests can provoke faults (check.h).
 mk-srcs += $(if $(DEBUG),metakernel/mm/check.c)
 mk-objs := $(mk-srcs:%.c=$(O)/%.o)
 
 # Small rather than fast: it runs once.
 $(mk-boot-srcs:%.c=$(O)/%.o): MK_CFLAGS += -Oz
+# gcc must not turn memchr's loop into a call of it.
+$(O)/metakernel/boot/string_boot.o: MK_CFLAGS += -fno-builtin
 # And what is seldom reached, so that the rest has room.
 mk-cold-srcs := $(addprefix metakernel/entry/, emul.c emul_io.c emul_msr.c emul_store.c hcall_seldom.c insn.c pci.c) \
-	$(addprefix metakernel/part/, busmaster.c cap.c chan.c console.c ending.c made.c part.c peer.c promise.c) \
+	$(addprefix metakernel/part/, busmaster.c cap.c chan.c console.c device.c ending.c made.c part.c peer.c promise.c) \
 	$(addprefix metakernel/run/, budget.c call.c roster.c seldom.c) metakernel/mm/frames.c
 $(mk-cold-srcs:%.c=$(O)/%.o): MK_CFLAGS += -Oz
 

@@ -21,6 +21,8 @@ extern struct emul_pm {
 	unsigned int nclosed, nopen, nsleep;
 	uint8_t sleep_shift[6];		/* where its SLP_EN is */
 } emul_pm;
+/* Are all of them what anybody may do anything with? first <= last */
+bool emul_ports_pass(uint32_t first, uint32_t last);
 /* May a device's ports be there? Nothing of the main board, power management or the metakernel is. */
 bool emul_ports_free(uint64_t base, uint64_t bytes);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * emul_io.c - port I/O of the partition that holds the devices.
+ * emul_io.c - port I/O of the partition that holds the devices, and of those that it gave some ports.
  *
  * No port is granted: IN and OUT trap and are judged here by tables of ranges (rule 26). The PICs and the
  * metakernel's serial port are virtual. Ports that reset or power the machine, or reach its management
@@ -16,6 +16,7 @@
 #include <hal/pci.h>
 #include "entry/emul.h"
 #include "entry/pci.h"
+#include "part/device.h"
 #include "part/part.h"
 #include "run/vcpu.h"
 #include "lib/log.h"
@@ -85,6 +86,11 @@ static enum port_class port_class(uint32_t first, uint32_t last)
 	return last > 0xffff ? PORT_ABSENT : class;
 }
 
+bool emul_ports_pass(uint32_t first, uint32_t last)
+{
+	return port_class(first, last) == PORT_PASS;
+}
+
 bool emul_ports_free(uint64_t base, uint64_t bytes)
 {
 	uint32_t first = (uint32_t)base, last = (uint32_t)(base + bytes - 1);
@@ -142,11 +148,17 @@ static uint32_t port_in(const struct vcpu *v, uint16_t port, unsigned int size)
 	}
 }
 
+/* By the manifest, or by a handle: CAP_REVOKE waits for who has just found one. */
+static bool has_ports(const struct vcpu *v, uint16_t port, unsigned int size)
+{
+	return v->part->man->devices || device_ports(v->part, port, size);
+}
+
 uint32_t emul_port_in(struct vcpu *v, uint16_t port, unsigned int size)
 {
 	uint32_t value;
 
-	if (!v->part->man->devices)
+	if (!has_ports(v, port, size))
 		return 0xffffffff;	/* what an empty bus reads */
 	lock_take(&ports_lock);
 	value = port_in(v, port, size);
@@ -183,7 +195,7 @@ static void port_out(struct vcpu *v, uint16_t port, unsigned int size, uint32_t 
 
 void emul_port_out(struct vcpu *v, uint16_t port, unsigned int size, uint32_t value)
 {
-	if (!v->part->man->devices)
+	if (!has_ports(v, port, size))
 		return;
 	lock_take(&ports_lock);
 	port_out(v, port, size, value);

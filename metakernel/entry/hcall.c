@@ -24,18 +24,6 @@
 #include "run/vcpu.h"
 #include "lib/measure.h"
 
-static int64_t hc_abi_version(struct vcpu *v, struct regs *r)
-{
-	(void)v, (void)r;
-	return KEEL_ABI_VERSION;
-}
-
-static int64_t hc_irq_window(struct vcpu *v, struct regs *r)
-{
-	(void)v, (void)r;
-	return 0;	/* delivery is what every way out does */
-}
-
 static int64_t hc_block(struct vcpu *v, struct regs *r)
 {
 	if (r->rdi)
@@ -44,18 +32,6 @@ static int64_t hc_block(struct vcpu *v, struct regs *r)
 		return 0;
 	v->wake_tsc = r->rsi;
 	sched_block(v);
-	return 0;
-}
-
-static int64_t hc_iret(struct vcpu *v, struct regs *r)
-{
-	event_iret(v, r);
-	return (int64_t)r->rax;
-}
-
-static int64_t hc_load_cr3(struct vcpu *v, struct regs *r)
-{
-	mmu_load_cr3(v, r->rdi);
 	return 0;
 }
 
@@ -105,12 +81,6 @@ static int64_t hc_set_desc(struct vcpu *v, struct regs *r)
 	return vcpu_set_desc(v, r->rdi, r->rsi);
 }
 
-static int64_t hc_eoi(struct vcpu *v, struct regs *r)
-{
-	(void)r;
-	return irq_eoi(v);
-}
-
 static int64_t hc_timer(struct vcpu *v, struct regs *r)
 {
 	stat_inc(v, KEEL_STAT_TIMER);
@@ -128,15 +98,15 @@ static int64_t hc_chan_kick(struct vcpu *v, struct regs *r)
 static int64_t dispatch(struct vcpu *v, struct regs *r, uint64_t n)
 {
 	switch (n) {
-	case KEEL_HC_ABI_VERSION: return hc_abi_version(v, r);
-	case KEEL_HC_IRQ_WINDOW: return hc_irq_window(v, r);
+	case KEEL_HC_ABI_VERSION: return KEEL_ABI_VERSION;
+	case KEEL_HC_IRQ_WINDOW: return 0;	/* delivery is what every way out does */
 	case KEEL_HC_BLOCK: return hc_block(v, r);
-	case KEEL_HC_IRET: return hc_iret(v, r);
-	case KEEL_HC_LOAD_CR3: return hc_load_cr3(v, r);
+	case KEEL_HC_IRET: event_iret(v, r); return (int64_t)r->rax;
+	case KEEL_HC_LOAD_CR3: mmu_load_cr3(v, r->rdi); return 0;
 	case KEEL_HC_FLUSH: return hc_flush(v, r);
 	case KEEL_HC_LOAD_GS: return hc_load_gs(v, r);
 	case KEEL_HC_SET_DESC: return hc_set_desc(v, r);
-	case KEEL_HC_EOI: return hc_eoi(v, r);
+	case KEEL_HC_EOI: return irq_eoi(v);
 	case KEEL_HC_IPI: return hc_ipi(v, r);
 	case KEEL_HC_TIMER: return hc_timer(v, r);
 	case KEEL_HC_FLUSH_FILL: return hc_flush_fill(v, r);

@@ -11,11 +11,13 @@
 #include <hal/cpu.h>
 #include <hal/power.h>
 #include <keel/atomic.h>
+#include "entry/emul.h"
 #include "entry/hcall.h"
 #include "entry/pci.h"
 #include "mm/frames.h"
 #include "part/chan.h"
 #include "part/console.h"
+#include "part/device.h"
 #include "part/made.h"
 #include "part/part.h"
 #include "part/promise.h"
@@ -67,16 +69,6 @@ static int64_t hc_load_idt(struct vcpu *v, struct regs *r)
 	v->idt_pa = r->rdi;
 	v->idt_limit = (uint32_t)r->rsi;
 	return 0;
-}
-
-static int64_t hc_ioapic_read(struct vcpu *v, struct regs *r)
-{
-	return v->part->man->devices ? irq_ioapic_read(v, r->rdi, r->rsi) : -KEEL_EPERM;
-}
-
-static int64_t hc_ioapic_write(struct vcpu *v, struct regs *r)
-{
-	return v->part->man->devices ? irq_ioapic_write(v, r->rdi, r->rsi, r->rdx) : -KEEL_EPERM;
 }
 
 /* Reads and writes. */
@@ -148,10 +140,19 @@ static struct partition *controlled(const struct vcpu *v, uint64_t handle, int64
 	return handle ? part_of(v, handle, KEEL_RIGHT_CONTROL, err) : v->part;
 }
 
+/* What a handle leads to. */
+static void name_of(union cap c, char name[KEEL_NAME_LEN])
+{
+	if (c.type == KEEL_CAP_PORTS || c.type == KEEL_CAP_IRQ)
+		device_name(c.index, name);
+	else
+		strlcpy(name, c.type == KEEL_CAP_LOG ? "log" : c.type == KEEL_CAP_PARTITION ? parts[c.index].man->name : chans[c.index].name,
+			KEEL_NAME_LEN);
+}
+
 static int64_t hc_cap_info(struct vcpu *v, struct regs *r)
 {
 	struct keel_cap_info *info = part_buffer(v->part, r->rsi, sizeof(*info));
-	const char *name = "log";
 	int64_t err;
 	const struct partition *p = controlled(v, r->rdi >> 32, &err);
 	union cap c;
@@ -163,23 +164,11 @@ static int64_t hc_cap_info(struct vcpu *v, struct regs *r)
 		return -KEEL_EBADF;
 	if (!info)
 		return -KEEL_EFAULT;
-	if (c.type != KEEL_CAP_LOG)
-		name = c.type == KEEL_CAP_CHANNEL || c.type == KEEL_CAP_MEMORY ? chans[c.index].name : parts[c.index].man->name;
 	memset(info, 0, sizeof(*info));
 	info->type = c.type;
 	info->rights = c.rights;
-	strlcpy(info->name, name, sizeof(info->name));
+	name_of(c, info->name);
 	return 0;
-}
-
-static int64_t hc_chan_offer(struct vcpu *v, struct regs *r)
-{
-	return finished(r, chan_offer(v->part, r->rdi, r->rsi, r->rdx));
-}
-
-static int64_t hc_chan_state(struct vcpu *v, struct regs *r)
-{
-	return chan_set_state(v->part, r->rdi, r->rsi);
 }
 
 static int64_t hc_chan_info(struct vcpu *v, struct regs *r)
@@ -307,6 +296,15 @@ static int64_t hc_log_read(struct vcpu *v, struct regs *r)
 	return (int64_t)n;
 }
 
+static int64_t hc_device_make(struct vcpu *v, struct regs *r)
+{
+	uint64_t first = r->rsi, n = r->rdx;
+
+	if (r->rdi == KEEL_CAP_PORTS && (n - 1 > 0xffff || first > 0x10000 - n || !emul_ports_pass((uint32_t)first, (uint32_t)(first + n - 1))))
+		return -KEEL_EINVAL;
+	return finished(r, device_make(v->part, r->rdi, first, n));
+}
+
 /* Of CAP_DROP the handle goes, too. What is behind the number says that all that is left is to wait. */
 static int64_t hc_cap_void(struct vcpu *v, struct regs *r)
 {
@@ -336,11 +334,6 @@ static int64_t hc_join(struct vcpu *v, struct regs *r)
 	return by ? chan_connect(p, by, r->rdx) : err;
 }
 
-static int64_t hc_set_xcr0(struct vcpu *v, struct regs *r)
-{
-	return vcpu_set_xcr0(v, r->rdi);
-}
-
 /* What makes, ends and joins partitions, and handles for them. */
 static int64_t hcall_locked(struct vcpu *v, struct regs *r, uint64_t n)
 {
@@ -359,6 +352,8 @@ static int64_t hcall_locked(struct vcpu *v, struct regs *r, uint64_t n)
 	case KEEL_HC_PART_MEMORY: return finished(r, made_resize(v->part, r->rdi, (unsigned int)n, r->rsi, r->rdx));
 	case KEEL_HC_MEM_INFO: return hc_mem_info(v, r);
 	case KEEL_HC_MEM_RELEASE: return made_release(v->part, r->rdi);
+	case KEEL_HC_DEVICE_MAKE: return hc_device_make(v, r);
+	case KEEL_HC_IRQ_DONE: return device_irq_done(v->part, r->rdi);
 	case KEEL_HC_MEM_SHARE: return chan_share(v->part, r->rdi, r->rsi);
 	case KEEL_HC_CAP_GRANT:
 	case KEEL_HC_CHAN_CREATE:
@@ -377,12 +372,12 @@ int64_t hcall_seldom(struct vcpu *v, struct regs *r, uint64_t n)
 	case KEEL_HC_CONSOLE_READ: return hc_console_read(v, r);
 	case KEEL_HC_SET_ENTRY: return hc_set_entry(v, r);
 	case KEEL_HC_LOAD_IDT: return hc_load_idt(v, r);
-	case KEEL_HC_IOAPIC_READ: return hc_ioapic_read(v, r);
-	case KEEL_HC_IOAPIC_WRITE: return hc_ioapic_write(v, r);
+	case KEEL_HC_IOAPIC_READ: return irq_ioapic_read(v, r->rdi, r->rsi);
+	case KEEL_HC_IOAPIC_WRITE: return irq_ioapic_write(v, r->rdi, r->rsi, r->rdx);
 	case KEEL_HC_SHUTDOWN: return hc_shutdown(v, r);
 	case KEEL_HC_CAP_INFO: return hc_cap_info(v, r);
-	case KEEL_HC_CHAN_OFFER: return hc_chan_offer(v, r);
-	case KEEL_HC_CHAN_STATE: return hc_chan_state(v, r);
+	case KEEL_HC_CHAN_OFFER: return finished(r, chan_offer(v->part, r->rdi, r->rsi, r->rdx));
+	case KEEL_HC_CHAN_STATE: return chan_set_state(v->part, r->rdi, r->rsi);
 	case KEEL_HC_CHAN_INFO: return hc_chan_info(v, r);
 	case KEEL_HC_PART_INFO:
 	case KEEL_HC_PART_STATS:
@@ -390,7 +385,7 @@ int64_t hcall_seldom(struct vcpu *v, struct regs *r, uint64_t n)
 	case KEEL_HC_PART_CONS_WRITE: return hc_part_buffer(v, r, n);
 	case KEEL_HC_PART_CTL: return hc_part_ctl(v, r);
 	case KEEL_HC_LOG_READ: return hc_log_read(v, r);
-	case KEEL_HC_SET_XCR0: return hc_set_xcr0(v, r);
+	case KEEL_HC_SET_XCR0: return vcpu_set_xcr0(v, r->rdi);
 	case KEEL_HC_PCI_READ:
 	case KEEL_HC_PCI_WRITE: return hc_pci(v, r);
 	case KEEL_HC_VCPU_START: return hc_vcpu_start(v, r);

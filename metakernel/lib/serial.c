@@ -123,15 +123,13 @@ static void put_line(struct serial_source *s, uint32_t len)
 static bool put_piece(struct serial_source *s)
 {
 	uint16_t *piece = &s->piece[s->first % SERIAL_PIECES];
-	uint32_t len = *piece, room = (uint32_t)(sizeof(out) - out_len);
+	uint32_t len = (uint32_t)min_u64(*piece, sizeof(out) - out_len - 1);
 
 	if (s->kind == SERIAL_LINES) {
-		put_line(s, len);
+		put_line(s, *piece);
 		drop_first(s);
 		return false;
 	}
-	if (len > room - 1)
-		len = room - 1;
 	ring_read(s, out + out_len, s->pos, len);
 	out_len += len;
 	if (s->kind == SERIAL_RAW && len < *piece) {

@@ -17,7 +17,6 @@
 
 #include "keel/abi.h"
 
-#define PAGE_SHIFT	12
 #define NCOUNTS		(FRAMES_FREE + 1 + FRAMES_MAX_CHANNELS)
 
 struct frames frames_state;
@@ -111,8 +110,7 @@ static bool in_table(uint64_t pfn, uint64_t n)
 	return pfn < frames_state.npfns && n <= frames_state.npfns - pfn;
 }
 
-/* How many frames from `pfn` on have this owner, at most `max`; whole blocks by their summary. */
-static uint64_t run_length(uint64_t pfn, uint64_t max, uint16_t owner)
+uint64_t frames_run(uint64_t pfn, uint64_t max, uint16_t owner)
 {
 	const struct frames *f = &frames_state;
 	uint64_t at = pfn, end = max < f->npfns - pfn ? pfn + max : f->npfns;
@@ -137,112 +135,11 @@ int frames_claim(uint64_t pfn, uint64_t n, uint16_t from, uint16_t to)
 {
 	if (!n || count_index(from) == NCOUNTS || count_index(to) == NCOUNTS)
 		return -KEEL_EINVAL;
-	if (!in_table(pfn, n) || run_length(pfn, n, from) != n)
+	if (!in_table(pfn, n) || frames_run(pfn, n, from) != n)
 		return -KEEL_EPERM;
 	if (from != to)
 		set_range(pfn, n, from, to);
 	return 0;
-}
-
-bool frames_next_run(uint16_t owner, uint64_t *pfn, uint64_t *n)
-{
-	const struct frames *f = &frames_state;
-	uint64_t at = *pfn;
-
-	while (at < f->npfns) {
-		uint16_t summary = f->summary[at / FRAMES_PER_2M];
-
-		if (summary != owner && summary != FRAMES_MIXED) {
-			at = (at / FRAMES_PER_2M + 1) * FRAMES_PER_2M;
-		} else if (owner_at(at) != owner) {
-			at++;
-		} else {
-			*pfn = at;
-			*n = run_length(at, f->npfns - at, owner);
-			return true;
-		}
-	}
-	return false;
-}
-
-uint64_t frames_claim_all(uint16_t from, uint16_t to)
-{
-	uint64_t pfn, n, total = 0;
-
-	if (from == to)
-		return frames_count(from);
-	for (pfn = 0; frames_next_run(from, &pfn, &n); pfn += n) {
-		if (frames_claim(pfn, n, from, to))
-			break;		/* no such owner */
-		total += n;
-	}
-	return total;
-}
-
-uint64_t frames_add_ram(uint64_t pfn, uint64_t n)
-{
-	uint64_t end, run, total = 0;
-
-	if (pfn >= frames_state.npfns)
-		return 0;
-	end = n < frames_state.npfns - pfn ? pfn + n : frames_state.npfns;
-	while (frames_next_run(FRAMES_NONE, &pfn, &run) && pfn < end) {
-		if (run > end - pfn)
-			run = end - pfn;
-		set_range(pfn, run, FRAMES_NONE, FRAMES_FREE);
-		total += run;
-		pfn += run;
-	}
-	return total;
-}
-
-/* First frame of the highest free range of n < 512 frames, or 0. */
-static uint64_t find_small(uint64_t n)
-{
-	const struct frames *f = &frames_state;
-	uint64_t at = f->npfns, run = 0;
-
-	while (at > FRAMES_LOWEST_ALLOC) {
-		uint16_t summary = f->summary[(at - 1) / FRAMES_PER_2M];
-
-		if (summary != FRAMES_FREE && summary != FRAMES_MIXED) {
-			at = (at - 1) / FRAMES_PER_2M * FRAMES_PER_2M;
-			run = 0;
-			continue;
-		}
-		at--;
-		run = owner_at(at) == FRAMES_FREE ? run + 1 : 0;
-		if (run == n)
-			return at;
-	}
-	return 0;
-}
-
-/* First frame of the highest free range of n >= 512 frames that is aligned to 2 MiB, or 0. */
-static uint64_t find_large(uint64_t n)
-{
-	const struct frames *f = &frames_state;
-	uint64_t at;
-
-	if (n > f->npfns)
-		return 0;
-	at = (f->npfns - n) / FRAMES_PER_2M * FRAMES_PER_2M;
-	for (; at >= FRAMES_PER_2M; at -= FRAMES_PER_2M)
-		if (run_length(at, n, FRAMES_FREE) == n)
-			return at;
-	return 0;
-}
-
-uint64_t frames_alloc(uint16_t owner, uint64_t npages)
-{
-	uint64_t pfn;
-
-	if (!npages || count_index(owner) == NCOUNTS)
-		return 0;
-	pfn = npages < FRAMES_PER_2M ? find_small(npages) : find_large(npages);
-	if (!pfn || frames_claim(pfn, npages, FRAMES_FREE, owner))
-		return 0;
-	return pfn << PAGE_SHIFT;
 }
 
 uint64_t frames_count(uint16_t owner)

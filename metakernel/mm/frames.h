@@ -70,6 +70,9 @@ static inline uint64_t frames_alloc_mk(uint64_t npages)
 	return frames_alloc(FRAMES_MK, npages);
 }
 
+/* How many frames from `pfn`, which is in the table, have this owner; at most `max`. */
+uint64_t frames_run(uint64_t pfn, uint64_t max, uint16_t owner);
+
 /*
  * The next run of frames of one owner at or after *pfn, as long as it goes: true with *pfn and *n, or
  * false. Start the next search at *pfn + *n.

@@ -15,7 +15,6 @@
 #include <hal/pci.h>
 #include "part/busmaster.h"
 #include "run/cpu.h"
-#include "run/sched.h"
 #include "lib/log.h"
 
 #define PIECE		128U
@@ -94,22 +93,12 @@ static bool device_done(unsigned int device)
 	return true;
 }
 
-static bool gone(void)
-{
-	unsigned int i;
-
-	for (i = 0; i < ended->nvcpus; i++)
-		if (!sched_gone(&ended->vcpu[i]))
-			return false;
-	return true;
-}
-
 void busmaster_piece(void)
 {
 	uint64_t next = hal_rdtsc() + hal_tsc_khz() * TICK_US / 1000;
 	unsigned int n;
 
-	if (gone()) {
+	if (part_gone(ended)) {
 		lock_take(&ports_lock);
 		for (n = 0; n < PIECE && at < 2 * DEVICES && device_done(at); n++)
 			at++;

@@ -12,8 +12,10 @@
  */
 #include "mm/shootdown.h"
 #include "part/chan.h"
+#include "part/device.h"
 #include "part/part.h"
 #include "run/cpu.h"
+#include "run/event.h"
 
 #define MAX_GRANTS	256
 #define MAX_DEPTH	4
@@ -79,7 +81,11 @@ static void make_void(uint16_t at)
 {
 	union cap c = { .word = *word_at(at) };
 
+	if (c.type == KEEL_CAP_CHANNEL)
+		chan_go_home(&chans[c.index]);
 	__atomic_store_n(word_at(at), 0, __ATOMIC_RELEASE);
+	if (c.type == KEEL_CAP_PORTS || c.type == KEEL_CAP_IRQ)
+		device_end(c.index, &parts[at / KEEL_MAX_HANDLES], at % KEEL_MAX_HANDLES);
 	if (c.type != KEEL_CAP_MEMORY)
 		return;
 	chan_let(&chans[c.index], &parts[at / KEEL_MAX_HANDLES], 0);
@@ -128,25 +134,48 @@ int cap_grant(const struct partition *by, uint64_t handle, struct partition *to,
 {
 	union cap c = cap_at(by, handle);
 	struct grant *g;
-	int made;
+	int made, err;
 
 	if (!c.word || (c.type == KEEL_CAP_MEMORY && chans[c.index].closer))
 		return -KEEL_EBADF;
-	if (c.type == KEEL_CAP_CHANNEL || !rights || to == by)
-		return -KEEL_EINVAL;
+	if (c.type == KEEL_CAP_LENT || !rights || to == by)
+		return c.type == KEEL_CAP_LENT ? -KEEL_EBUSY : -KEEL_EINVAL;
 	if (rights & ~(uint64_t)c.rights)
 		return -KEEL_EPERM;
 	if (!to->nvcpus || (c.type == KEEL_CAP_PARTITION && !parts[c.index].nvcpus))
 		return -KEEL_EBUSY;	/* it is being made, or taken apart */
 	if (c.type == KEEL_CAP_MEMORY && (chan_lets(&chans[c.index], to) || chans[c.index].side[0] == to))
 		return -KEEL_EBUSY;
+	err = c.type == KEEL_CAP_CHANNEL ? chan_lend_ok(&chans[c.index], by, to) : 0;
+	if (err)
+		return err;
 	g = new_record(by, place(by, handle));
 	made = g ? cap_add(to, c.type, (unsigned int)rights, c.index) : -KEEL_ENOSPC;
 	if (made > 0)
 		g->to = place(to, (uint64_t)made);
 	if (made > 0 && c.type == KEEL_CAP_MEMORY)
 		chan_let(&chans[c.index], to, (unsigned int)rights);
+	if (made > 0 && c.type == KEEL_CAP_CHANNEL)
+		chan_lend(&chans[c.index], to, (unsigned int)made);
 	return made;
+}
+
+bool cap_ring(unsigned int type, unsigned int index)
+{
+	const struct grant *g;
+	bool any = false;
+
+	for (g = grants; g < grants + MAX_GRANTS; g++) {
+		uint16_t to = __atomic_load_n(&g->to, __ATOMIC_RELAXED);
+		struct partition *p = &parts[to / KEEL_MAX_HANDLES];
+		union cap c = cap_at(p, to % KEEL_MAX_HANDLES);
+
+		if (!to || c.type != type || c.index != index || !p->alive)
+			continue;
+		part_raise(p, event_of_handle(to % KEEL_MAX_HANDLES));
+		any = true;
+	}
+	return any;
 }
 
 int cap_void(struct partition *by, uint64_t handle, bool itself)
@@ -155,7 +184,7 @@ int cap_void(struct partition *by, uint64_t handle, bool itself)
 
 	if (!c.word)
 		return -KEEL_EBADF;
-	if (itself && (!handle || c.type == KEEL_CAP_CHANNEL))
+	if (itself && (!handle || c.type == KEEL_CAP_LENT || (c.type == KEEL_CAP_CHANNEL && !chan_borrows(&chans[c.index], by))))
 		return -KEEL_EINVAL;
 	if (itself && c.type == KEEL_CAP_PARTITION && parts[c.index].creator == by && parts[c.index].handle == handle)
 		return -KEEL_EBUSY;

@@ -17,7 +17,7 @@ struct partition;
 union cap {
 	struct {
 		uint8_t type, rights;	/* KEEL_CAP_*, KEEL_RIGHT_* */
-		uint8_t index;		/* partition, channel or extent; of the log 0 */
+		uint8_t index;		/* partition; channel or extent; part of the devices; of the log 0 */
 		uint8_t reserved;
 	};
 	uint32_t word;		/* 0: the handle is void */
@@ -30,6 +30,8 @@ int cap_add(struct partition *p, unsigned int type, unsigned int rights, unsigne
 void cap_remove(struct partition *p, unsigned int type, unsigned int index);	/* of which nothing is derived */
 /* Void is what is derived from this handle, and from any that is void already: was there any? */
 bool cap_revoke(const struct partition *p, uint64_t handle);
+/* All who were given a handle of this are rung there: was anybody? Needs no lock. */
+bool cap_ring(unsigned int type, unsigned int index);
 bool cap_holds(const struct partition *p, unsigned int type);	/* a handle of this type */
 /* KEEL_HC_CAP_GRANT to one that `by` controls -> a handle; REVOKE or, if `itself`, DROP, which is over when cpus_asked(WORK_FORGET). */
 int cap_grant(const struct partition *by, uint64_t handle, struct partition *to, uint64_t rights);

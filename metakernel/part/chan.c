@@ -15,10 +15,10 @@
  * Locks:      LOCK_CHAN: states, generations, windows, and with them the owner of every frame once partitions run.
  *             Whether a window is there may be read without (chan_rights): it goes from who has ended, or when every
  *             CPU has left the metakernel since it was closed (WORK_FORGET).
- * Bounds:     an offer is made in pieces: the frames change owner in the first, all at once, which nobody may map from
- *             then on; when every vCPU of the server has forgotten them they are
+ * Bounds:     an offer is made in pieces: in the first the frames change owner, GIVE_BYTES at a time, and nobody may map
+ *             them from then on; when every vCPU of the server has forgotten them they are
  *             zeroed in those that follow. Should the server end before the last one, they stay the channel's, out
- *             of everybody's reach, until it is restarted and gets them back.
+ *             of everybody's reach, until it is restarted and gets them back. A way back is made in pieces likewise.
  */
 #include <hal/cpu.h>
 #include "mm/frames.h"
@@ -33,6 +33,7 @@
 #include "lib/panic.h"
 #include "lib/string.h"
 
+#define GIVE_BYTES	(KEEL_GIVE_MAX * PAGE_SIZE)	/* of a window change owner at a time */
 #define CLEAN_BYTES	(24 * PAGE_SIZE)	/* of a window in one piece: 20,000 instructions if uncached */
 
 struct chan chans[MAX_CHANS];
@@ -82,10 +83,10 @@ static bool serves(const struct partition *p, const struct chan *c)
 	return c->max_bytes && c->side[0] == p;
 }
 
-/* p is a side of it, and it is not closed. */
+/* p is a side of it, or has lent its end to one, and it is not closed. */
 static bool joins(const struct partition *p, const struct chan *c)
 {
-	return c->max_bytes && !c->closer && (c->side[0] == p || c->side[1] == p);
+	return c->max_bytes && !c->closer && (c->side[0] == p || c->side[1] == p || c->home == p);
 }
 
 static void ring_alive(struct chan *c, unsigned int side)
@@ -117,44 +118,77 @@ void chan_clean_frame(paddr_t pa)
 	hal_mfence();
 }
 
-/* The first piece: the frames become the channel's. */
-static int offer_begin(struct chan *c, struct partition *p, paddr_t pa, uint64_t npages)
+/* The last piece of a window is its server's own again. -> was there one? */
+static bool give_back(struct chan *c)
+{
+	uint64_t bytes = min_u64(c->window_bytes, GIVE_BYTES);
+
+	if (!bytes)
+		return false;
+	c->window_bytes -= bytes;
+	ASSERT(!frames_claim((c->window_pa + c->window_bytes) >> PAGE_SHIFT, bytes / PAGE_SIZE, c->owner, c->side[0]->owner));
+	return true;
+}
+
+static int offer_begin(struct chan *c, paddr_t pa, uint64_t npages)
 {
 	if ((pa & PAGE_MASK) || !npages || npages > c->max_bytes / PAGE_SIZE)
 		return -KEEL_EINVAL;
-	if (frames_claim(pa >> PAGE_SHIFT, npages, p->owner, c->owner))
-		return -KEEL_EFAULT;
+	c->window_pa = pa;
+	c->offered_bytes = npages * PAGE_SIZE;
+	c->clean_bytes = 0;
+	return 0;
+}
+
+/* A piece of the frames becomes the channel's. */
+static int offer_piece(struct chan *c, struct partition *p)
+{
+	uint64_t bytes = min_u64(c->offered_bytes - c->window_bytes, GIVE_BYTES);
+
+	if (frames_claim((c->window_pa + c->window_bytes) >> PAGE_SHIFT, bytes / PAGE_SIZE, p->owner, c->owner)) {
+		c->offered_bytes = 0;
+		return c->window_bytes ? -KEEL_EAGAIN : -KEEL_EFAULT;
+	}
+	c->window_bytes += bytes;
 	/*
 	 * Whoever looked at the owner before is still in the metakernel, and obeys on the way out: then no
 	 * leaf, no remembered leaf table and no walk that sets accessed bits has anything of them (I3, rule 20).
 	 */
-	c->ticket = shoot_forget(p);
-	c->window_pa = pa;
-	c->window_bytes = npages * PAGE_SIZE;
-	c->clean_bytes = 0;
+	if (c->window_bytes == c->offered_bytes)
+		c->ticket = shoot_forget(p);
 	return -KEEL_EAGAIN;
 }
 
-static int offer(struct chan *c, struct partition *p, paddr_t pa, uint64_t npages)
+static int offer_clean(struct chan *c)
 {
-	uint64_t stop;
+	uint64_t stop = min_u64(c->clean_bytes + CLEAN_BYTES, c->window_bytes);
 
-	if (c->state & KEEL_CHAN_WINDOW)
-		return -KEEL_EBUSY;
-	if (!c->window_bytes)
-		return offer_begin(c, p, pa, npages);
-	if (pa != c->window_pa || npages != c->window_bytes / PAGE_SIZE)
-		return -KEEL_EBUSY;
-	if (!shoot_obeyed(p, shoot_everybody(p), c->ticket))
-		return -KEEL_EAGAIN;
-	stop = min_u64(c->clean_bytes + CLEAN_BYTES, c->window_bytes);
 	for (; c->clean_bytes < stop; c->clean_bytes += PAGE_SIZE)
-		chan_clean_frame(pa + c->clean_bytes);
+		chan_clean_frame(c->window_pa + c->clean_bytes);
 	if (stop < c->window_bytes)
 		return -KEEL_EAGAIN;
 	c->state |= KEEL_CHAN_WINDOW;
 	c->generation++;
 	return 0;
+}
+
+static int offer(struct chan *c, struct partition *p, paddr_t pa, uint64_t npages)
+{
+	int err = 0;
+
+	if (c->state & KEEL_CHAN_WINDOW)
+		return -KEEL_EBUSY;
+	if (!c->offered_bytes && c->window_bytes)	/* it failed in the middle */
+		return give_back(c) && c->window_bytes ? -KEEL_EAGAIN : -KEEL_EFAULT;
+	if (!c->offered_bytes)
+		err = offer_begin(c, pa, npages);
+	if (err)
+		return err;
+	if (pa != c->window_pa || npages != c->offered_bytes / PAGE_SIZE)
+		return -KEEL_EBUSY;
+	if (c->window_bytes < c->offered_bytes)
+		return offer_piece(c, p);
+	return shoot_obeyed(p, shoot_everybody(p), c->ticket) ? offer_clean(c) : -KEEL_EAGAIN;
 }
 
 __cold int chan_offer(struct partition *p, uint64_t handle, paddr_t pa, uint64_t npages)
@@ -192,12 +226,12 @@ bool chan_take_back(struct partition *p)
 	for (i = 0; i < nchans; i++) {
 		struct chan *c = &chans[i];
 
-		if (!serves(p, c) || c->closer || !c->window_bytes || (c->state & KEEL_CHAN_WINDOW))
+		if (!serves(p, c) || c->closer || (c->state & KEEL_CHAN_WINDOW))
 			continue;
-		ASSERT(!frames_claim(c->window_pa >> PAGE_SHIFT, c->window_bytes / PAGE_SIZE, c->owner, p->owner));
-		c->window_bytes = 0;
-		found = true;
-		break;
+		c->offered_bytes = 0;
+		found = give_back(c);
+		if (found)
+			break;
 	}
 	lock_release(&chan_lock);
 	return found;
@@ -214,7 +248,7 @@ int chan_set_state(struct partition *p, uint64_t handle, uint64_t up)
 	if (up > 1)
 		return -KEEL_EINVAL;
 	lock_take(&chan_lock);
-	if (c->closer)
+	if (c->closer || c->side[side] != p)
 		err = -KEEL_EBADF;
 	else if (!p->alive)
 		err = -KEEL_EPIPE;	/* by another vCPU, just now: chan_part_died() has the last word */
@@ -259,7 +293,7 @@ void chan_part_died(struct partition *p)
 
 	lock_take(&chan_lock);
 	for (i = 0; i < nchans; i++)
-		if (joins(p, &chans[i]) && chans[i].side[1])
+		if (joins(p, &chans[i]) && chans[i].side[1] && (chans[i].side[0] == p || chans[i].side[1] == p))
 			set_state(&chans[i], chans[i].side[1] == p, false);
 	lock_release(&chan_lock);
 }
@@ -302,7 +336,7 @@ static void open_up(struct chan *c, struct partition *server, struct partition *
 
 	c->owner = (uint16_t)(FRAMES_CHANNEL | i);
 	c->state = 0;
-	c->window_bytes = c->clean_bytes = 0;
+	c->window_bytes = c->offered_bytes = c->clean_bytes = 0;
 	memset(c->readers, 0, sizeof(c->readers));
 	memset(c->writers, 0, sizeof(c->writers));
 	c->side[0] = server;
@@ -388,10 +422,60 @@ int chan_share(struct partition *p, paddr_t pa, uint64_t npages)
 	return err;
 }
 
+/* ---- Ends that are lent ------------------------------------------------------------------------------ */
+
+int chan_lend_ok(const struct chan *c, const struct partition *p, const struct partition *to)
+{
+	if (c->closer)
+		return -KEEL_EBADF;
+	if (c->side[1] != p || c->side[0] == to)
+		return -KEEL_EINVAL;	/* the server's: the window is of its memory */
+	return c->home ? -KEEL_EBUSY : has_enough(to) ? -KEEL_ENOSPC : 0;
+}
+
+/* The client's end is another's. Who had it loses the window and its calls, and has a handle of this type for it. */
+static void move_end(struct chan *c, struct partition *to, uint16_t handle, uint8_t leaves)
+{
+	struct partition *from = c->side[1];
+
+	call_end(c, NULL);	/* while the callers' handles say which channel it is */
+	set_state(c, 1, false);
+	__atomic_store_n(&from->caps[c->handle[1]].type, leaves, __ATOMIC_RELEASE);
+	c->side[1] = to;
+	c->handle[1] = handle;
+	c->event[1] = event_of_handle(handle);
+	__atomic_store_n(&to->caps[handle].type, KEEL_CAP_CHANNEL, __ATOMIC_RELEASE);
+	shoot_forget(from);
+}
+
+void chan_lend(struct chan *c, struct partition *to, unsigned int handle)
+{
+	lock_take(&chan_lock);
+	c->home = c->side[1];
+	c->home_handle = c->handle[1];
+	move_end(c, to, (uint16_t)handle, KEEL_CAP_LENT);
+	lock_release(&chan_lock);
+}
+
+void chan_go_home(struct chan *c)
+{
+	lock_take(&chan_lock);
+	move_end(c, c->home, c->home_handle, KEEL_CAP_NONE);
+	c->home = NULL;
+	ring_alive(c, 1);
+	lock_release(&chan_lock);
+}
+
 void chan_close(struct chan *c, const struct partition *closer)
 {
+	bool lent = chan_borrows(c, closer);	/* it ends: that is no reason to close what it only was lent */
+
 	if (!c->side[1])
 		cap_revoke(c->side[0], c->handle[0]);
+	if (c->home)
+		cap_revoke(c->home, c->home_handle);
+	if (lent)
+		return;
 	lock_take(&chan_lock);
 	c->state &= KEEL_CHAN_WINDOW;	/* the server may have it mapped, as before and as afterwards */
 	c->generation++;
@@ -409,16 +493,19 @@ void chan_close(struct chan *c, const struct partition *closer)
 bool chan_return(struct chan *c)
 {
 	uint64_t stop = min_u64(c->clean_bytes + CLEAN_BYTES, c->window_bytes);
+	bool more;
 
 	if (c->clean_bytes < stop) {
 		for (; c->clean_bytes < stop; c->clean_bytes += PAGE_SIZE)
 			chan_clean_frame(c->window_pa + c->clean_bytes);
 		return false;
 	}
-	if (c->window_bytes)
-		ASSERT(!chan_claim_frames(c->window_pa, c->window_bytes / PAGE_SIZE, c->owner, c->side[0]->owner));
 	c->state = 0;
-	c->window_bytes = 0;
+	lock_take(&chan_lock);
+	more = give_back(c) && c->window_bytes;
+	lock_release(&chan_lock);
+	if (more)
+		return false;
 	gone(c);
 	c->closer = NULL;
 	return true;
@@ -443,8 +530,8 @@ int chan_close_handle(const struct partition *by, const struct partition *p, uin
 	/* Of an extent only whose it was. */
 	if (!c->side[1] && c->side[0] != p)
 		return -KEEL_EPERM;
-	/* A side does it by its own handle, or what it keeps for that would not notice. */
-	if (c < chans + manifest.nchans || (p != by && (c->side[0] == by || c->side[1] == by)))
+	/* A side does it by its own handle, or what it keeps for that would not notice; who was lent its end does not. */
+	if (c < chans + manifest.nchans || chan_borrows(c, p) || (p != by && (c->side[0] == by || c->side[1] == by)))
 		return -KEEL_EPERM;
 	if (!c->closer) {
 		chan_close(c, by);

@@ -17,11 +17,14 @@ struct chan {
 	uint16_t owner;		/* in the frame table */
 	uint32_t state, generation;
 	paddr_t window_pa;
-	uint64_t window_bytes;		/* 0: none was offered */
+	uint64_t window_bytes;		/* of them its own so far; 0: none was offered */
+	uint64_t offered_bytes;		/* all that are to be; 0: or none, and those go back */
 	uint64_t ticket;		/* of the server's vCPUs being told that it is gone */
 	uint64_t clean_bytes;		/* of them zeroed so far; all: KEEL_CHAN_WINDOW in `state` */
 	struct partition *side[2];	/* 0 server, 1 client; NULL: an extent of the server's, for who has a handle */
 	uint16_t handle[2], event[2];	/* of this channel for the side; event_of_handle() */
+	struct partition *home;		/* whose the client's end is, if that is lent */
+	uint16_t home_handle;
 	uint64_t readers[2], writers[2];	/* an extent's: partitions that have a handle, by index */
 };
 
@@ -44,6 +47,15 @@ _Static_assert(MAX_PARTS <= 128, "sets of partitions");
 /* Of an extent p has just got a handle with these rights, the only one; 0: it has lost that. Does it have one? */
 void chan_let(struct chan *c, const struct partition *p, unsigned int rights);
 bool chan_lets(const struct chan *c, const struct partition *p);
+/* May the client's end, which p has, be lent to another? 0 or -KEEL_E*. Then it is the other's, by this handle, until it goes home. */
+int chan_lend_ok(const struct chan *c, const struct partition *p, const struct partition *to);
+void chan_lend(struct chan *c, struct partition *to, unsigned int handle);
+void chan_go_home(struct chan *c);	/* the handle it was lent by is void */
+static inline bool chan_borrows(const struct chan *c, const struct partition *p)
+{
+	return c->home && c->side[1] == p;
+}
+
 /* An extent of memory of p's: a handle, or -KEEL_E*. What p has there, it has as before. */
 int chan_share(struct partition *p, paddr_t pa, uint64_t npages);
 /*

@@ -90,8 +90,7 @@ static uint32_t write_peer(struct partition *p, const char *buf, uint32_t len)
 	struct cons_ring *r = p->cons_out;
 	uint32_t n;
 
-	if (len > PEER_WRITE_MAX)
-		len = PEER_WRITE_MAX;
+	len = (uint32_t)min_u64(len, PEER_WRITE_MAX);
 	serial_give_way(&p->serial, r->head + len);
 	ring_in(r, buf, len);
 	if (ring_used(r) > CONS_BYTES) {	/* output nobody reads must not stop a partition */
@@ -108,10 +107,7 @@ static uint32_t write_focus(struct partition *p, const char *buf, uint32_t len)
 {
 	struct cons_ring *r = p->cons_out;
 
-	if (len > FOCUS_WRITE_MAX)
-		len = FOCUS_WRITE_MAX;
-	if (len > serial_room(&p->serial))
-		len = serial_room(&p->serial);
+	len = (uint32_t)min_u64(len, min_u64(serial_room(&p->serial), FOCUS_WRITE_MAX));
 	ring_in(r, buf, len);
 	r->tail = r->head;	/* it is on the terminal, nothing is kept */
 	serial_put(&p->serial, len);
@@ -138,12 +134,10 @@ void console_flush(struct partition *p)
 static bool input(void)
 {
 	struct cons_ring *r = focus->cons_in;
-	uint32_t room = CONS_BYTES - ring_used(r), n = 0;
+	uint32_t room = (uint32_t)min_u64(CONS_BYTES - ring_used(r), INPUT_MAX), n = 0;
 	char c[INPUT_MAX] = { 0 };
 	int got;
 
-	if (room > INPUT_MAX)
-		room = INPUT_MAX;
 	while (n < room && (got = hal_console_getc()) >= 0)
 		c[n++] = (char)got;
 	ring_in(r, c, n);
@@ -186,14 +180,10 @@ int console_peer_read(struct partition *p, char *buf, unsigned int len)
 
 int console_peer_write(struct partition *p, const char *buf, unsigned int len)
 {
-	uint32_t room;
-
 	if (!p->alive)
 		return -KEEL_EPIPE;
 	lock_take(&serial_lock);
-	room = p->cons_in ? CONS_BYTES - ring_used(p->cons_in) : 0;
-	if (len > room)
-		len = room;
+	len = (unsigned int)min_u64(len, p->cons_in ? CONS_BYTES - ring_used(p->cons_in) : 0);
 	if (len)
 		ring_in(p->cons_in, buf, len);
 	lock_release(&serial_lock);

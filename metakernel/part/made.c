@@ -440,16 +440,6 @@ int made_release(struct partition *p, paddr_t pa)
 
 /* ---- Taking apart ----------------------------------------------------------------------------------- */
 
-static bool gone(const struct partition *p)
-{
-	unsigned int i;
-
-	for (i = 0; i < p->nvcpus; i++)
-		if (!sched_gone(&p->vcpu[i]))
-			return false;
-	return true;
-}
-
 /* A piece: a vCPU, whose list may be long, a channel, or the rest. When it is done nobody new finds anything of it. */
 static void withdraw(struct partition *p)
 {
@@ -519,7 +509,7 @@ static int reclaim(struct partition *p)
 	case MADE_STARTED:
 		if (p->alive)
 			return -KEEL_EBUSY;
-		if (!gone(p))
+		if (!part_gone(p))
 			return -KEEL_EAGAIN;
 		promise(p, 0, 0);
 		p->stage = MADE_WITHDRAWN;

@@ -52,7 +52,7 @@
 #define MANIFEST_MIN_SHADOW	64
 #define MANIFEST_MAX_SHADOW	65536
 #define MANIFEST_MAX_VCPUS	64	/* a set of them is a word */
-#define MANIFEST_MAX_WINDOW	0x1000000	/* 16 MiB */
+#define MANIFEST_MAX_WINDOW	0x40000000	/* 1 GiB */
 #define MANIFEST_NPRIORITIES	32
 
 enum manifest_kind {

@@ -273,16 +273,21 @@ void part_start(struct partition *p)
 	sched_begin(p->vcpu);
 }
 
+bool part_gone(const struct partition *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->nvcpus && sched_gone(&p->vcpu[i]); i++)
+		;
+	return i == p->nvcpus;
+}
+
 /* A piece of bringing back one that has ended. No CPU may have any of its vCPUs any more. */
 static int revive(struct partition *p)
 {
-	unsigned int i;
 	int err;
 
-	for (i = 0; i < p->nvcpus; i++)
-		if (!sched_gone(&p->vcpu[i]))
-			return -KEEL_EAGAIN;
-	if (chan_take_back(p) || (p->man->devices && busmaster_tsc()))
+	if (!part_gone(p) || chan_take_back(p) || (p->man->devices && busmaster_tsc()))
 		return -KEEL_EAGAIN;
 	err = peer_load(p);
 	if (!err)

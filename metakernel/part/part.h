@@ -80,6 +80,7 @@ void part_end(struct partition *p, uint32_t state, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void part_fault(struct vcpu *v, const struct regs *r, uint64_t cr2, const char *why);
 void part_start(struct partition *p);	/* loaded and not running: its first vCPU runs */
+bool part_gone(const struct partition *p);	/* it has ended, and no CPU has a vCPU of it any more */
 int part_restart(struct partition *p);	/* a piece of it; -KEEL_EAGAIN: call again */
 /* vcpu_page.events bit (or EV_HANDLE + n) for a partition: the first of its vCPUs that is on gets it (run/event.c). */
 void part_raise(struct partition *p, unsigned int bit);

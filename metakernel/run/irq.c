@@ -21,6 +21,7 @@
 #include <hal/ioapic.h>
 #include <hal/irq.h>
 #include "part/console.h"
+#include "part/device.h"
 #include "part/part.h"
 #include "run/cpu.h"
 #include "run/event.h"
@@ -42,24 +43,31 @@ struct line {
 	uint32_t low, high;	/* as the partition wrote them */
 	uint8_t held;		/* masked by us until the partition's EOI of this vector on its CPU; 0: not */
 	uint8_t held_by;	/* APIC id of that CPU */
+	uint8_t index, entry;	/* which IOAPIC, which of its lines */
 	bool reserved;		/* the metakernel's own */
 	bool stormy;		/* masked because it came too often */
 };
 
-static struct line lines[ACPI_MAX_IOAPICS][PINS_MAX];
+static struct line lines[ACPI_MAX_IOAPICS * PINS_MAX];
+static struct line *lines_end = lines;
 static struct partition *holder;	/* of the devices */
 static struct lock lines_lock = LOCK_INIT(LOCK_IOAPIC);
 unsigned int irq_storm_limit = 10000;
 static uint64_t level_vectors[4];	/* vectors some unmasked level-triggered entry carries */
 
-static struct line *line_of(uint64_t index, uint64_t reg, unsigned int *entry)
+bool irq_vector_ok(uint64_t vector)
 {
-	if (index >= hal_ioapic_count() || reg < IOAPIC_RTE(0) || reg >= IOAPIC_REGS_MAX)
-		return NULL;
-	*entry = (unsigned int)(reg - IOAPIC_RTE(0)) / 2;
-	if (*entry >= hal_ioapic_entries((unsigned int)index) || *entry >= PINS_MAX)
-		return NULL;
-	return &lines[index][*entry];
+	return vector >= VECTOR_MIN && vector <= VECTOR_MAX;
+}
+
+static struct line *line_of(uint64_t index, uint64_t reg)
+{
+	struct line *l;
+
+	for (l = lines; l < lines_end; l++)
+		if (l->index == index && IOAPIC_RTE((uint64_t)l->entry) == (reg & ~1UL))
+			return l;
+	return NULL;
 }
 
 /* Does the holder have a vCPU on the CPU with this APIC id? */
@@ -74,7 +82,7 @@ static bool destination_ok(uint32_t apic_id)
 static uint32_t checked_low(const struct line *l)
 {
 	uint32_t vector = l->low & RTE_VECTOR, mode = (l->low & RTE_MODE) >> 8;
-	bool ok = vector >= VECTOR_MIN && vector <= VECTOR_MAX && mode <= 1 &&
+	bool ok = irq_vector_ok(vector) && mode <= 1 &&
 		  !(l->low & RTE_LOGICAL) && destination_ok(l->high >> 24);
 
 	if (!ok || l->held || l->stormy)
@@ -82,40 +90,33 @@ static uint32_t checked_low(const struct line *l)
 	return l->low & (RTE_VECTOR | RTE_LOW | RTE_LEVEL | RTE_MASKED);
 }
 
-static void line_apply(unsigned int index, unsigned int entry)
+static void line_apply(const struct line *l)
 {
-	struct line *l = &lines[index][entry];
-
 	if (l->reserved)
 		return;
 	/* still level-triggered meanwhile: QEMU does not look at an edge-triggered line again that rises while masked */
-	hal_ioapic_write(index, (uint8_t)IOAPIC_RTE(entry), RTE_MASKED | (l->low & RTE_LEVEL));
-	hal_ioapic_write(index, (uint8_t)(IOAPIC_RTE(entry) + 1), l->high);
-	hal_ioapic_write(index, (uint8_t)IOAPIC_RTE(entry), checked_low(l));
+	hal_ioapic_write(l->index, (uint8_t)IOAPIC_RTE(l->entry), RTE_MASKED | (l->low & RTE_LEVEL));
+	hal_ioapic_write(l->index, (uint8_t)(IOAPIC_RTE(l->entry) + 1), l->high);
+	hal_ioapic_write(l->index, (uint8_t)IOAPIC_RTE(l->entry), checked_low(l));
 }
 
 static void level_vectors_update(void)
 {
-	unsigned int i, n;
+	const struct line *l;
 
-	for (i = 0; i < 4; i++)
-		level_vectors[i] = 0;
-	for (i = 0; i < hal_ioapic_count(); i++)
-		for (n = 0; n < hal_ioapic_entries(i) && n < PINS_MAX; n++) {
-			uint32_t low = lines[i][n].low, vector = low & RTE_VECTOR;
-
-			if ((low & RTE_LEVEL) && !(low & RTE_MASKED))
-				level_vectors[vector >> 6] |= 1UL << (vector & 63);
-		}
+	memset(level_vectors, 0, sizeof(level_vectors));
+	for (l = lines; l < lines_end; l++)
+		if ((l->low & (RTE_LEVEL | RTE_MASKED)) == RTE_LEVEL)
+			level_vectors[(l->low & RTE_VECTOR) >> 6] |= bit64(l->low & 63);
 }
 
-int64_t irq_ioapic_read(struct vcpu *v, uint64_t index, uint64_t reg)
+int64_t irq_ioapic_read(const struct vcpu *v, uint64_t index, uint64_t reg)
 {
 	const struct line *l;
-	unsigned int entry;
 	uint32_t value;
 
-	(void)v;
+	if (!v->part->man->devices)
+		return -KEEL_EPERM;
 	if (index >= hal_ioapic_count())
 		return -KEEL_EINVAL;
 	if (reg == IOAPIC_ID || reg == IOAPIC_VERSION || reg == 2) {
@@ -124,7 +125,7 @@ int64_t irq_ioapic_read(struct vcpu *v, uint64_t index, uint64_t reg)
 		lock_release(&lines_lock);
 		return value;
 	}
-	l = line_of(index, reg, &entry);
+	l = line_of(index, reg);
 	if (!l)
 		return 0;
 	if (reg & 1)
@@ -133,17 +134,17 @@ int64_t irq_ioapic_read(struct vcpu *v, uint64_t index, uint64_t reg)
 	return l->low | (l->held ? RTE_IRR : 0);
 }
 
-__cold int irq_ioapic_write(struct vcpu *v, uint64_t index, uint64_t reg, uint64_t value)
+__cold int irq_ioapic_write(const struct vcpu *v, uint64_t index, uint64_t reg, uint64_t value)
 {
-	unsigned int entry;
 	struct line *l;
 
-	(void)v;
+	if (!v->part->man->devices)
+		return -KEEL_EPERM;
 	if (index >= hal_ioapic_count())
 		return -KEEL_EINVAL;
 	if (reg == IOAPIC_ID)
 		return 0;
-	l = line_of(index, reg, &entry);
+	l = line_of(index, reg);
 	if (!l)
 		return -KEEL_EINVAL;
 	lock_take(&lines_lock);
@@ -158,7 +159,7 @@ __cold int irq_ioapic_write(struct vcpu *v, uint64_t index, uint64_t reg, uint64
 	if (!(l->low & RTE_LEVEL) || (l->held && !destination_ok(l->held_by)))
 		l->held = 0;	/* nobody will end it */
 	l->stormy = false;
-	line_apply((unsigned int)index, entry);
+	line_apply(l);
 	level_vectors_update();
 	lock_release(&lines_lock);
 	return 0;
@@ -175,27 +176,23 @@ static bool carries(const struct line *l, unsigned int vector, uint32_t apic_id)
 }
 
 /*
- * Mask every line that carries this level-triggered vector on this CPU, or unmask those that were masked for it:
+ * Mask every line that carries this level-triggered vector on a CPU, or unmask those that were masked for it:
  * the partition may have given the line another vector or CPU meanwhile. -> were there any?
  */
-static bool hold(unsigned int vector, bool held)
+static bool hold(unsigned int vector, uint32_t apic_id, bool held)
 {
-	uint32_t apic_id = this_cpu->apic_id;
 	bool any = false;
-	unsigned int i, n;
+	struct line *l;
 
 	lock_take(&lines_lock);
-	for (i = 0; i < hal_ioapic_count(); i++)
-		for (n = 0; n < hal_ioapic_entries(i) && n < PINS_MAX; n++) {
-			struct line *l = &lines[i][n];
-
-			if (held ? !carries(l, vector, apic_id) : !is_held_for(l, vector, apic_id))
-				continue;
-			l->held = held ? (uint8_t)vector : 0;
-			l->held_by = (uint8_t)apic_id;
-			line_apply(i, n);
-			any = true;
-		}
+	for (l = lines; l < lines_end; l++) {
+		if (held ? !carries(l, vector, apic_id) : !is_held_for(l, vector, apic_id))
+			continue;
+		l->held = held ? (uint8_t)vector : 0;
+		l->held_by = (uint8_t)apic_id;
+		line_apply(l);
+		any = true;
+	}
 	lock_release(&lines_lock);
 	return any;
 }
@@ -205,8 +202,13 @@ int irq_eoi(struct vcpu *v)
 	unsigned int vector = event_eoi(v);
 
 	if (vector)
-		hold(vector, false);
+		hold(vector, this_cpu->apic_id, false);
 	return 0;
+}
+
+void irq_release(unsigned int vector, uint32_t apic_id)
+{
+	hold(vector, apic_id, false);
 }
 
 /* ---- Storms --------------------------------------------------------------------------------------- */
@@ -222,21 +224,18 @@ static __cold void name_storm(unsigned int vector, const char *fmt, unsigned int
 /* -> did a line of this CPU carry the vector? */
 static __cold bool mask_lines(unsigned int vector)
 {
-	unsigned int i, n;
 	bool any = false;
+	struct line *l;
 
 	lock_take(&lines_lock);
-	for (i = 0; i < hal_ioapic_count(); i++)
-		for (n = 0; n < hal_ioapic_entries(i) && n < PINS_MAX; n++) {
-			struct line *l = &lines[i][n];
-
-			if ((l->low & (RTE_MASKED | RTE_VECTOR)) != vector || l->reserved || l->stormy ||
-			    l->high >> 24 != this_cpu->apic_id)
-				continue;
-			l->stormy = any = true;
-			line_apply(i, n);
-			name_storm(vector, "vector %#x storms: line %u of IOAPIC %u masked for a second\n", n, i);
-		}
+	for (l = lines; l < lines_end; l++) {
+		if ((l->low & (RTE_MASKED | RTE_VECTOR)) != vector || l->reserved || l->stormy ||
+		    l->high >> 24 != this_cpu->apic_id)
+			continue;
+		l->stormy = any = true;
+		line_apply(l);
+		name_storm(vector, "vector %#x storms: line %u of IOAPIC %u masked for a second\n", l->entry, l->index);
+	}
 	lock_release(&lines_lock);
 	return any;
 }
@@ -261,17 +260,16 @@ static __cold void weigh(struct storm *s, unsigned int vector)
 
 __cold void irq_calm(void)
 {
-	unsigned int i, n;
+	struct line *l;
 
 	this_cpu->storm.until_tsc = 0;
 	hal_write_cr8(0);
 	lock_take(&lines_lock);
-	for (i = 0; i < hal_ioapic_count(); i++)
-		for (n = 0; n < hal_ioapic_entries(i) && n < PINS_MAX; n++)
-			if (lines[i][n].stormy) {
-				lines[i][n].stormy = false;
-				line_apply(i, n);
-			}
+	for (l = lines; l < lines_end; l++)
+		if (l->stormy) {
+			l->stormy = false;
+			line_apply(l);
+		}
 	lock_release(&lines_lock);
 }
 
@@ -298,14 +296,16 @@ void irq_handle(unsigned int vector)
 		return;
 	}
 	v = this_cpu->device_vcpu;
-	if (vector > VECTOR_MAX || vector < VECTOR_MIN || !v) {
+	if (!irq_vector_ok(vector) || !v) {
 		hal_apic_eoi();
 		return;
 	}
 	if (++this_cpu->storm.count[vector] >= irq_storm_limit)
 		weigh(&this_cpu->storm, vector);
-	level = (level_vectors[vector >> 6] & (1UL << (vector & 63))) && hold(vector, true);
+	level = (level_vectors[vector >> 6] & (1UL << (vector & 63))) && hold(vector, this_cpu->apic_id, true);
 	hal_apic_eoi();
+	if (device_irq(vector))
+		return;
 	if (!vcpu_on(v))
 		return;		/* a line of it stays masked until its entry is written anew */
 	if (level)
@@ -315,15 +315,14 @@ void irq_handle(unsigned int vector)
 
 void irq_part_died(struct partition *p)
 {
-	unsigned int i, n;
+	const struct line *l;
 
 	if (p != holder)
 		return;
 	lock_take(&lines_lock);
-	for (i = 0; i < hal_ioapic_count(); i++)
-		for (n = 0; n < hal_ioapic_entries(i) && n < PINS_MAX; n++)
-			if (!lines[i][n].reserved)
-				hal_ioapic_mask(i, n, true);
+	for (l = lines; l < lines_end; l++)
+		if (!l->reserved)
+			hal_ioapic_mask(l->index, l->entry, true);
 	lock_release(&lines_lock);
 }
 
@@ -331,19 +330,20 @@ __once bool irq_init(void)
 {
 	unsigned int i, index, entry;
 
+	lines_end = lines;
 	for (i = 0; i < nparts; i++)
 		if (parts[i].man->devices)
 			holder = &parts[i];
 	for (i = 0; holder && i < holder->nvcpus; i++)
 		cpus[holder->vcpu[i].cpu]->device_vcpu = &holder->vcpu[i];
 	for (i = 0; i < hal_ioapic_count(); i++)
-		for (entry = 0; entry < PINS_MAX; entry++)
-			lines[i][entry].low = RTE_MASKED;
+		for (entry = 0; entry < hal_ioapic_entries(i) && entry < PINS_MAX; entry++)
+			*lines_end++ = (struct line) { .low = RTE_MASKED, .index = (uint8_t)i, .entry = (uint8_t)entry };
 	if (hal_ioapic_route_isa(HAL_CONSOLE_IRQ, VEC_UART, this_cpu->apic_id)) {
 		log_printf("no interrupt line for the serial port: it is polled\n");
 		return false;
 	}
 	if (hal_ioapic_find(HAL_CONSOLE_IRQ, &index, &entry))
-		lines[index][entry].reserved = true;
+		line_of(index, IOAPIC_RTE(entry))->reserved = true;
 	return true;
 }

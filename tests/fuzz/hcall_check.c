@@ -180,6 +180,14 @@ static void check_chan_cap(const struct partition *p, union cap c, unsigned int 
 	REQUIRE(ch->side[side] == p && ch->handle[side] == handle, "%s: handle %u", p->man->name, handle);
 }
 
+static void check_lent_cap(const struct partition *p, union cap c, unsigned int handle)
+{
+	const struct chan *ch = &chans[c.index];
+
+	REQUIRE(c.index < nchans && ch->max_bytes && ch->home == p && ch->home_handle == handle, "%s: lent channel %u", p->man->name, c.index);
+	REQUIRE(ch->side[1] != p && ch->side[1]->caps[ch->handle[1]].type == KEEL_CAP_CHANNEL, "channel %u is lent to nobody", c.index);
+}
+
 static void check_memory_cap(const struct partition *p, union cap c)
 {
 	REQUIRE(c.index < nchans && chans[c.index].max_bytes && !chans[c.index].side[1], "%s: extent %u", p->man->name, c.index);
@@ -209,7 +217,11 @@ static void check_caps(const struct partition *p)
 	for (unsigned int i = 0; i < KEEL_MAX_HANDLES; i++) {
 		union cap c = p->caps[i];
 
-		REQUIRE(!c.word || c.type == KEEL_CAP_PARTITION || c.type == KEEL_CAP_CHANNEL || c.type == KEEL_CAP_LOG || c.type == KEEL_CAP_MEMORY, "%s: handle %u", p->man->name, i);
+		REQUIRE(!c.word || (c.type > KEEL_CAP_NONE && c.type <= KEEL_CAP_IRQ), "%s: handle %u", p->man->name, i);
+		if (c.type == KEEL_CAP_LENT)
+			check_lent_cap(p, c, i);
+		if (c.type == KEEL_CAP_PORTS || c.type == KEEL_CAP_IRQ)
+			REQUIRE(c.rights == KEEL_RIGHT_USE, "%s: rights %#x", p->man->name, c.rights);
 		if (c.type == KEEL_CAP_PARTITION)
 			check_part_cap(p, c);
 		if (c.type == KEEL_CAP_CHANNEL)
@@ -236,6 +248,7 @@ static void check_handles(void)
 
 		if (!c->max_bytes || c->closer)	/* the client of a closed one may be gone before the window is back */
 			continue;
+		REQUIRE(!c->home || c->home->caps[c->home_handle].type == KEEL_CAP_LENT, "channel %u is nobody's to lend", i);
 		for (unsigned int side = 0; side < (c->side[1] ? 2 : 1); side++)
 			REQUIRE(c->side[side]->caps[c->handle[side]].index == i, "channel %u", i);
 	}

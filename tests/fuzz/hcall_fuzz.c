@@ -101,6 +101,8 @@ static const struct call {
 	{ KEEL_HC_CHAN_CONNECT, "hhp" },
 	{ KEEL_HC_CHAN_CLOSE, "hh" },
 	{ KEEL_HC_MEM_SHARE, "ps" },
+	{ KEEL_HC_DEVICE_MAKE, "sss" },
+	{ KEEL_HC_IRQ_DONE, "h" },
 };
 
 /* Steps that are no calls. */

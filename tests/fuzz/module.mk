@@ -37,7 +37,7 @@ $(O)/tests/fuzz/elf: $(call fuzz_obj,elf)
 # The hypercalls: all of the metakernel that partitions reach, on a machine that is played (hcall.h). As a debug build, and
 # with what the metakernel writes in one place: the order of objects is that of the link.
 FUZZ_MK_SRCS	:= $(filter-out metakernel/part/made.c metakernel/mm/check.c,$(filter-out $(mk-boot-srcs),$(mk-srcs))) \
-		   metakernel/mm/check.c metakernel/boot/parts.c metakernel/boot/load_peer.c \
+		   metakernel/mm/check.c $(addprefix metakernel/boot/,frames_boot.c load_peer.c parts.c) \
 		   $(addprefix metakernel/lib/,lock.c log.c printf.c serial.c visible.c)
 FUZZ_HCALL	:= $(FUZZ_OBJ)/hcall
 FUZZ_HCALL_CFLAGS := $(FUZZ_CFLAGS) -DKEEL_DEBUG -Dvsnprintf=mk_vsnprintf -Dsnprintf=mk_snprintf -Dsched_yield=mk_sched_yield -iquote tests/fuzz \

@@ -289,6 +289,14 @@ static void *work(void *arg)
 	return NULL;
 }
 
+/* Of everything some, however slow the machine is. */
+static int enough(void)
+{
+	return __atomic_load_n(&changes, __ATOMIC_RELAXED) > 100 && __atomic_load_n(&children, __ATOMIC_RELAXED) > 5 &&
+	       __atomic_load_n(&peeks[GONE], __ATOMIC_RELAXED) && __atomic_load_n(&peeks[NONE], __ATOMIC_RELAXED) &&
+	       __atomic_load_n(&peeks[READ], __ATOMIC_RELAXED) && __atomic_load_n(&peeks[WRITE], __ATOMIC_RELAXED);
+}
+
 static int process(int64_t seconds)
 {
 	pthread_t threads[THREADS_MAX];
@@ -304,14 +312,13 @@ static int process(int64_t seconds)
 	free_place = (uint64_t *)(void *)(arena + PIECES * BYTES);
 	for (uintptr_t i = 0; i < (uintptr_t)nthreads; i++)
 		NEED(pthread_create(&threads[i], NULL, work, (void *)i) == 0);
-	while (smp_now() < end && stress_failures < 20)
+	while ((smp_now() < end || !enough()) && stress_failures < 20)
 		usleep(20000);
 	__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
 	for (int i = 0; i < nthreads; i++)
 		NEED(pthread_join(threads[i], NULL) == 0);
 	printf("%lu changes, %lu children; peeks: %lu gone, %lu none, %lu read, %lu write\n", changes, children,
 	       peeks[GONE], peeks[NONE], peeks[READ], peeks[WRITE]);
-	CHECK(changes > 100 && children > 5 && peeks[GONE] && peeks[NONE] && peeks[READ] && peeks[WRITE]);
 	return stress_failures != 0;
 }
 

@@ -47,7 +47,7 @@ void *unit_pa_to_va(paddr_t pa) { (void)pa; abort(); }
 paddr_t unit_va_to_pa(const void *va) { (void)va; abort(); }
 uint64_t hal_tsc_khz(void) { return 1000000; }
 void cpu_work(struct cpu *c, uint32_t what) { c->work |= what; }
-bool sched_gone(struct vcpu *v) { (void)v; return !on_cpus; }
+bool part_gone(const struct partition *p) { (void)p; return !on_cpus; }
 
 void log_printf(const char *fmt, ...)
 {

@@ -3,6 +3,7 @@
  * Property: a channel between any two partitions is there for both or for none; when it is closed neither has a handle of it,
  * its window is zeroed only when all CPUs have left what they were at, and is the server's own again, whoever closes it
  * and whoever ends meanwhile. A partition without the control right takes no more of all channels than its share.
+ * A client's end that is lent is one partition's at any moment, and comes back or goes with the channel.
  * Failure looks like: frames of a third owner, a byte written too early or left over, a handle too many, a doorbell lost.
  */
 #include "unit.h"
@@ -343,6 +344,155 @@ static void nobody_takes_more_than_a_share(void **state)
 	assert_int_equal(n, 0);
 }
 
+/* ---- Ends that are lent ------------------------------------------------------------------------------- */
+
+/* Of the channel between server and client, its window open: the client's end is other's. -> by which handle */
+static uint64_t lend(uint64_t *ours, uint64_t *theirs)
+{
+	int made;
+
+	connect_both(ours, theirs);
+	open_window(*ours);
+	assert_int_equal(chan_set_state(client, *theirs, 1), 0);
+	memset(forgot, 0, sizeof(forgot));
+	memset(rung, 0, sizeof(rung));
+	nended = 0;
+	made = cap_grant(client, *theirs, other, KEEL_RIGHT_USE);
+	assert_int_equal(made, 1);
+	return (uint64_t)made;
+}
+
+static void is_others(uint64_t ours, uint64_t theirs, uint64_t lent)
+{
+	assert_true(chan_rights(FRAMES_CHANNEL | 1, other) && !chan_rights(FRAMES_CHANNEL | 1, client));
+	assert_int_equal(chan_kick(client, theirs), -KEEL_EBADF);
+	assert_int_equal(chan_set_state(client, theirs, 1), -KEEL_EBADF);
+	assert_int_equal(chan_close_handle(client, client, theirs), -KEEL_EBADF);
+	assert_int_equal(part_cap(client, theirs, KEEL_CAP_LENT).index, 1);
+	assert_int_equal(chan_kick(other, lent), 0);
+	assert_int_equal(chan_kick(server, ours), 0);
+	assert_true(rung[1] == ours && rung[3] == lent && !rung[2]);
+}
+
+static void is_at_home(uint64_t ours, uint64_t theirs, uint64_t lent)
+{
+	assert_true(chan_rights(FRAMES_CHANNEL | 1, client) && !chan_rights(FRAMES_CHANNEL | 1, other));
+	assert_true(forgot[3]);
+	assert_int_equal(other->caps[lent].word, 0);
+	assert_false(chans[1].state & KEEL_CHAN_CLIENT_UP);
+	memset(rung, 0, sizeof(rung));
+	assert_int_equal(chan_kick(other, lent), -KEEL_EBADF);
+	assert_int_equal(chan_kick(client, theirs), 0);
+	assert_int_equal(chan_kick(server, ours), 0);
+	assert_true(rung[1] == ours && rung[2] == theirs && !rung[3]);
+	assert_ptr_equal(chan_with(client, false), &chans[1]);
+	assert_null(chan_with(other, false));
+}
+
+/* By who lent it, by who has it, or because that one is taken apart. */
+static void a_lent_end_comes_back(void **state)
+{
+	uint64_t ours, theirs, lent;
+	uint32_t generation;
+
+	(void)state;
+	for (unsigned int how = 0; how < 3; how++) {
+		start(NULL);
+		lent = lend(&ours, &theirs);
+		assert_true(forgot[2] && !forgot[3] && rung[1] == ours);
+		assert_int_equal(nended, 1);
+		assert_false(chans[1].state & KEEL_CHAN_CLIENT_UP);
+		is_others(ours, theirs, lent);
+		assert_int_equal(chan_set_state(other, lent, 1), 0);
+		generation = chans[1].generation;
+		if (how == 0)
+			assert_int_equal(cap_void(client, theirs, false), 0);
+		else if (how == 1)
+			assert_int_equal(cap_void(other, lent, true), 0);
+		else
+			chan_close(chan_with(other, false), other);
+		assert_int_equal(nended, 2);
+		assert_int_equal(chans[1].generation, generation + 1);
+		assert_int_equal(rung[2], theirs);		/* told that it has it again */
+		is_at_home(ours, theirs, lent);
+		assert_int_equal(chan_set_state(client, theirs, 1), 0);
+		assert_int_equal(cap_grant(client, theirs, other, KEEL_RIGHT_USE), lent);	/* and again */
+		stop(NULL);
+	}
+	start(NULL);
+}
+
+/* The server, or who lent it, closes the channel or is taken apart. */
+static void a_lent_end_does_not_keep_a_channel(void **state)
+{
+	uint64_t ours, theirs, lent;
+
+	(void)state;
+	for (unsigned int how = 0; how < 3; how++) {
+		start(NULL);
+		lent = lend(&ours, &theirs);
+		assert_int_equal(chan_close_handle(other, other, lent), -KEEL_EPERM);	/* not who was lent it */
+		assert_int_equal(chan_close_handle(linux_part, other, lent), -KEEL_EPERM);
+		if (how == 0)
+			assert_int_equal(chan_close_handle(server, server, ours), -KEEL_EAGAIN);
+		else
+			chan_close(chan_with(how == 1 ? server : client, false), how == 1 ? server : client);
+		assert_null(chans[1].home);
+		assert_null(chan_with(other, false));
+		assert_false(chan_rights(FRAMES_CHANNEL | 1, other));
+		assert_int_equal(other->caps[lent].word, 0);
+		while (!chan_return(&chans[1]))
+			;
+		assert_int_equal(client->caps[theirs].word | server->caps[ours].word, 0);
+		assert_int_equal(frames_count(server->owner), PAGES(MEM_BYTES));
+		assert_true(all(WINDOW, WINDOW_BYTES, 0));
+		stop(NULL);
+	}
+	start(NULL);
+}
+
+static void who_lent_its_end_may_end(void **state)
+{
+	uint64_t ours, theirs, lent;
+
+	(void)state;
+	lent = lend(&ours, &theirs);
+	assert_int_equal(chan_set_state(server, ours, 1), 0);
+	assert_int_equal(chan_set_state(other, lent, 1), 0);
+	client->alive = false;
+	chan_part_died(client);
+	assert_int_equal(chans[1].state, KEEL_CHAN_SERVER_UP | KEEL_CHAN_CLIENT_UP | KEEL_CHAN_WINDOW);
+	other->alive = false;
+	chan_part_died(other);
+	assert_int_equal(chans[1].state, KEEL_CHAN_SERVER_UP | KEEL_CHAN_WINDOW);
+	assert_int_equal(cap_void(client, theirs, false), 0);	/* nobody there is rung */
+	assert_ptr_equal(chans[1].side[1], client);
+}
+
+static void what_cannot_be_lent_is_refused(void **state)
+{
+	uint64_t ours, theirs, lent;
+	unsigned int i;
+
+	(void)state;
+	lent = lend(&ours, &theirs);
+	assert_int_equal(cap_grant(client, theirs, linux_part, KEEL_RIGHT_USE), -KEEL_EBUSY);
+	assert_int_equal(cap_grant(other, lent, linux_part, KEEL_RIGHT_USE), -KEEL_EBUSY);	/* nor lent on */
+	assert_int_equal(cap_grant(server, ours, other, KEEL_RIGHT_SERVE), -KEEL_EINVAL);
+	assert_int_equal(cap_void(client, theirs, true), -KEEL_EINVAL);
+	assert_int_equal(cap_void(client, theirs, false), 0);
+	assert_int_equal(cap_grant(client, theirs, server, KEEL_RIGHT_USE), -KEEL_EINVAL);
+	assert_int_equal(cap_grant(client, theirs, other, KEEL_RIGHT_SERVE), -KEEL_EPERM);
+	assert_int_equal(cap_grant(client, theirs, other, KEEL_RIGHT_USE | KEEL_RIGHT_READ), -KEEL_EPERM);
+	assert_int_equal(cap_void(client, theirs, true), -KEEL_EINVAL);		/* its own: CHAN_CLOSE */
+	for (i = 0; i < KEEL_PART_CHANS; i++)
+		assert_true(chan_connect(linux_part, other, PAGE_SIZE) > 0);
+	assert_int_equal(cap_grant(client, theirs, other, KEEL_RIGHT_USE), -KEEL_ENOSPC);
+	assert_ptr_equal(chans[1].side[1], client);
+	assert_int_equal(chan_close_handle(server, server, ours), -KEEL_EAGAIN);
+	assert_int_equal(cap_grant(client, theirs, other, KEEL_RIGHT_USE), -KEEL_EBADF);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -352,6 +502,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_closer_that_ends_leaves_nothing, start, stop),
 		cmocka_unit_test_setup_teardown(wrong_requests_are_refused, start, stop),
 		cmocka_unit_test_setup_teardown(nobody_takes_more_than_a_share, start, stop),
+		cmocka_unit_test_setup_teardown(a_lent_end_comes_back, NULL, stop),
+		cmocka_unit_test_setup_teardown(a_lent_end_does_not_keep_a_channel, NULL, stop),
+		cmocka_unit_test_setup_teardown(who_lent_its_end_may_end, start, stop),
+		cmocka_unit_test_setup_teardown(what_cannot_be_lent_is_refused, start, stop),
 	};
 
 	return cmocka_run_group_tests_name("connect", tests, NULL, NULL);

@@ -37,6 +37,7 @@ static struct manifest_part man = { .devices = true };
 static struct vcpu vcpu;
 static uint32_t rte[24][2];
 static unsigned int nlines, nevents, nedge;
+static unsigned int lent, nothers;	/* a vector that others than the holder have, and how often it came */
 
 void *unit_pa_to_va(paddr_t pa) { (void)pa; abort(); }
 paddr_t unit_va_to_pa(const void *va) { (void)va; abort(); }
@@ -65,6 +66,7 @@ void sched_tick(void) { abort(); }
 void console_irq(void) { abort(); }
 void cpu_called(void) { abort(); }
 void cpu_work(struct cpu *c, uint32_t what) { assert_ptr_equal(c, &cpu); cpu.work |= what; }
+bool device_irq(unsigned int vector) { nothers += vector == lent; return vector == lent; }
 void event_hold(struct vcpu *v, unsigned int vector) { (void)v, (void)vector; }
 void event_vector(struct vcpu *v, unsigned int vector) { (void)v, (void)vector; nevents++; }
 unsigned int event_eoi(struct vcpu *v) { (void)v; return LINE; }
@@ -90,12 +92,13 @@ static int start(void **state)
 	parts[0].vcpu = &vcpu;
 	parts[0].nvcpus = 1;
 	vcpu.state = VCPU_RUNNING;
+	vcpu.part = &parts[0];
 	ticks += 1000000 * MS;
 	cr8 = 0;
 	assert_true(irq_init());
 	write_line(11, LINE | RTE_LEVEL);
 	write_line(12, OTHER);
-	nlines = 0;
+	nlines = nevents = nothers = lent = 0;
 	return 0;
 }
 
@@ -200,6 +203,38 @@ static void a_line_is_no_shelter_for_messages(void **state)
 	assert_int_equal(cr8, OTHER >> 4);
 }
 
+/* A line that another partition was given: masked until that is done with it, whatever the holder says. */
+static void what_others_have_does_not_come_to_the_holder(void **state)
+{
+	(void)state;
+	lent = LINE;
+	irq_handle(LINE);
+	assert_int_equal(nothers, 1);
+	assert_int_equal(nevents, 0);
+	assert_true(masked(11));
+	irq_release(LINE, 1);			/* of another CPU */
+	irq_release(OTHER, 0);
+	assert_true(masked(11));
+	irq_release(LINE, 0);
+	assert_false(masked(11));
+	lent = 0;				/* taken back: the holder's again */
+	assert_int_equal(come(LINE, 1, MS), 1);
+	assert_false(masked(11));
+}
+
+/* Only who holds the devices has lines. */
+static void others_have_no_lines(void **state)
+{
+	(void)state;
+	man.devices = false;
+	assert_int_equal(irq_ioapic_write(&vcpu, 0, IOAPIC_RTE(11), 0x33), -KEEL_EPERM);
+	assert_int_equal(irq_ioapic_read(&vcpu, 0, IOAPIC_RTE(11)), -KEEL_EPERM);
+	man.devices = true;
+	assert_int_equal(irq_ioapic_read(&vcpu, 0, IOAPIC_RTE(11)), LINE | RTE_LEVEL);
+	assert_int_equal(irq_ioapic_write(&vcpu, 0, IOAPIC_RTE(24), 0x33), -KEEL_EINVAL);
+	assert_int_equal(irq_ioapic_write(&vcpu, 1, IOAPIC_RTE(0), 0x33), -KEEL_EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +245,8 @@ int main(void)
 		cmocka_unit_test_setup(a_storm_beside_a_slow_vector_is_seen, start),
 		cmocka_unit_test_setup(messages_wait_by_class, start),
 		cmocka_unit_test_setup(a_line_is_no_shelter_for_messages, start),
+		cmocka_unit_test_setup(what_others_have_does_not_come_to_the_holder, start),
+		cmocka_unit_test_setup(others_have_no_lines, start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -198,6 +198,15 @@ void roster_remove(struct vcpu *v)
 	nroster--;
 }
 
+bool part_gone(const struct partition *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->nvcpus && sched_gone(&p->vcpu[i]); i++)
+		;
+	return i == p->nvcpus;
+}
+
 bool sched_gone(struct vcpu *v)
 {
 	return !(v == v->part->vcpu && running);

@@ -324,7 +324,7 @@ static const struct refusal {
 	{ "channel_server_number", "server = \"linux\"", "server = <0>", CHAN, "server", "not one string" },
 	{ "window_zero", "<0x100000>", "<0>", CHAN, "window", "too small" },
 	{ "window_not_page_multiple", "<0x100000>", "<0x100800>", CHAN, "window", "multiple of 4096" },
-	{ "window_too_large", "<0x100000>", "<0x1001000>", CHAN, "window", "too large" },
+	{ "window_too_large", "<0x100000>", "<0x40001000>", CHAN, "window", "too large" },
 	{ "window_32_bits", "/bits/ 64 <0x100000>", "<0x100000>", CHAN, "window", "64-bit" },
 	{ "window_larger_than_server", "<0x1000>", "<0x200000>", "/channels/back", "window",
 	  "server's memory" },

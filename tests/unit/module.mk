@@ -31,7 +31,7 @@ manifest_mutate_test-srcs	:= $(addprefix metakernel/boot/,manifest.c manifest_tr
 manifest_mutate_test-objs	:= $(UNIT_LIBFDT)
 bundle_test-srcs		:= metakernel/boot/bundle.c metakernel/boot/parse.c
 elf_test-srcs			:= metakernel/boot/elf.c metakernel/boot/parse.c
-frames_test-srcs		:= metakernel/mm/frames.c
+frames_test-srcs		:= metakernel/mm/frames.c metakernel/boot/frames_boot.c
 runq_test-srcs			:= metakernel/run/runq.c
 
 -include $(filter-out tests/unit/module.mk,$(wildcard tests/unit/*.mk))

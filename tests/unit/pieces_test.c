@@ -7,6 +7,13 @@
  */
 #include "unit.h"
 
+#include <keel/abi.h>
+
+/* Windows of several pieces, in an arena of some MiB. */
+#undef KEEL_GIVE_MAX
+#define KEEL_GIVE_MAX	give_max
+static uint64_t give_max;
+
 /* The test has an offer() of its own. */
 #define offer	chan_piece
 #include "metakernel/part/chan.c"
@@ -176,6 +183,7 @@ static int start(void **state)
 	chans[0].side[0] = server;
 	chans[0].side[1] = client;
 	nchans = 1;
+	give_max = 4096;
 	kept();
 	nflushes = nresets = nrings = 0;
 	noted = 0;
@@ -283,6 +291,77 @@ static void half_a_window_is_nobodys(void **state)
 	assert_int_equal(chan_info(client, 1, &info), 0);
 	assert_int_equal(info.window_pa, WINDOW);
 	assert_int_equal(info.window_bytes, WINDOW_BYTES);
+}
+
+/* Frames change owner some at a time; nobody forgets, and nothing is zeroed, before all have. */
+static void a_large_window_changes_owner_in_pieces(void **state)
+{
+	uint64_t had = 0, has;
+
+	(void)state;
+	give_max = 100;
+	changed();
+	while (had < PAGES(WINDOW_BYTES)) {
+		assert_int_equal(nrings, 0);
+		assert_int_equal(offer(), -KEEL_EAGAIN);
+		has = frames_count(chan->owner);
+		assert_in_range(has - had, 1, give_max);
+		had = has;
+		assert_int_equal(changed(), 0);
+		assert_false(anybody_attached());
+		assert_int_equal(chan_offer(server, 1, WINDOW, PAGES(WINDOW_BYTES) - 1), -KEEL_EBUSY);
+		assert_int_equal(chan_offer(server, 1, MEM, 1), -KEEL_EBUSY);
+		assert_int_equal(chan_set_state(client, 1, 1), -KEEL_EAGAIN);
+	}
+	assert_int_equal(nrings, 1);
+	while (offer() == -KEEL_EAGAIN)
+		assert_true(changed() <= 32 * PAGE_SIZE);
+	assert_true(anybody_attached());
+	for (size_t i = 0; i < WINDOW_BYTES; i++)
+		assert_int_equal(unit_arena[WINDOW + i], 0);
+}
+
+/* The server ends when any number of pieces has changed owner: they come back a piece at a time, with what is in them. */
+static void a_part_of_a_window_comes_back_in_pieces(void **state)
+{
+	unsigned int pieces, n;
+
+	(void)state;
+	give_max = 100;
+	for (pieces = 1; pieces <= PAGES(WINDOW_BYTES) / 100 + 1; pieces++) {
+		for (n = 0; n < pieces; n++)
+			assert_int_equal(offer(), -KEEL_EAGAIN);
+		for (n = 0; chan_take_back(server); n++)
+			assert_in_range(frames_count(chan->owner), 0, PAGES(WINDOW_BYTES) - 100 * (n + 1) + 100);
+		assert_int_equal(n, pieces);
+		assert_int_equal(frames_count(OWNER), PAGES(MEM_BYTES));
+		assert_false(chan_window_given(server));
+	}
+	assert_int_equal(changed() && changed(), 0);
+	while (offer() == -KEEL_EAGAIN)
+		;
+	assert_true(anybody_attached());
+}
+
+/* A frame in the last piece is another's: refused, and those before it are the server's own again. */
+static void a_large_offer_is_refused_as_a_whole(void **state)
+{
+	int err;
+
+	(void)state;
+	give_max = 100;
+	assert_int_equal(frames_claim(PAGES(WINDOW + WINDOW_BYTES) - 1, 1, OWNER, FRAMES_MK), 0);
+	changed();
+	while ((err = offer()) == -KEEL_EAGAIN)
+		assert_false(anybody_attached());
+	assert_int_equal(err, -KEEL_EFAULT);
+	assert_int_equal(changed(), 0);
+	assert_int_equal(nrings, 0);
+	assert_int_equal(frames_count(chan->owner), 0);
+	assert_int_equal(frames_count(OWNER), PAGES(MEM_BYTES) - 1);
+	while ((err = chan_offer(server, 1, WINDOW, PAGES(WINDOW_BYTES) - 1)) == -KEEL_EAGAIN)
+		;
+	assert_int_equal(err, 0);
 }
 
 static void a_server_that_ends_halfway_gets_its_frames_back(void **state)
@@ -407,6 +486,9 @@ int main(void)
 		T(nothing_is_zeroed_before_every_vcpu_has_obeyed),
 		T(half_a_window_is_nobodys),
 		T(a_server_that_ends_halfway_gets_its_frames_back),
+		T(a_large_window_changes_owner_in_pieces),
+		T(a_part_of_a_window_comes_back_in_pieces),
+		T(a_large_offer_is_refused_as_a_whole),
 		T(who_has_ended_does_not_come_up),
 		T(a_refused_offer_changes_nothing),
 		T(a_peer_is_loaded_in_pieces),

@@ -20,6 +20,7 @@
 #define strrchr	mk_strrchr
 #define strlcpy	mk_strlcpy
 #include "metakernel/lib/string.c"
+#include "metakernel/boot/string_boot.c"
 #undef memcpy
 #undef memmove
 #undef memset

@@ -148,11 +148,12 @@
  * rights or fewer. Who handed it out takes it back, and with it what was made of it there, at any depth.
  */
 #define KEEL_HC_CAP_GRANT	49	/* (handle, handle of a partition with CONTROL, rights) -> a handle there, derived from
-					 * the first. Of partitions and the log */
+					 * the first. Of a channel only the client's end: its own handle is KEEL_CAP_LENT until
+					 * REVOKE, or until the other drops it; that one cannot lend it on */
 #define KEEL_HC_CAP_REVOKE	50	/* (handle): all that is derived from it is void, everywhere, and no call
 					 * that began with it is still going on */
-#define KEEL_HC_CAP_DROP	51	/* (handle): it is void, and what is derived from it. Not 0, not of a channel, not what
-					 * CREATE made */
+#define KEEL_HC_CAP_DROP	51	/* (handle): it is void, and what is derived from it. Not 0, not of a channel that was not
+					 * lent, not what CREATE made */
 /* Channels between any two partitions that the caller has control over; 0 is itself, and is always allowed. */
 #define KEEL_HC_CHAN_CONNECT	52	/* (handle of the server, of the client, max_bytes) -> the server's handle of
 					 * the channel | the client's << 32, each in its own table */
@@ -179,7 +180,14 @@
  */
 #define KEEL_HC_MEM_SHARE	59	/* (pa, npages<=KEEL_GIVE_MAX) -> handle of an extent, KEEL_CAP_MEMORY; only with
 					 * `control` in the manifest */
-#define KEEL_HC_NR		60
+/*
+ * A part of the devices, by who has `devices` and `control` in the manifest, for CAP_GRANT (KEEL_RIGHT_USE). Ports: who has a handle
+ * executes IN and OUT in ring 1. Interrupts: all who were given a handle are rung there, the giver no more; IRQ_DONE then.
+ */
+#define KEEL_HC_DEVICE_MAKE	60	/* (KEEL_CAP_PORTS, first port, ports) or (KEEL_CAP_IRQ, vector 0x20..0xef, vcpu_id it
+					 * comes to) -> handle; DROP of it ends both. Not of ports that are judged one by one */
+#define KEEL_HC_IRQ_DONE	61	/* (handle): its line, if it is level-triggered, may interrupt again */
+#define KEEL_HC_NR		62
 
 #define KEEL_REPLY_NONE		1	/* only wait; -KEEL_EBUSY: there is a caller without an answer */
 
@@ -361,6 +369,9 @@
 #define KEEL_CAP_CHANNEL	2
 #define KEEL_CAP_LOG		3	/* the metakernel's log; KEEL_RIGHT_INFO */
 #define KEEL_CAP_MEMORY		4	/* an extent of somebody's memory (MEM_SHARE) */
+#define KEEL_CAP_LENT		5	/* the client's end of a channel, while another has it (CAP_GRANT) */
+#define KEEL_CAP_PORTS		6	/* a range of I/O ports */
+#define KEEL_CAP_IRQ		7	/* a device's interrupt */
 #define KEEL_RIGHT_INFO		1	/* may read its information */
 #define KEEL_RIGHT_CONTROL	2	/* may stop it, use its console */
 #define KEEL_RIGHT_SERVE	4	/* channel: server side (gives the window) */
