@@ -264,8 +264,8 @@ bool emul_gp(struct vcpu *v, struct regs *r)
 {
 	struct insn in;
 
-	/* Peers have nothing to emulate: for them every privileged instruction is a fault. */
-	if (!v->entry[KEEL_ENTRY_EVENT_KERNEL] && !v->part->man->devices)
+	/* Peers have nothing to emulate, but ports that they were given: for them every privileged instruction is a fault. */
+	if (!v->entry[KEEL_ENTRY_EVENT_KERNEL] && !v->part->man->devices && !cap_holds(v->part, KEEL_CAP_PORTS))
 		return false;
 	if (r->error || !insn_fetch(v, r, &in) || in.lock || !emul(v, r, &in))
 		return false;

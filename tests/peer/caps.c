@@ -3,7 +3,8 @@
  * caps.c - three peers without a Linux: `boss`, who has control, gives `watch` the log and the state of `talk`, and takes
  * both back; connects itself with `talk` and the two others with each other; and closes the first channel while `talk` writes
  * into its window. Or `lend`, who lets `read` and `write` have memory of its own, until one has done what it may not and
- * the other is stopped in the middle.
+ * the other is stopped in the middle. Or `broker`, who lends its end of a channel with `store` to `work`. Or `drive`, who has
+ * the devices and gives `uart` the second serial port.
  *
  * Each says what it finds, and BAD before what should not be. tests/system/test_caps.py looks at what comes of it.
  */
@@ -316,10 +317,159 @@ static void lend(void)
 	end(KEEL_SHUTDOWN_POWEROFF, 0);
 }
 
+/* ---- An end of a channel ------------------------------------------------------------------------------ */
+
+/* Gives the window, and ends when somebody counts in it. */
+static void store(void)
+{
+	volatile uint64_t *window = serve(wait_for_handle(KEEL_CAP_CHANNEL, "broker"));
+
+	while (!window[COUNT])
+		nap();
+	expect(window[WRITTEN] == 7 && window[GO] == 3, "store hears broker, then work");
+	end(KEEL_SHUTDOWN_EXIT, 0);
+}
+
+static void work(void)
+{
+	uint64_t chan = wait_for_handle(KEEL_CAP_CHANNEL, "broker");
+	volatile uint64_t *window = map_window(chan);
+
+	expect(!hcall(KEEL_HC_CHAN_STATE, chan, 1, 0) && !hcall(KEEL_HC_CHAN_KICK, chan, 0, 0), "work is the client");
+	expect(hcall(KEEL_HC_CHAN_CLOSE, 0, chan, 0) == -KEEL_EPERM, "work cannot close what it was lent");
+	window[GO] = 3;
+	for (;;)
+		window[COUNT]++;
+}
+
+static void broker(void)
+{
+	uint64_t server = handle_of(KEEL_CAP_PARTITION, "store", 0), worker = handle_of(KEEL_CAP_PARTITION, "work", 0), mine, count;
+	long made = hcall(KEEL_HC_CHAN_CONNECT, server, 0, WINDOW_PAGES * PAGE);
+	volatile uint64_t *window;
+
+	expect(made > 0, "broker is connected with store");
+	mine = (uint64_t)made >> 32;
+	window = map_window(mine);
+	window[WRITTEN] = 7;
+	expect(hcall(KEEL_HC_CAP_GRANT, mine, server, KEEL_RIGHT_USE) == -KEEL_EINVAL &&
+	       hcall(KEEL_HC_CAP_GRANT, mine, worker, KEEL_RIGHT_USE) > 0, "broker lends its end");
+	expect(hcall(KEEL_HC_CHAN_KICK, mine, 0, 0) == -KEEL_EBADF && hcall(KEEL_HC_CHAN_INFO, mine, pa_of(&answer), 0) == -KEEL_EBADF &&
+	       hcall(KEEL_HC_CAP_GRANT, mine, worker, KEEL_RIGHT_USE) == -KEEL_EBUSY, "broker has not got it");
+	expect(!hcall(KEEL_HC_CAP_INFO, mine, pa_of(&answer), 0) && answer.cap.type == KEEL_CAP_LENT && same(answer.cap.name, "broker"),
+	       "and sees that it is lent");
+	do
+		nap();
+	while (!hcall(KEEL_HC_PART_INFO, server, pa_of(&answer), 0) && answer.part.state < KEEL_PART_EXITED);
+	expect(!hcall(KEEL_HC_CAP_REVOKE, mine, 0, 0), "broker takes it back");
+	count = window[COUNT];
+	expect(faults_in_it(worker, COUNT) && window[COUNT] == count, "work has ended in the middle, and wrote no more");
+	expect(hcall(KEEL_HC_CHAN_KICK, mine, 0, 0) == -KEEL_EPIPE, "broker is the client again");
+	end(KEEL_SHUTDOWN_POWEROFF, 0);
+}
+
+/* ---- Devices ----------------------------------------------------------------------------------------- */
+
+/* The second serial port, a 16550 (PC16550D, 8.0): data, interrupt enable and identification, modem control, line status, scratch. */
+#define COM2		0x2f8
+#define COM2_IRQ	3
+#define COM2_VECTOR	0x51
+enum { DATA, ENABLE, IDENTIFY, MODEM = 4, STATUS, SCRATCH = 7 };
+#define ON_DATA		0x01	/* of ENABLE */
+#define LOOP		0x10	/* of MODEM: what is sent is received */
+#define HAS_DATA	0x01	/* of STATUS */
+#define RTE(n)		(0x10 + 2 * (n))	/* of an IOAPIC (82093AA, 3.2.4) */
+#define RTE_LEVEL	0x8000
+
+static uint8_t in(uint16_t reg)
+{
+	uint8_t value;
+
+	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"((uint16_t)(COM2 + reg)));
+	return value;
+}
+
+static void out(uint16_t reg, uint8_t value)
+{
+	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"((uint16_t)(COM2 + reg)));
+}
+
+static bool rung(uint64_t handle)
+{
+	return __atomic_load_n(&vcpu_page->events, __ATOMIC_SEQ_CST) >> handle & 1;
+}
+
+static void wait_for_bell(uint64_t handle)
+{
+	while (!rung(handle))
+		hcall(KEEL_HC_BLOCK, 0, 0, 0);
+	__atomic_exchange_n(&vcpu_page->events, 0, __ATOMIC_SEQ_CST);
+}
+
+static void uart(void)
+{
+	uint64_t irq = wait_for_handle(KEEL_CAP_IRQ, "vector 0x51 of CPU 0"), ports = wait_for_handle(KEEL_CAP_PORTS, "0x2f8-0x2ff");
+
+	expect(ports && hcall(KEEL_HC_DEVICE_MAKE, KEEL_CAP_PORTS, COM2, 8) == -KEEL_EPERM, "uart cannot make one");
+	out(MODEM, LOOP);
+	out(DATA, 'K');
+	expect(in(STATUS) & HAS_DATA && in(DATA) == 'K', "uart has the port");
+	out(ENABLE, ON_DATA);
+	for (int i = 0; i < 3; i++) {
+		out(DATA, (uint8_t)i);
+		wait_for_bell(irq);
+		nap();			/* the line is up all the time */
+		expect(!rung(irq) && in(DATA) == i, "uart is interrupted, once");
+		expect(!hcall(KEEL_HC_IRQ_DONE, irq, 0, 0), "and says that it is done");
+	}
+	out(SCRATCH, 0x5a);
+	for (;;)
+		out(SCRATCH, in(SCRATCH));
+}
+
+static bool refused(uint64_t type, uint64_t first, uint64_t n)
+{
+	return hcall(KEEL_HC_DEVICE_MAKE, type, first, n) == -KEEL_EINVAL;
+}
+
+static void drive(void)
+{
+	uint64_t to = handle_of(KEEL_CAP_PARTITION, "uart", 0);
+	long ports, irq;
+
+	expect(refused(KEEL_CAP_PORTS, 0xcf8, 8) && refused(KEEL_CAP_PORTS, 0x70, 1) && refused(KEEL_CAP_PORTS, 0x3f8, 8) &&
+	       refused(KEEL_CAP_PORTS, 0xfff8, 9) && refused(KEEL_CAP_PORTS, COM2, 0) && refused(KEEL_CAP_PORTS, ~0UL, 2) &&
+	       refused(KEEL_CAP_IRQ, 0x1f, 0) && refused(KEEL_CAP_IRQ, COM2_VECTOR, 1) && refused(KEEL_CAP_LOG, 0, 1), "what cannot be handed out is refused");
+	ports = hcall(KEEL_HC_DEVICE_MAKE, KEEL_CAP_PORTS, COM2, 8);
+	irq = hcall(KEEL_HC_DEVICE_MAKE, KEEL_CAP_IRQ, COM2_VECTOR, 0);
+	expect(ports > 0 && irq > 0, "drive makes parts of its devices");
+	hcall(KEEL_HC_IOAPIC_WRITE, 0, RTE(COM2_IRQ) + 1, vcpu_page->apic_id << 24);
+	hcall(KEEL_HC_IOAPIC_WRITE, 0, RTE(COM2_IRQ), COM2_VECTOR | RTE_LEVEL);
+	expect(hcall(KEEL_HC_CAP_GRANT, (uint64_t)ports, to, KEEL_RIGHT_USE) > 0 &&
+	       hcall(KEEL_HC_CAP_GRANT, (uint64_t)irq, to, KEEL_RIGHT_USE) > 0, "drive gives");
+	while (in(SCRATCH) != 0x5a)
+		nap();
+	expect(!(vcpu_page->pending & 0xff), "no interrupt has come to drive");
+	expect(!hcall(KEEL_HC_CAP_REVOKE, (uint64_t)ports, 0, 0) && !hcall(KEEL_HC_CAP_REVOKE, (uint64_t)irq, 0, 0), "drive takes back");
+	do
+		nap();
+	while (!hcall(KEEL_HC_PART_INFO, to, pa_of(&answer), 0) && answer.part.state < KEEL_PART_EXITED);
+	expect(answer.part.state == KEEL_PART_FAULTED && answer.part.fault.vector == 13, "uart has ended at the port");
+	expect(in(SCRATCH) == 0x5a, "nothing more was written");
+	out(DATA, 'L');
+	while (!(vcpu_page->pending & 0xff))
+		nap();
+	expect(in(DATA) == 'L', "the interrupt is drive's again");
+	expect(!hcall(KEEL_HC_CAP_DROP, (uint64_t)ports, 0, 0) && !hcall(KEEL_HC_CAP_DROP, (uint64_t)irq, 0, 0) &&
+	       hcall(KEEL_HC_DEVICE_MAKE, KEEL_CAP_PORTS, 0x300, 8) == ports, "their places are free");
+	end(KEEL_SHUTDOWN_POWEROFF, 0);
+}
+
 void peer_main(const struct keel_start_info *si)
 {
 	static const struct { const char *name; void (*main)(void); } roles[] = {
 		{ "boss", boss }, { "watch", watch }, { "talk", talk }, { "lend", lend }, { "read", reader }, { "write", writer },
+		{ "broker", broker }, { "store", store }, { "work", work }, { "drive", drive }, { "uart", uart },
 	};
 
 	info = si;

@@ -29,10 +29,10 @@ LINUX = """		linux {
 """
 
 
-def partition(name, image="lua.elf", memory=2 * MIB, cmdline="", modules="", priority=8, more=""):
+def partition(name, image="lua.elf", memory=2 * MIB, cmdline="", modules="", priority=8, more="", kind="unikernel"):
     files = f'modules = "{modules}";' if modules else ""
     return f"""		{name} {{
-			kind = "unikernel"; image = "{image}"; memory = /bits/ 64 <{memory}>; priority = <{priority}>;
+			kind = "{kind}"; image = "{image}"; memory = /bits/ 64 <{memory}>; priority = <{priority}>;
 			shadow-pages = <64>; cmdline = "{cmdline}"; {files} {more}
 		}};
 """

@@ -31,9 +31,24 @@ LENT = {
 }
 
 
-def run(machine, folder, cpus, names, *options):
-    """Boot peers of these names, the first with control, to the end -> the serial output."""
-    peers = "".join(partition(name, "caps.elf", 1 << 19, name, more="control;" if name == names[0] else "") for name in names)
+LENT_END = {
+    "broker": ["broker is connected with store", "broker lends its end", "broker has not got it", "and sees that it is lent", "broker takes it back",
+               "work has ended in the middle, and wrote no more", "broker is the client again"],
+    "store": ["a window is given", "store hears broker, then work"],
+    "work": ["work is the client", "work cannot close what it was lent"],
+}
+
+DEVICES = {
+    "drive": ["what cannot be handed out is refused", "drive makes parts of its devices", "drive gives", "no interrupt has come to drive", "drive takes back",
+              "uart has ended at the port", "nothing more was written", "the interrupt is drive's again", "their places are free"],
+    "uart": ["uart cannot make one", "uart has the port", *3 * ["uart is interrupted, once", "and says that it is done"]],
+}
+COM2 = ["-chardev", "null,id=com2", "-device", "isa-serial,chardev=com2,iobase=0x2f8,irq=3"]
+
+
+def run(machine, folder, cpus, names, *options, rights="control;"):
+    """Boot peers of these names, the first with these rights, to the end -> the serial output."""
+    peers = "".join(partition(name, "caps.elf", 1 << 19, name, more=rights if name == names[0] else "", kind="test") for name in names)
     given = {"system.dtb": compile_tree(system(peers, linux="")), "caps.elf": BUILD / "tests" / "peer" / "caps.elf"}
     keel = machine("--bundle", str(write_bundle(folder, given)), "--mem", "128M", "--cpus", str(cpus), *options, timeout=120)
     assert keel.wait_exit() == 0
@@ -55,6 +70,22 @@ def test_lent(machine, tmp_path, cpus, debug):
     text = run(machine, tmp_path, cpus, ("lend", "read", "write"), *kernel(debug))
     check(text, LENT, "lend")
     assert len(re.findall(r"^\[keel\] (?:read|write): faulted: ", text, re.M)) == 2
+
+
+@pytest.mark.parametrize("cpus, debug", [(1, False), (2, False), (2, True)],
+                         ids=["an-end-is-lent-on-one-cpu", "an-end-is-lent-on-two-cpus", "an-end-is-lent-on-two-cpus-debug"])
+def test_lent_end(machine, tmp_path, cpus, debug):
+    """The client's end of a channel is another partition's until it is taken back, in the middle of a transfer."""
+    text = run(machine, tmp_path, cpus, ("broker", "store", "work"), *kernel(debug))
+    check(text, LENT_END, "broker")
+    assert re.search(r"^\[keel\] work: faulted: ", text, re.M)
+
+
+@pytest.mark.parametrize("cpus", [1, 2], ids=["devices-are-lent-on-one-cpu", "devices-are-lent-on-two-cpus"])
+def test_devices(machine, tmp_path, cpus):
+    """A peer drives a serial port by ports and an interrupt that the holder of the devices gave it, until they are taken back."""
+    text = run(machine, tmp_path, cpus, ("drive", "uart"), "--", *COM2, rights="control; devices;")
+    check(text, DEVICES, "drive")
 
 
 @pytest.mark.parametrize("cpus", [1, 2], ids=["peers-on-one-cpu", "peers-on-two-cpus"])
