@@ -3,7 +3,7 @@
  * caps.c - three peers without a Linux: `boss`, who has control, gives `watch` the log and the state of `talk`, and takes
  * both back; connects itself with `talk` and the two others with each other; and closes the first channel while `talk` writes
  * into its window. Or `lend`, who lets `read` and `write` have memory of its own, until one has done what it may not and
- * the other is stopped in the middle. Or `broker`, who lends its end of a channel with `store` to `work`. Or `drive`, who has
+ * the other is stopped in the middle. Or `wide`, whose window for `far` is larger than what changes owner at a time. Or `broker`, who lends its end of a channel with `store` to `work`. Or `drive`, who has
  * the devices and gives `uart` the second serial port.
  *
  * Each says what it finds, and BAD before what should not be. tests/system/test_caps.py looks at what comes of it.
@@ -368,6 +368,62 @@ static void broker(void)
 	end(KEEL_SHUTDOWN_POWEROFF, 0);
 }
 
+/* ---- A window of several pieces ----------------------------------------------------------------------- */
+
+#define WIDE_PAGES	(2 * KEEL_GIVE_MAX + 3)
+#define WIDE_WORDS	(WIDE_PAGES * PAGE / 8)
+
+/* Writes a word of each of some pages, the last one included, and looks at it from wide's side after that. */
+static void far(void)
+{
+	uint64_t chan = wait_for_handle(KEEL_CAP_CHANNEL, "far");
+
+	while (hcall(KEEL_HC_CHAN_INFO, chan, pa_of(&answer), 0) || !(answer.chan.state & KEEL_CHAN_WINDOW))
+		nap();
+	expect(answer.chan.window_bytes == WIDE_PAGES * PAGE, "far sees all of it");
+	for (uint64_t page = 0; page < WIDE_PAGES; page += WIDE_PAGES / 13)
+		*leaf(WINDOW_VA + page * PAGE) = (answer.chan.window_pa + page * PAGE) | 0x63;
+	*leaf(WINDOW_VA + (WIDE_PAGES - 1) * PAGE) = (answer.chan.window_pa + (WIDE_PAGES - 1) * PAGE) | 0x63;
+	for (uint64_t page = 0; page < WIDE_PAGES; page += WIDE_PAGES / 13)
+		((volatile uint64_t *)WINDOW_VA)[page * PAGE / 8] = page + 1;
+	((volatile uint64_t *)WINDOW_VA)[WIDE_WORDS - 1] = 42;
+	hcall(KEEL_HC_CHAN_KICK, chan, 0, 0);
+	for (;;)
+		nap();
+}
+
+static uint64_t sum(const volatile uint64_t *words)
+{
+	uint64_t n = 0;
+
+	for (uint64_t i = 0; i < WIDE_WORDS; i++)
+		n += words[i];
+	return n;
+}
+
+static void wide(void)
+{
+	uint64_t to = handle_of(KEEL_CAP_PARTITION, "far", 0), want = 42;
+	volatile uint64_t *window = pages(WIDE_PAGES);
+	uint64_t pa = pa_of((const void *)window);
+	long chan = hcall(KEEL_HC_CHAN_CONNECT, 0, to, WIDE_PAGES * PAGE);
+
+	window[WIDE_WORDS - 1] = 1;
+	expect(chan > 0 && hcall(KEEL_HC_CHAN_OFFER, (uint32_t)chan, pa, WIDE_PAGES + 1) == -KEEL_EINVAL &&
+	       hcall(KEEL_HC_CHAN_OFFER, (uint32_t)chan, info->mem_pa + info->mem_bytes - 2 * KEEL_GIVE_MAX * PAGE, WIDE_PAGES) == -KEEL_EFAULT,
+	       "more than is its own is refused as a whole");
+	expect(window[WIDE_WORDS - 1] == 1, "and nothing is lost");
+	expect(!hcall(KEEL_HC_CHAN_OFFER, (uint32_t)chan, pa, WIDE_PAGES), "wide gives a window of several pieces");
+	while (window[WIDE_WORDS - 1] != 42)
+		nap();
+	for (uint64_t page = 0; page < WIDE_PAGES; page += WIDE_PAGES / 13)
+		want += page + 1;
+	expect(sum(window) == want, "wide sees what far has written, and zeroes");
+	expect(!hcall(KEEL_HC_CHAN_CLOSE, 0, (uint32_t)chan, 0) && !sum(window), "closed, it is zero");
+	expect(!hcall(KEEL_HC_CAP_INFO, 0, pa + (WIDE_PAGES - 1) * PAGE, 0) && !hcall(KEEL_HC_CAP_INFO, 0, pa, 0), "and its own");
+	end(KEEL_SHUTDOWN_POWEROFF, 0);
+}
+
 /* ---- Devices ----------------------------------------------------------------------------------------- */
 
 /* The second serial port, a 16550 (PC16550D, 8.0): data, interrupt enable and identification, modem control, line status, scratch. */
@@ -469,7 +525,7 @@ void peer_main(const struct keel_start_info *si)
 {
 	static const struct { const char *name; void (*main)(void); } roles[] = {
 		{ "boss", boss }, { "watch", watch }, { "talk", talk }, { "lend", lend }, { "read", reader }, { "write", writer },
-		{ "broker", broker }, { "store", store }, { "work", work }, { "drive", drive }, { "uart", uart },
+		{ "broker", broker }, { "store", store }, { "work", work }, { "wide", wide }, { "far", far }, { "drive", drive }, { "uart", uart },
 	};
 
 	info = si;

@@ -38,6 +38,12 @@ LENT_END = {
     "work": ["work is the client", "work cannot close what it was lent"],
 }
 
+WIDE = {
+    "wide": ["more than is its own is refused as a whole", "and nothing is lost", "wide gives a window of several pieces",
+             "wide sees what far has written, and zeroes", "closed, it is zero", "and its own"],
+    "far": ["far sees all of it"],
+}
+
 DEVICES = {
     "drive": ["what cannot be handed out is refused", "drive makes parts of its devices", "drive gives", "no interrupt has come to drive", "drive takes back",
               "uart has ended at the port", "nothing more was written", "the interrupt is drive's again", "their places are free"],
@@ -46,9 +52,9 @@ DEVICES = {
 COM2 = ["-chardev", "null,id=com2", "-device", "isa-serial,chardev=com2,iobase=0x2f8,irq=3"]
 
 
-def run(machine, folder, cpus, names, *options, rights="control;"):
-    """Boot peers of these names, the first with these rights, to the end -> the serial output."""
-    peers = "".join(partition(name, "caps.elf", 1 << 19, name, more=rights if name == names[0] else "", kind="test") for name in names)
+def run(machine, folder, cpus, names, *options, rights="control;", memory=1 << 19):
+    """Boot peers of these names, the first with these rights and this memory, to the end -> the serial output."""
+    peers = "".join(partition(name, "caps.elf", memory if name == names[0] else 1 << 19, name, more=rights if name == names[0] else "", kind="test") for name in names)
     given = {"system.dtb": compile_tree(system(peers, linux="")), "caps.elf": BUILD / "tests" / "peer" / "caps.elf"}
     keel = machine("--bundle", str(write_bundle(folder, given)), "--mem", "128M", "--cpus", str(cpus), *options, timeout=120)
     assert keel.wait_exit() == 0
@@ -79,6 +85,13 @@ def test_lent_end(machine, tmp_path, cpus, debug):
     text = run(machine, tmp_path, cpus, ("broker", "store", "work"), *kernel(debug))
     check(text, LENT_END, "broker")
     assert re.search(r"^\[keel\] work: faulted: ", text, re.M)
+
+
+@pytest.mark.parametrize("cpus, debug", [(1, False), (2, True)], ids=["a-wide-window-on-one-cpu", "a-wide-window-on-two-cpus-debug"])
+def test_wide_window(machine, tmp_path, cpus, debug):
+    """A window of 33 MiB: given, written, taken back in pieces; an offer that fails in its last piece loses nothing."""
+    text = run(machine, tmp_path, cpus, ("wide", "far"), *kernel(debug), memory=48 << 20)
+    check(text, WIDE, "wide")
 
 
 @pytest.mark.parametrize("cpus", [1, 2], ids=["devices-are-lent-on-one-cpu", "devices-are-lent-on-two-cpus"])
