@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# Fuzzers of the metakernel's parsers, and of its hypercalls: tests/fuzz/NAME_fuzz.c becomes the libFuzzer program
+# Fuzzers of the metakernel's parsers, of its hypercalls, and of virtqueues: tests/fuzz/NAME_fuzz.c becomes the libFuzzer program
 # $(O)/tests/fuzz/NAME (clang, address and undefined-behaviour sanitizers). A program started without a
 # corpus directory uses $(O)/tests/fuzz/NAME.corpus, whose seeds are made here. `make test` gives each a
 # fixed number of runs; for longer: `make fuzz FUZZ_SECONDS=600`.
@@ -14,7 +14,7 @@ FUZZ_SECONDS	?= 60
 FUZZ_CFLAGS	:= -std=gnu11 -g -O1 $(WARN) $(REPRO) -fsanitize=fuzzer,address,undefined \
 		   -fno-sanitize-recover=all -D_GNU_SOURCE -Iipc/include -iquote . -iquote metakernel \
 		   -isystem $(LIBFDT_DIR)
-FUZZ_NAMES	:= manifest bundle elf hcall
+FUZZ_NAMES	:= manifest bundle elf hcall virtqueue
 FUZZ_PROGRAMS	:= $(FUZZ_NAMES:%=$(O)/tests/fuzz/%)
 FUZZ_OBJ	:= $(O)/tests/fuzz/obj
 FUZZ_LIBFDT	:= $(LIBFDT_SRCS:%.c=$(FUZZ_OBJ)/libfdt/%.o)
@@ -34,6 +34,7 @@ fuzz_obj = $(patsubst %,$(FUZZ_OBJ)/%.o,tests/fuzz/$(1)_fuzz tests/fuzz/corpus m
 $(O)/tests/fuzz/manifest: $(call fuzz_obj,manifest,metakernel/boot/manifest_tree metakernel/boot/manifest_value metakernel/lib/visible) $(FUZZ_LIBFDT)
 $(O)/tests/fuzz/bundle: $(call fuzz_obj,bundle)
 $(O)/tests/fuzz/elf: $(call fuzz_obj,elf)
+$(O)/tests/fuzz/virtqueue: $(FUZZ_OBJ)/tests/fuzz/virtqueue_fuzz.o $(FUZZ_OBJ)/tests/fuzz/corpus.o
 # The hypercalls: all of the metakernel that partitions reach, on a machine that is played (hcall.h). As a debug build, and
 # with what the metakernel writes in one place: the order of objects is that of the link.
 FUZZ_MK_SRCS	:= $(filter-out metakernel/part/made.c metakernel/mm/check.c,$(filter-out $(mk-boot-srcs),$(mk-srcs))) \
@@ -78,7 +79,7 @@ $(O)/tests/fuzz/elf.corpus/.made: tests/fuzz/seed.S
 	$(Q)touch $@
 
 # Those of the tree: what earlier runs have found to reach something new.
-$(O)/tests/fuzz/hcall.corpus/.made: tests/fuzz/hcall.seeds scripts/fuzz-seeds
+$(addprefix $(O)/tests/fuzz/,hcall.corpus/.made virtqueue.corpus/.made): $(O)/tests/fuzz/%.corpus/.made: tests/fuzz/%.seeds scripts/fuzz-seeds
 	$(Q)scripts/fuzz-seeds unpack $< $(@D)
 	$(Q)touch $@
 

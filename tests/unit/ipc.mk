@@ -20,6 +20,7 @@ keeld_log_test-cflags	  := -Iipc/linux/keeld
 keeld_confine_test-srcs	  := ipc/linux/keeld/confine.c
 keeld_confine_test-cflags := -Iipc/linux/keeld
 ring_test-libs		  := -lpthread
+virtqueue_threads_test-libs := -lpthread
 
 $(O)/tests/unit/drivercall_test: | $(O)/ipc/headers.ok
 
