@@ -34,7 +34,7 @@ static uint32_t order_head, order_tail;
 /* The piece that is being sent, as the wire gets it. */
 static char out[MARK_MAX + SERIAL_NAME_MAX + 8 + SERIAL_LINE_MAX * VISIBLE_MAX];
 static size_t out_len, out_at;
-static bool started;
+static bool started, resting;
 
 struct lock serial_lock = LOCK_INIT(LOCK_OUT);
 
@@ -188,7 +188,7 @@ static void run(unsigned int loads)
 		out_at += n;
 		room -= n;
 	}
-	hal_console_want_room(serial_busy());
+	hal_console_want_room(serial_busy() && !resting);
 }
 
 static void flush(void)
@@ -247,6 +247,12 @@ void serial_drain(void)
 {
 	if (started)
 		run(DRAIN_LOADS);
+}
+
+void serial_rest(bool rest)
+{
+	resting = rest;
+	hal_console_want_room(serial_busy() && !rest);
 }
 
 void serial_start(void)

@@ -65,6 +65,9 @@ void serial_send(void);
 /* The same, more of it: the port has said that it has room. */
 void serial_drain(void);
 
+/* Until the next call no interrupt says that the port has room. */
+void serial_rest(bool rest);
+
 /* From now on an interrupt says when there is room, and nothing waits. */
 void serial_start(void);
 

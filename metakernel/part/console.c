@@ -27,6 +27,8 @@
 #define INPUT_MAX	64	/* bytes an interrupt takes from the port */
 #define ATTACHED_MS	1000	/* who has attached must say so again */
 #define POLL_MS		2	/* where the port's interrupt does not arrive */
+/* The port of an emulator has room again at once: who runs on this CPU has so many times as long as the interrupt had. */
+#define REST_FACTOR	3
 
 static struct partition *focus;
 static bool polled;
@@ -191,14 +193,20 @@ int console_peer_write(struct partition *p, const char *buf, unsigned int len)
 	return (int)len;
 }
 
-/* Take what was typed and send what waits; who has the focus hears of it without the lock. */
-static void serve(bool take)
+/*
+ * Take what was typed and send what waits; who has the focus hears of it without the lock. After an interrupt, which came at
+ * `since`, the port rests if more waits.
+ */
+static void serve(bool take, uint64_t since)
 {
 	bool typed;
 
 	lock_take(&serial_lock);
 	typed = take && input();
 	serial_drain();
+	serial_rest(since && serial_busy());
+	if (since && serial_busy())
+		poll_tsc = hal_rdtsc() + REST_FACTOR * (hal_rdtsc() - since);
 	lock_release(&serial_lock);
 	if (typed)
 		part_raise(focus, KEEL_EV_CONSOLE);
@@ -206,7 +214,7 @@ static void serve(bool take)
 
 void console_irq(void)
 {
-	serve(true);
+	serve(true, hal_rdtsc());
 	hal_console_irq_end();
 }
 
@@ -218,7 +226,7 @@ uint64_t console_poll_tsc(void)
 void console_poll(void)
 {
 	poll_tsc = polled ? hal_rdtsc() + hal_tsc_khz() * POLL_MS : 0;
-	serve(polled);
+	serve(polled, 0);
 }
 
 static void console_begin(struct partition *p)
@@ -250,6 +258,6 @@ __once void console_init(struct partition *p, bool has_irq)
 		console_begin(&parts[i]);
 	polled = !has_irq;
 	serial_start();
-	serve(true);
+	serve(true, 0);
 	console_poll();
 }

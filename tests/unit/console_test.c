@@ -88,6 +88,8 @@ static bool wire_step(void)
 	in_fifo = 0;
 	if (want_room)
 		console_irq();
+	if (console_poll_tsc())		/* the port rests: until the timer comes, which is not late */
+		console_poll();
 	return true;
 }
 
@@ -574,10 +576,43 @@ static void without_an_interrupt_the_port_is_polled(void **state)
 	assert_true(console_poll_tsc() > due);
 }
 
+/* However much a peer writes, the CPU that the port interrupts has most of its time. */
+static void a_port_that_is_ready_at_once_rests(void **state)
+{
+	uint64_t before, after, rest;
+	unsigned int sent;
+
+	(void)state;
+	for (unsigned int i = 0; i < 40; i++)
+		says(peer_a, "a line that is longer than the FIFO\n");
+	in_fifo = 0;
+	assert_true(want_room);
+	before = hal_rdtsc();
+	console_irq();
+	after = hal_rdtsc();
+	rest = console_poll_tsc();
+	assert_in_range(rest, before, after + REST_FACTOR * (after - before));
+	assert_false(want_room);
+	says(peer_a, "and who writes does not change that\n");
+	assert_false(want_room);
+	sent = (unsigned int)wire_len;
+	in_fifo = 0;
+	console_poll();
+	assert_true(want_room && wire_len > sent);
+	assert_int_equal(console_poll_tsc(), 0);
+	typed = "x";			/* what is typed is taken meanwhile */
+	console_irq();
+	assert_int_equal(*typed, 0);
+	wire_all();
+	assert_false(want_room);
+	assert_int_equal(console_poll_tsc(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_peers_lines_carry_its_name, start),
+		cmocka_unit_test_setup(a_port_that_is_ready_at_once_rests, start),
 		cmocka_unit_test_setup(control_characters_are_made_visible, start),
 		cmocka_unit_test_setup(long_lines_keep_the_prefix, start),
 		cmocka_unit_test_setup(a_cut_does_not_split_a_character, start),
