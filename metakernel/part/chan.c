@@ -500,12 +500,12 @@ bool chan_return(struct chan *c)
 			chan_clean_frame(c->window_pa + c->clean_bytes);
 		return false;
 	}
-	c->state = 0;
 	lock_take(&chan_lock);
 	more = give_back(c) && c->window_bytes;
 	lock_release(&chan_lock);
 	if (more)
 		return false;
+	c->state = 0;		/* the server has had it mapped all the time */
 	gone(c);
 	c->closer = NULL;
 	return true;

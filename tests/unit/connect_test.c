@@ -8,6 +8,13 @@
  */
 #include "unit.h"
 
+#include <keel/abi.h>
+
+/* Windows of several pieces, in an arena of some MiB. */
+#undef KEEL_GIVE_MAX
+#define KEEL_GIVE_MAX	give_max
+static uint64_t give_max;
+
 #define gone chan_gone
 #include "metakernel/part/chan.c"
 #undef gone
@@ -148,6 +155,7 @@ static int start(void **state)
 	memset(rung, 0, sizeof(rung));
 	nasked = 0;
 	left = true;
+	give_max = 4096;
 	return 0;
 }
 
@@ -251,6 +259,30 @@ static void closing_gives_the_window_back(void **state)
 		stop(NULL);
 	}
 	start(NULL);
+}
+
+/* Some at a time, and at no moment is there a frame of it that the server may not map. */
+static void a_large_window_goes_back_in_pieces(void **state)
+{
+	uint64_t ours, theirs, pieces = 0, had = PAGES(WINDOW_BYTES), has;
+
+	(void)state;
+	give_max = 40;
+	connect_both(&ours, &theirs);
+	open_window(ours);
+	assert_int_equal(chan_close_handle(server, server, ours), -KEEL_EAGAIN);
+	left = true;
+	while (chan_close_handle(server, server, ours) == -KEEL_EAGAIN) {
+		has = frames_count(FRAMES_CHANNEL | 1);
+		assert_in_range(had - has, 0, give_max);
+		pieces += had != has;
+		had = has;
+		assert_true(!has || chan_rights(FRAMES_CHANNEL | 1, server));
+		assert_false(chan_rights(FRAMES_CHANNEL | 1, client));
+	}
+	assert_int_equal(pieces, PAGES(WINDOW_BYTES) / give_max);	/* and the last */
+	assert_int_equal(frames_count(server->owner), PAGES(MEM_BYTES));
+	assert_true(all(WINDOW, WINDOW_BYTES, 0));
 }
 
 static void an_offer_under_way_comes_back_too(void **state)
@@ -498,6 +530,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(both_sides_have_it, start, stop),
 		cmocka_unit_test_setup_teardown(closing_gives_the_window_back, NULL, stop),
+		cmocka_unit_test_setup_teardown(a_large_window_goes_back_in_pieces, start, stop),
 		cmocka_unit_test_setup_teardown(an_offer_under_way_comes_back_too, start, stop),
 		cmocka_unit_test_setup_teardown(a_closer_that_ends_leaves_nothing, start, stop),
 		cmocka_unit_test_setup_teardown(wrong_requests_are_refused, start, stop),

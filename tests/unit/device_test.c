@@ -159,6 +159,7 @@ static void a_part_ends_with_its_makers_handle_only(void **state)
 	back = cap_grant(&parts[1], 1, LINUX, KEEL_RIGHT_USE);
 	assert_true(back > mine);
 	assert_int_equal(cap_void(LINUX, (uint64_t)back, true), 0);
+	assert_int_equal(devices[0].type, KEEL_CAP_PORTS);
 	assert_true(device_ports(&parts[1], COM2, 1));
 }
 
