@@ -85,17 +85,24 @@ def test_bad_disk_is_125(tmp_path):
     assert keel_run("--disk", tmp_path / "none.img").returncode == 125
 
 
-def test_words_and_log(tmp_path):
+@pytest.mark.parametrize("way", [[], ["--iso"], ["--uefi"]], ids=["words-and-log", "words-by-iso", "words-by-uefi"])
+def test_words_and_log(tmp_path, way):
     """`--append "A -- B"`: A is the metakernel's, B is Linux's. --log FILE holds what the serial port said."""
     log = tmp_path / "serial.log"
-    done = keel_run("--bundle", IMAGES / "linux-test.bundle", "--mem", "300M", "--log", log, "--append",
+    done = keel_run(*way, "--bundle", IMAGES / "linux-test.bundle", "--mem", "300M", "--log", log, "--append",
                     "for-keel -- quiet keel.run=/bin/cat keel.args=/proc/cmdline", timeout=100)
     assert done.returncode == 0
     text = log.read_text(errors="replace").replace("\r", "")
     assert text in done.stdout.replace("\r", "")
-    assert 'command line "for-keel -- quiet' in text and re.search(r"\[keel\] (300|299) MiB", text)
+    assert 'command line "for-keel -- quiet' in text and re.search(r"\[keel\] (300|29\d) MiB", text)
     shown = re.findall(r"^(console=hvc0 .*)$", text, re.M)
     assert len(shown) == 1 and "keel.run=/bin/cat" in shown[0] and "for-keel" not in shown[0]
+
+
+def test_words_that_grub_would_change():
+    """Quotes would come out of GRUB with backslashes: refused by name."""
+    done = keel_run("--iso", "--append", """keel.args="two words\"""")
+    assert done.returncode == 2 and "quotes" in done.stderr
 
 
 # --- ROOTFS_EXTRA ----------------------------------------------------------------------------------------------
