@@ -10,7 +10,7 @@ ipc_cflags	= -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARN) $(REPRO) -Iipc/include
 ipc_server_src	:= serve.c server.c ops.c request.c policy.c log.c transport_keel.c confine.c
 ipc_server_obj	:= $(ipc_server_src:%.c=$(O)/ipc/keeld.d/%.o)
 ipc_keeld_obj	:= $(O)/ipc/keeld.d/main.o $(ipc_server_obj)
-ipc_keelctl_src	:= main.c show.c caps.c memory.c budget.c console.c device.c visible.c run.c options.c cmdline.c image.c worker.c \
+ipc_keelctl_src	:= main.c show.c caps.c memory.c budget.c console.c device.c visible.c run.c options.c cmdline.c image.c text.c worker.c \
 		   supervise.c joblog.c job.c jobs.c json.c inspect.c top.c control.c \
 		   restart.c watchdog.c life.c adopt.c logtail.c
 ipc_keelctl_obj	:= $(ipc_keelctl_src:%.c=$(O)/ipc/keelctl.d/%.o) $(ipc_server_obj)

@@ -6,6 +6,7 @@
  * interrupts off. start.c picks a larger stack out of the free memory and returns here to move to
  * it; nothing of the first stack is used after that.
  */
+#define KEEL_NOTE_SHARED		/* nothing asks for the machine address of code */
 #include <keel/note.h>
 
 	.section .text._keel_entry, "ax", @progbits

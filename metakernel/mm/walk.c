@@ -6,6 +6,7 @@
  *          still the partition's is asked before it is read; who takes frames away waits until all who asked are out of
  *          the metakernel (part/chan.c).
  */
+#include "part/chan.h"
 #include "part/part.h"
 #include "mm/frames.h"
 #include "mm/walk.h"
@@ -82,12 +83,16 @@ bool walk_set_accessed(struct walk *w, bool write)
 static void *guest_ptr(struct vcpu *v, vaddr_t va, bool write)
 {
 	struct walk w;
+	uint16_t owner;
 
 	if (!is_canonical(va) || va >= KEEL_HOLE_BASE || !guest_walk(v, va, &w) ||
 	    (write && !(w.rights & PTE_W)))
 		return NULL;
-	/* RAM of its own only: never touch a device for an emulated instruction. */
-	if (frames_owner(w.pa >> PAGE_SHIFT) != v->part->owner || !walk_set_accessed(&w, write))
+	/* RAM only: never touch a device for an emulated instruction. What it shares with others it may read: its code, for one. */
+	owner = frames_owner(w.pa >> PAGE_SHIFT);
+	if (owner != v->part->owner && (write || !(owner & FRAMES_CHANNEL) || !chan_rights(owner, v->part)))
+		return NULL;
+	if (!walk_set_accessed(&w, write))
 		return NULL;
 	return pa_to_va(w.pa);
 }

@@ -8,8 +8,9 @@ stress_out	:= $(O)/tests/rootfs/stress
 stress_programs	:= $(patsubst tests/stress/%.c,$(stress_out)/%,$(wildcard tests/stress/*.c))
 STRESS_CFLAGS	:= -std=gnu11 -O2 -g0 $(WARN) $(REPRO) -D_GNU_SOURCE -static -pthread
 
-$(stress_out)/run_time_parts $(stress_out)/run_time_chans: STRESS_CFLAGS += -Iipc/include
-$(stress_out)/run_time_parts $(stress_out)/run_time_chans: ipc/include/keel/abi.h ipc/include/keel/ioctl.h
+keel_programs := $(addprefix $(stress_out)/,run_time_parts run_time_chans run_time_shares)
+$(keel_programs): STRESS_CFLAGS += -Iipc/include
+$(keel_programs): ipc/include/keel/abi.h ipc/include/keel/ioctl.h
 
 $(stress_out)/%: tests/stress/%.c $(wildcard tests/stress/*.h) $(O)/flags
 	$(call say,CC,$@)

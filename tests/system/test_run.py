@@ -50,14 +50,16 @@ def run(linux, command, timeout=60):
     return output, linux.status
 
 
-def program(code, version=2):
-    """An ELF image with the note of this version (0: none) and this machine code, and nothing else."""
-    at = 64 + 2 * 56 + 28
+def program(code, version=2, shared=False):
+    """An ELF image with the note of this version (0: none) and this machine code, which may be shared, and nothing else."""
+    notes = struct.pack("<III8sII", 5, 8, 2, b"Keel", version, 0) + (struct.pack("<III8s", 5, 0, 3, b"Keel") if shared else b"")
+    at = 64 + 2 * 56 + len(notes)
     ehdr = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 62, 1, PEER_VA + at, 64, 0, 0, 64, 56, 2, 0, 0, 0)
     size = at + len(code)
     phdr = struct.pack("<IIQQQQQQ", 1, 5, 0, PEER_VA, PEER_VA, size, size, 4096)
-    phdr += struct.pack("<IIQQQQQQ", 4 if version else 0, 4, at - 28, PEER_VA + at - 28, PEER_VA + at - 28, 28, 28, 4)
-    return ehdr + phdr + struct.pack("<III8sII", 5, 8, 2, b"Keel", version, 0) + code
+    note = at - len(notes)
+    phdr += struct.pack("<IIQQQQQQ", 4 if version else 0, 4, note, PEER_VA + note, PEER_VA + note, len(notes), len(notes), 4)
+    return ehdr + phdr + notes + code
 
 
 # --- what it prints, what it reads, what it says at its end ------------------------------------------

@@ -3,7 +3,7 @@
  * keelctl_image_test.c - an image laid out by keelctl is what the metakernel makes of it (metakernel/part/peer.c).
  *
  * Shows: what is accepted is what metakernel/boot/elf.c accepts; every page of the memory is mapped once, linearly, with the rights of
- * its segment; start info, stack and registers are where they have to be; nothing is written outside the memory, whatever the image.
+ * its segment, but for code that is shared, which is mapped where it lies and read-only; start info, stack and registers are where they have to be; nothing is written outside the memory, whatever the image.
  * Failure looks like a wrong mapping, an image taken by one and not the other, or a sanitizer report.
  */
 #include "unit.h"
@@ -27,6 +27,10 @@ struct file {
 		char name[8];
 		struct keel_elf_peer peer;
 	} note;
+	struct {		/* with a larger p[3]: */
+		Elf64_Nhdr h;
+		char name[8];
+	} shared;
 	uint8_t text[100], constants[50], data[30];
 };
 
@@ -53,6 +57,7 @@ static const struct file good = {
 		  .p_filesz = sizeof(((struct file *)0)->note), .p_align = 4 },
 	},
 	.note = { { 5, sizeof(struct keel_elf_peer), KEEL_ELF_NOTE_PEER }, "Keel", { KEEL_ABI_VERSION, 0 } },
+	.shared = { { 5, 0, KEEL_ELF_NOTE_SHARED }, "Keel" },
 	.text = "code", .constants = "constants", .data = "data",
 };
 
@@ -212,6 +217,110 @@ static void memory_that_does_not_suffice_is_refused(void **state)
 	assert_int_equal(least, 6 + 4 + 1 + 4);
 }
 
+/* ---- code that is shared ------------------------------------------------------------------------------- */
+
+#define TEXT_PA		0x7654000ul
+
+/* `good`, which says that its code may be shared. */
+static struct file sharing(void)
+{
+	struct file f = good;
+
+	f.p[3].p_filesz = offsetof(struct file, text) - offsetof(struct file, note);
+	return f;
+}
+
+static uint64_t text_bytes(const struct file *f)
+{
+	assert_null(image_check(&img, f, sizeof(*f)));
+	return image_text_bytes(&img);
+}
+
+/* Where va leads, and that these are the rights there. */
+static uint64_t leads_to(uint64_t va, uint64_t want)
+{
+	uint64_t pa, size, flags = walk(va, &pa, &size);
+
+	assert_true(size == PAGE && flags == want);
+	return pa;
+}
+
+static void shared_code_is_mapped_where_it_lies(void **state)
+{
+	struct file f = sharing();
+	uint8_t *text = calloc(1, PAGE), *own;
+	uint64_t va, pa, size;
+
+	(void)state;
+	lay_out(0x40000000, 8 * MIB);
+	assert_int_equal(text_bytes(&f), PAGE);
+	image_text_lay_out(&img, text);
+	assert_memory_equal(text, f.text, 100);
+	for (size = 100; size < PAGE; size++)
+		assert_int_equal(text[size], 0);
+	free(text);
+
+	memset(mem.at, 0, mem.bytes);
+	mem.text_pa = TEXT_PA;
+	assert_int_equal(image_lay_out(&img, &with, &mem, &start), 0);
+	assert_true(leads_to(TEXT_VA, P_A_D) == TEXT_PA);
+	for (va = KEEL_PEER_VA + PAGE; va < KEEL_PEER_VA + mem.bytes; va += size)
+		assert_true(walk(va, &pa, &size) && pa == mem.pa + (va - KEEL_PEER_VA));
+	assert_true(rights(CONST_VA) == (P_A_D | NX));
+	assert_true(rights(DATA_VA & ~(PAGE - 1)) == (P_A_D | W | NX));
+	own = mem.at;
+	for (size = 0; size < PAGE; size++)
+		assert_int_equal(own[size], 0);		/* no copy */
+	assert_memory_equal(own + (CONST_VA - KEEL_PEER_VA), f.constants, 50);
+	assert_memory_equal(own + (DATA_VA - KEEL_PEER_VA), f.data, 30);
+	assert_true(start.rip == TEXT_VA + 8);
+}
+
+/* One behind the other, each from its page on. */
+static void several_segments_of_code_are_shared(void **state)
+{
+	struct file f = sharing();
+	uint8_t *text = calloc(1, 3 * PAGE);
+
+	(void)state;
+	lay_out(0x40000000, 8 * MIB);
+	f.p[0].p_memsz = PAGE + 1;
+	f.p[1].p_vaddr = f.p[1].p_paddr = TEXT_VA + 8 * PAGE + 0x20;
+	f.p[1].p_flags = PF_R | PF_X;
+	f.p[2].p_vaddr = DATA_VA + PAGE;
+	assert_int_equal(text_bytes(&f), 3 * PAGE);
+	image_text_lay_out(&img, text);
+	assert_memory_equal(text, f.text, 100);
+	assert_memory_equal(text + 2 * PAGE + 0x20, f.constants, 50);
+	free(text);
+	memset(mem.at, 0, mem.bytes);
+	mem.text_pa = TEXT_PA;
+	assert_int_equal(image_lay_out(&img, &with, &mem, &start), 0);
+	assert_true(leads_to(TEXT_VA, P_A_D) == TEXT_PA && leads_to(TEXT_VA + PAGE, P_A_D) == TEXT_PA + PAGE);
+	assert_true(leads_to(TEXT_VA + 8 * PAGE, P_A_D) == TEXT_PA + 2 * PAGE);
+	assert_true(leads_to(TEXT_VA + 2 * PAGE, P_A_D | W | NX) == mem.pa + 2 * PAGE);
+}
+
+#define COPIED(change) do { \
+		struct file f = sharing(); \
+		change; \
+		assert_int_equal(text_bytes(&f), 0); \
+	} while (0)
+
+static void code_is_copied_where_it_cannot_be_shared(void **state)
+{
+	(void)state;
+	COPIED(f.p[3].p_filesz = good.p[3].p_filesz);		/* it has not said so */
+	COPIED(f.shared.h.n_descsz = 4);
+	COPIED(f.shared.name[0] = 'X');
+	COPIED(f.p[0].p_flags |= PF_W);
+	COPIED(f.p[1].p_vaddr = TEXT_VA + 100);			/* constants in the same page */
+	COPIED(f.p[2].p_vaddr = TEXT_VA + 200; f.p[2].p_memsz = f.p[2].p_filesz);	/* data */
+	COPIED(f.p[0].p_vaddr = UINT64_MAX - 200; f.h.e_entry = f.p[0].p_vaddr);
+	COPIED(f.p[0].p_vaddr = 1ul << 40; f.h.e_entry = f.p[0].p_vaddr; f.p[0].p_memsz = (16ul << 20) + 1);
+	COPIED(f.p[0].p_vaddr = 1ul << 40; f.h.e_entry = f.p[0].p_vaddr; f.p[0].p_memsz = 1ul << 63);
+}
+
 #define REFUSED(change, word) do { \
 		struct file f = good; \
 		change; \
@@ -243,6 +352,20 @@ static void wrong_images_are_refused_by_name(void **state)
 	assert_non_null(strstr(image_check(&img, "#!/bin/sh\n", 10), "not an ELF"));
 }
 
+/* Whatever it is, it stays in its memory, and so does what is shared of it. */
+static void lay_out_at_random(struct keel_part_start *regs)
+{
+	uint64_t bytes = image_text_bytes(&img);
+	void *text = bytes && bytes <= MIB ? calloc(1, bytes) : NULL;
+
+	if (text)
+		image_text_lay_out(&img, text);
+	mem.text_pa = text ? TEXT_PA : 0;
+	free(text);
+	memset(mem.at, 0, mem.bytes);
+	image_lay_out(&img, &with, &mem, regs);
+}
+
 /* Headers changed at random: the metakernel takes what we take, but for what concerns only Linux's own image. */
 static void what_is_accepted_is_what_the_metakernel_accepts(void **state)
 {
@@ -258,7 +381,7 @@ static void what_is_accepted_is_what_the_metakernel_accepts(void **state)
 	for (i = 0; i < 200000; i++) {
 		bool ours, theirs;
 
-		f = good;
+		f = sharing();
 		for (k = 0; k <= unit_below(&rnd, 3); k++) {
 			uint32_t at = unit_below(&rnd, offsetof(struct file, note));
 
@@ -269,15 +392,13 @@ static void what_is_accepted_is_what_the_metakernel_accepts(void **state)
 			if (f.p[k].p_type == PT_NOTE && k != 3)
 				f.p[k].p_type = PT_NULL;
 		}
-		f.p[3] = good.p[3];	/* notes are looked at by the metakernel more closely */
+		f.p[3] = sharing().p[3];	/* notes are looked at by the metakernel more closely */
 		ours = !image_check(&img, &f, sizeof(f));
 		theirs = !elf_open(&f, sizeof(f), &elf, &e) && !elf_check_peer(&elf, KEEL_PEER_VA, UINT64_MAX, &e);
 		if (ours != theirs)
 			fail_msg("round %u: taken here %d, there %d (%s: %s)", i, ours, theirs, e.prop, e.msg);
-		if (ours) {	/* and whatever it is, it stays in its memory */
-			memset(mem.at, 0, mem.bytes);
-			image_lay_out(&img, &with, &mem, &regs);
-		}
+		if (ours)
+			lay_out_at_random(&regs);
 		*(ours ? &taken : &refused) += 1;
 		if (ours && taken > 300)
 			break;
@@ -293,6 +414,9 @@ int main(void)
 		cmocka_unit_test(the_rest_of_a_large_page_has_small_ones),
 		cmocka_unit_test(the_program_finds_its_segments_and_the_start_info),
 		cmocka_unit_test(memory_that_does_not_suffice_is_refused),
+		cmocka_unit_test(shared_code_is_mapped_where_it_lies),
+		cmocka_unit_test(several_segments_of_code_are_shared),
+		cmocka_unit_test(code_is_copied_where_it_cannot_be_shared),
 		cmocka_unit_test(wrong_images_are_refused_by_name),
 		cmocka_unit_test(what_is_accepted_is_what_the_metakernel_accepts),
 	};

@@ -502,6 +502,7 @@ static void emulation_reads_and_writes_across_pages(void **state)
 	map(va + 0x4000, CHAN | URW);
 	map(va + 0x5000, MMIO | URW);
 	map(va + 0x6000, FOREIGN | URW);
+	map(va + 0x8000, CHAN_OTHER | URW);
 	assert_int_equal(mmu_write_guest(vcpu, va + 0x800, out, 0x1800), 0);
 	assert_int_equal(mmu_read_guest(vcpu, va + 0x800, in, 0x1800), 0);
 	assert_memory_equal(in, out, 0x1800);
@@ -513,7 +514,11 @@ static void emulation_reads_and_writes_across_pages(void **state)
 	assert_int_equal(*guest_pte(pgd(), va + 0x3000, 0) & (PTE_A | PTE_D), PTE_A);
 	assert_int_equal(mmu_write_guest(vcpu, va + 0x2fff, out, 2), -KEEL_EFAULT);	/* read-only */
 	assert_int_equal(*guest_pte(pgd(), va + 0x3000, 0) & PTE_D, 0);
-	assert_int_equal(mmu_read_guest(vcpu, va + 0x3fff, in, 2), -KEEL_EFAULT);	/* a channel's */
+	memset(pa_to_va(CHAN), 0x5a, 0x1000);
+	assert_int_equal(mmu_read_guest(vcpu, va + 0x3fff, in, 2), 0);			/* a channel's of its own: only to read */
+	assert_int_equal(in[1], 0x5a);
+	assert_int_equal(mmu_write_guest(vcpu, va + 0x4000, out, 1), -KEEL_EFAULT);
+	assert_int_equal(mmu_read_guest(vcpu, va + 0x8000, in, 1), -KEEL_EFAULT);	/* one of others */
 	assert_int_equal(mmu_read_guest(vcpu, va + 0x5000, in, 1), -KEEL_EFAULT);	/* a device */
 	assert_int_equal(mmu_read_guest(vcpu, va + 0x6000, in, 1), -KEEL_EFAULT);
 	assert_int_equal(mmu_read_guest(vcpu, va + 0x7000, in, 1), -KEEL_EFAULT);

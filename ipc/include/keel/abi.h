@@ -354,6 +354,9 @@
 #define KEEL_ELF_NOTE_START	1
 /* And in a peer's: type 2, struct keel_elf_peer (keel/note.h). Images of version 1 have none. */
 #define KEEL_ELF_NOTE_PEER	2
+/* Type 3, without a descriptor: a peer that never asks for the machine address of its code, which may so be an extent that others
+ * read, too. Wherever it is not loaded so, it means nothing. */
+#define KEEL_ELF_NOTE_SHARED	3
 
 /* A peer's memory is mapped linearly: VA = KEEL_PEER_VA + (pa - start_info.mem_pa). Images are
  * linked at KEEL_PEER_VA. Everything below is unmapped; above the memory, all is the peer's. */

@@ -147,4 +147,49 @@ struct keel_ioc_close { uint32_t part, chan; };	/* one of the sides, and its han
 #define KEEL_IOC_CAP_REVOKE	_IO('K', 0x52)	/* by value: the handle */
 #define KEEL_IOC_CHAN_CLOSE	_IOW('K', 0x53, struct keel_ioc_close)
 
+/*
+ * Memory of several partitions: an extent (KEEL_HC_MEM_SHARE) of memory that Linux had, zeroed, and a file descriptor that stands for it.
+ * mmap(fd, offset 0, shared) is it, to read and to write (ordinary pages, as a channel's window). It ends, and Linux has its memory
+ * again, when nobody has it any more: no descriptor, no mapping, no partition that got it by PART_SHARE.
+ * EINVAL, ENOMEM, ENOSPC (no more extents, or handles), EPERM (this Linux has no `control`).
+ */
+struct keel_ioc_share {
+	uint64_t bytes;		/* multiple of 4096, KEEL_GIVE_MAX * 4096 at most */
+	uint64_t pa;		/* out */
+	uint32_t handle;	/* out: Linux's */
+	uint32_t reserved0;	/* 0 */
+	uint64_t reserved[2];	/* 0 */
+};
+#define KEEL_IOC_MEM_SHARE	_IOWR('K', 0x57, struct keel_ioc_share)	/* -> file descriptor */
+/*
+ * On a partition's descriptor, before PART_BOOT or later: an extent is for that partition, too, which has it until it is taken
+ * back, whoever else lets go of it. EBADF, EINVAL (no descriptor of an extent; rights without READ, or others), EBUSY (it has that
+ * one), ENOSPC (it has KEEL_PART_SHARES, or there are no more handles).
+ */
+struct keel_ioc_part_share {
+	int32_t	 extent;	/* its descriptor */
+	uint32_t rights;	/* KEEL_RIGHT_READ, or with KEEL_RIGHT_WRITE */
+	uint32_t handle;	/* out: there */
+	uint32_t reserved;	/* 0 */
+};
+#define KEEL_PART_SHARES	8
+#define KEEL_IOC_PART_SHARE	_IOWR('K', 0x58, struct keel_ioc_part_share)
+/*
+ * Extents that are kept, for whoever wants the same content again. MEM_KEEP on an extent's descriptor: it is kept under this key, also
+ * when nobody else has it; nobody can map it any more. MEM_OPEN on /dev/keel gives a descriptor of what is kept under a key.
+ * KEEL_MEM_KEPT at most, and of so many pages of RAM (KEEL_MEM_KEPT_PART) one: who has not been opened for longest is kept no more; and when
+ * memory is asked for that is not there, nobody that only the driver has.
+ * MEM_KEEP: EBUSY (it is mapped to be written, or is kept), EEXIST (the key is in use), ENOSPC (it is too large for that). MEM_OPEN: ENOENT. Both: EINVAL.
+ */
+struct keel_ioc_kept {
+	uint64_t key[8];	/* whatever tells one content from another */
+	uint64_t bytes, pa;	/* out */
+	uint32_t handle;	/* out: Linux's */
+	uint32_t reserved;	/* 0 */
+};
+#define KEEL_MEM_KEPT		8
+#define KEEL_MEM_KEPT_PART	64
+#define KEEL_IOC_MEM_KEEP	_IOWR('K', 0x59, struct keel_ioc_kept)
+#define KEEL_IOC_MEM_OPEN	_IOWR('K', 0x5a, struct keel_ioc_kept)	/* -> file descriptor */
+
 #endif /* KEEL_IOCTL_H */

@@ -45,6 +45,16 @@ static void print_channel(uint32_t handle)
 	       size_text(chan.info.window_bytes, size, sizeof(size)) : "none");
 }
 
+/* Of Linux's own, too. */
+static void print_memory(uint32_t handle)
+{
+	struct keel_ioc_chan chan = { .handle = handle };
+	char size[16];
+
+	if (device_call(KEEL_IOC_CHAN_INFO, &chan) == 0)
+		printf("  %s", size_text(chan.info.window_bytes, size, sizeof(size)));
+}
+
 static void print_cap(const struct keel_ioc_cap *cap, bool ours)
 {
 	static const char *const types[] = { "none", "partition", "channel", "log", "memory" };
@@ -57,6 +67,8 @@ static void print_cap(const struct keel_ioc_cap *cap, bool ours)
 	printf(" %s", visible_text(name, text, sizeof(text)));
 	if (cap->info.type == KEEL_CAP_CHANNEL && ours)
 		print_channel(cap->handle);
+	if (cap->info.type == KEEL_CAP_MEMORY && ours)
+		print_memory(cap->handle);
 	putchar('\n');
 }
 

@@ -5,6 +5,9 @@
  *
  *   KEEL_PEER_VA -> | image, W^X by segment | page tables | start info | stack | free ...
  *
+ * Code may be elsewhere: in an extent that other partitions of the same image read, too. What is mapped there is not what would be linearly. The
+ * memory's own frames for that stay as they are: all that a peer finds by its address has to lie linearly, so nothing could use them.
+ *
  * Trusts: nothing in the image. Headers are copied before they are read.
  */
 #include "image.h"
@@ -93,11 +96,23 @@ static bool is_code(const struct image *img, uint64_t va)
 	return false;
 }
 
+/* One of ours, of which the first counts. */
+static void take_note(struct image *img, const Elf64_Nhdr *n, const uint8_t *desc)
+{
+	struct keel_elf_peer peer;
+
+	if (n->n_type == KEEL_ELF_NOTE_SHARED && !n->n_descsz)
+		img->shares = true;
+	if (n->n_type != KEEL_ELF_NOTE_PEER || n->n_descsz != sizeof(peer) || img->abi_version)
+		return;
+	memcpy(&peer, desc, sizeof(peer));
+	img->abi_version = peer.abi_version;
+}
+
 /* Of a PT_NOTE segment, whose padding goes by its alignment; what is not whole is none of ours. */
-static uint32_t note_version(const struct image *img, const Elf64_Phdr *p)
+static void read_notes(struct image *img, const Elf64_Phdr *p)
 {
 	uint64_t mask = p->p_align == 8 ? 7 : 3, at = 0, desc;
-	struct keel_elf_peer peer;
 	Elf64_Nhdr n;
 
 	while (at <= p->p_filesz && p->p_filesz - at >= sizeof(n)) {
@@ -107,14 +122,10 @@ static uint32_t note_version(const struct image *img, const Elf64_Phdr *p)
 		desc = up(sizeof(n) + n.n_namesz, mask + 1);
 		if (desc + n.n_descsz > p->p_filesz - at)
 			break;
-		if (n.n_type == KEEL_ELF_NOTE_PEER && n.n_namesz == sizeof("Keel") && n.n_descsz == sizeof(peer) &&
-		    !memcmp(note + sizeof(n), "Keel", sizeof("Keel"))) {
-			memcpy(&peer, note + desc, sizeof(peer));
-			return peer.abi_version;
-		}
+		if (n.n_namesz == sizeof("Keel") && !memcmp(note + sizeof(n), "Keel", sizeof("Keel")))
+			take_note(img, &n, note + desc);
 		at += up(desc + n.n_descsz, mask + 1);
 	}
-	return 0;
 }
 
 /* NULL: it is ours. Version 1 had no note. */
@@ -147,8 +158,8 @@ const char *image_check(struct image *img, const void *data, size_t size)
 			why = "damaged: a part of the ELF image is missing";
 		else if (p.p_type == PT_LOAD)
 			why = add_segment(img, &p);
-		else if (p.p_type == PT_NOTE && !img->abi_version)
-			img->abi_version = note_version(img, &p);
+		else if (p.p_type == PT_NOTE)
+			read_notes(img, &p);
 	}
 	if (!why && !img->nsegments)
 		why = "nothing to load in the ELF image";
@@ -160,11 +171,61 @@ const char *image_check(struct image *img, const void *data, size_t size)
 	return other_version(img->abi_version);
 }
 
+/* ---- what may be shared -------------------------------------------------------------------------- */
+
+static uint64_t first_page(const struct image_segment *s)
+{
+	return s->vaddr & ~(PAGE - 1);
+}
+
+static uint64_t end_page(const struct image_segment *s)
+{
+	return up(s->vaddr + s->memsz, PAGE);
+}
+
+/* Code that has its pages for itself. No more than one extent can be: so sums of sizes stay small, too. */
+static bool may_share(const struct image *img, const struct image_segment *s)
+{
+	const struct image_segment *other;
+
+	if (!img->shares || !s->execute || s->write || s->memsz > KEEL_GIVE_MAX * PAGE || end_page(s) < first_page(s))
+		return false;
+	for (other = img->segments; other < img->segments + img->nsegments; other++)
+		if (other != s && first_page(other) < end_page(s) && first_page(s) < end_page(other))
+			return false;
+	return true;
+}
+
+uint64_t image_text_bytes(const struct image *img)
+{
+	const struct image_segment *s;
+	uint64_t bytes = 0;
+
+	for (s = img->segments; s < img->segments + img->nsegments; s++)
+		if (may_share(img, s))
+			bytes += end_page(s) - first_page(s);
+	return bytes;
+}
+
+void image_text_lay_out(const struct image *img, void *at)
+{
+	const struct image_segment *s;
+	uint8_t *page = at;
+
+	for (s = img->segments; s < img->segments + img->nsegments; s++) {
+		if (!may_share(img, s))
+			continue;
+		memcpy(page + (s->vaddr & (PAGE - 1)), img->data + s->offset, s->filesz);
+		page += end_page(s) - first_page(s);
+	}
+}
+
 /* ---- the memory ---------------------------------------------------------------------------------- */
 
 struct builder {
 	const struct image *img;
 	const struct image_memory *mem;
+	uint64_t shared[IMAGE_SEGMENTS];	/* a segment's first page; 0: it is copied */
 	uint64_t next;			/* first unused offset */
 	bool full;
 };
@@ -214,38 +275,68 @@ static void map(struct builder *b, uint64_t root, uint64_t va, uint64_t leaf, bo
 		((uint64_t *)(void *)place(b, table))[va >> (large ? 21 : 12) & 511] = leaf | (large ? PTE_PS : 0);
 }
 
-/* A and D are set, so that filling a shadow from them never has to write them. */
-static uint64_t page_flags(const struct image *img, uint64_t va)
+/* The segment that a page belongs to, or NULL. */
+static const struct image_segment *segment_at(const struct image *img, uint64_t va)
 {
 	const struct image_segment *s;
 
 	for (s = img->segments; s < img->segments + img->nsegments; s++)
-		if (va >= (s->vaddr & ~(PAGE - 1)) && va < s->vaddr + s->memsz)
-			return PTE_P | PTE_A | PTE_D | (s->write ? PTE_W : 0) | (s->execute ? 0 : PTE_NX);
-	return PTE_P | PTE_W | PTE_A | PTE_D | PTE_NX;
+		if (va >= first_page(s) && va < s->vaddr + s->memsz)
+			return s;
+	return NULL;
+}
+
+/* A and D are set, so that filling a shadow from them never has to write them. */
+static uint64_t page_flags(const struct image_segment *s)
+{
+	if (!s)
+		return PTE_P | PTE_W | PTE_A | PTE_D | PTE_NX;
+	return PTE_P | PTE_A | PTE_D | (s->write ? PTE_W : 0) | (s->execute ? 0 : PTE_NX);
 }
 
 /* All of the memory, linearly: pages of 4 KiB over the image, of 2 MiB behind it where they are aligned. Returns the root. */
 static uint64_t map_all(struct builder *b)
 {
-	uint64_t root = take(b, PAGE), done, va, pa;
+	uint64_t root = take(b, PAGE), done, va, pa, shared;
+	const struct image_segment *s;
 	bool large;
 
 	for (done = 0; !b->full && done < b->mem->bytes; done += large ? LARGE : PAGE) {
 		va = KEEL_PEER_VA + done;
 		pa = b->mem->pa + done;
+		s = segment_at(b->img, va);
+		shared = s ? b->shared[s - b->img->segments] : 0;
+		if (shared)
+			pa = shared + (va - first_page(s));
 		large = va >= b->img->end && !((va | pa) & (LARGE - 1)) && b->mem->bytes - done >= LARGE;
-		map(b, root, va, pa | page_flags(b->img, va), large);
+		map(b, root, va, pa | page_flags(s), large);
 	}
 	return root;
 }
 
+/* As image_text_lay_out() has them. */
+static void find_shared(struct builder *b)
+{
+	const struct image_segment *s = b->img->segments;
+	uint64_t pa = b->mem->text_pa;
+	unsigned int i;
+
+	for (i = 0; pa && i < b->img->nsegments; i++) {
+		if (!may_share(b->img, &s[i]))
+			continue;
+		b->shared[i] = pa;
+		pa += end_page(&s[i]) - first_page(&s[i]);
+	}
+}
+
 static void copy_image(const struct builder *b)
 {
-	const struct image_segment *s;
+	const struct image_segment *s = b->img->segments;
+	unsigned int i;
 
-	for (s = b->img->segments; s < b->img->segments + b->img->nsegments; s++)
-		memcpy(place(b, s->vaddr - KEEL_PEER_VA), b->img->data + s->offset, s->filesz);
+	for (i = 0; i < b->img->nsegments; i++)
+		if (!b->shared[i])
+			memcpy(place(b, s[i].vaddr - KEEL_PEER_VA), b->img->data + s[i].offset, s[i].filesz);
 }
 
 static void copy_text(char *to, const char *text, size_t size)
@@ -262,6 +353,7 @@ int image_lay_out(const struct image *img, const struct image_start *with, const
 
 	if (img->end - KEEL_PEER_VA > mem->bytes)
 		return -ENOMEM;
+	find_shared(&b);
 	copy_image(&b);
 	b.next = up(img->end - KEEL_PEER_VA, PAGE);
 	root = map_all(&b);

@@ -77,6 +77,7 @@ static void load_image(struct run *r)
 
 	if (bytes <= 0)
 		no_image(EXIT_NO_RUN, r->o.image, "not an ELF image: it is empty");
+	text_know(&r->text, fd);
 	data = image_data(r, fd, (size_t)bytes);
 	close(fd);
 	why = image_check(&r->image, data, (size_t)bytes);
@@ -261,7 +262,7 @@ static uint64_t start_xcr0(void)
 	return __get_cpuid_count(0xd, 0, &a, &b, &c, &d) ? a & STATES : STATES & 3;
 }
 
-void run_lay_out(const struct run *r, struct keel_part_start *start)
+void run_lay_out(struct run *r, struct keel_part_start *start)
 {
 	struct image_start with = { .name = r->name, .cmdline = r->cmdline.text, .tsc_khz = r->made.tsc_khz,
 				    .xcr0 = start_xcr0() };
@@ -271,6 +272,7 @@ void run_lay_out(const struct run *r, struct keel_part_start *start)
 	mem.at = mmap(NULL, mem.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
 	if (mem.at == MAP_FAILED)
 		die("%s: its memory: %s", r->name, strerror(errno));
+	mem.text_pa = text_share(&r->text, &r->image, r->fd);
 	err = image_lay_out(&r->image, &with, &mem, start);
 	munmap(mem.at, mem.bytes);
 	if (err)

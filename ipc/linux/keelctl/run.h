@@ -8,6 +8,7 @@
 #include "job.h"
 #include "options.h"
 #include "policy.h"
+#include "text.h"
 
 #include <keel/ioctl.h>
 
@@ -17,6 +18,7 @@ struct run {
 	struct policy policy;
 	struct cmdline cmdline;
 	struct image image;
+	struct text text;
 	int signals;			/* supervise_signals() */
 	struct keel_ioc_create made;
 	int fd;				/* the partition */
@@ -29,7 +31,7 @@ void run_prepare(struct run *r, const char *here);
 void run_create(struct run *r);
 void run_create_again(struct run *r);
 /* Lays the image out in it, and starts it: not before somebody serves it. */
-void run_lay_out(const struct run *r, struct keel_part_start *start);
+void run_lay_out(struct run *r, struct keel_part_start *start);
 void run_boot(const struct run *r, struct keel_part_start *start);
 
 /*

@@ -458,6 +458,10 @@ static long keel_dev_ioctl(struct file *file, unsigned int cmd, unsigned long ar
 		return keel_part_memory(p);
 	case KEEL_IOC_PART_OPEN:
 		return keel_part_open(p);
+	case KEEL_IOC_MEM_SHARE:
+		return keel_mem_share(p);
+	case KEEL_IOC_MEM_OPEN:
+		return keel_mem_open(p);
 	case KEEL_IOC_CONNECT:
 		return keel_connect(p);
 	case KEEL_IOC_CAP_GRANT:
@@ -482,34 +486,16 @@ static __poll_t keel_dev_poll(struct file *file, struct poll_table_struct *table
 	return READ_ONCE(chan->rung) ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
-static int keel_dev_map(struct keel_channel *chan, struct vm_area_struct *vma)
-{
-	unsigned long addr;
-	void *page;
-	int ret = 0;
-
-	if (!chan)
-		return -EBADF;
-	if (vma_pages(vma) > chan->window.npages)
-		return -EINVAL;
-
-	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
-	page = chan->window.va;
-	for (addr = vma->vm_start; addr < vma->vm_end && !ret; addr += PAGE_SIZE) {
-		ret = vm_insert_page(vma, addr, virt_to_page(page));
-		page += PAGE_SIZE;
-	}
-	return ret;
-}
-
 static int keel_dev_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	struct keel_channel *chan;
 	int ret;
 
 	if (!(vma->vm_flags & VM_SHARED) || vma->vm_pgoff)
 		return -EINVAL;
 	mutex_lock(&keel_window_lock);
-	ret = keel_dev_map(keel_served(file), vma);
+	chan = keel_served(file);
+	ret = chan ? keel_piece_map(&chan->window, vma) : -EBADF;
 	mutex_unlock(&keel_window_lock);
 	return ret;
 }

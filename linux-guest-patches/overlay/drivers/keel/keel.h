@@ -30,6 +30,18 @@ struct keel_piece {
 /* Without `zero` the metakernel does that, or nobody need. Never the OOM killer: 0 or -ENOMEM. */
 int keel_piece_alloc(struct keel_piece *piece, unsigned long npages, bool zero);
 void keel_piece_free(struct keel_piece *piece);	/* and va is NULL */
+/* From its beginning, in mmap(2): 0 or negative errno. */
+struct vm_area_struct;
+int keel_piece_map(const struct keel_piece *piece, struct vm_area_struct *vma);
+
+/* share.c: memory of several partitions. */
+struct file;
+struct file *keel_extent_get(int fd, u32 *handle);	/* or -EBADF, -EINVAL */
+bool keel_kept_drop(void);	/* what nobody but the driver has; whether that was any */
+struct keel_ioc_share;
+struct keel_ioc_kept;
+long keel_mem_share(struct keel_ioc_share __user *arg);
+long keel_mem_open(struct keel_ioc_kept __user *arg);
 
 struct keel_ioc_create;
 struct keel_ioc_memory;

@@ -11,10 +11,11 @@
  * does not give back is not freed. Of a partition that is kept only the descriptor goes: it stays in the
  * list, and KEEL_IOC_PART_OPEN makes a new one.
  *
- * While one runs it gets more by KEEL_IOC_PART_MEMORY, in pieces, and may give such pieces back (resize.c).
+ * While one runs it gets more by KEEL_IOC_PART_MEMORY, in pieces, and may give such pieces back (resize.c). What it shares with
+ * others is not its own (share.c): it only keeps that from ending.
  *
  * Locks:   keel_parts_lock guards the list, `kept`, `held`, keel_part_info and pieces that were given later. `lock` of each partition is between a
- *          page fault and PART_BOOT; it may be taken with mmap_lock held. Neither is held while user memory
+ *          page fault and PART_BOOT, and guards what it shares; it may be taken with mmap_lock held. Neither is held while user memory
  *          is copied.
  * Trusts:  the metakernel. What it checks (names, priorities, CPUs, addresses) is not checked here.
  */
@@ -174,6 +175,8 @@ static void keel_part_unmake(struct keel_part *part)
 		keel_piece_free(&part->quota);
 		keel_piece_free(&part->memory);
 	}
+	for (i = 0; i < part->nshared; i++)
+		fput(part->shared[i]);
 	kfree(part->args);
 	kfree(part);
 }
@@ -271,6 +274,42 @@ static long keel_part_keep(struct keel_part *part, unsigned long on)
 	return 0;
 }
 
+/* It has the extent as long as it is there itself: then who made that may go. */
+static long keel_part_grant(struct keel_part *part, struct file *extent, u32 handle, u32 rights)
+{
+	long ret = -ENOSPC;
+
+	mutex_lock(&part->lock);
+	if (part->nshared < KEEL_PART_SHARES)
+		ret = keel_hypercall3(KEEL_HC_CAP_GRANT, handle, part->handle, rights);
+	if (ret > 0)
+		part->shared[part->nshared++] = extent;
+	mutex_unlock(&part->lock);
+	return ret;
+}
+
+static long keel_part_share(struct keel_part *part, struct keel_ioc_part_share __user *arg)
+{
+	struct keel_ioc_part_share req;
+	struct file *extent;
+	u32 handle;
+	long ret;
+
+	if (copy_from_user(&req, arg, sizeof(req)))
+		return -EFAULT;
+	if (req.reserved || (req.rights & ~KEEL_RIGHT_WRITE) != KEEL_RIGHT_READ)
+		return -EINVAL;
+	extent = keel_extent_get(req.extent, &handle);
+	if (IS_ERR(extent))
+		return PTR_ERR(extent);
+	ret = keel_part_grant(part, extent, handle, req.rights);
+	if (ret < 0) {
+		fput(extent);
+		return ret;
+	}
+	return put_user((u32)ret, &arg->handle) ? -EFAULT : 0;
+}
+
 static long keel_part_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	switch (cmd) {
@@ -278,6 +317,8 @@ static long keel_part_ioctl(struct file *file, unsigned int cmd, unsigned long a
 		return keel_part_boot(file, (void __user *)arg);
 	case KEEL_IOC_PART_KEEP:
 		return keel_part_keep(file->private_data, arg);
+	case KEEL_IOC_PART_SHARE:
+		return keel_part_share(file->private_data, (void __user *)arg);
 	}
 	return -ENOTTY;
 }

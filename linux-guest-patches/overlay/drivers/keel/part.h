@@ -21,6 +21,8 @@ struct keel_part {
 	u32			chan;		/* 0: it has none */
 	struct mutex		lock;
 	bool			booted;		/* under `lock` */
+	struct file		*shared[KEEL_PART_SHARES];	/* extents that are its, too; under `lock` */
+	unsigned int		nshared;
 	bool			ended;
 	/* Given since it has started; under keel_parts_lock */
 	struct keel_piece	more[KEEL_PART_EXTENTS];

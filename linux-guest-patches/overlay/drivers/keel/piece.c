@@ -122,7 +122,7 @@ int keel_piece_alloc(struct keel_piece *piece, unsigned long npages, bool zero)
 	unsigned long rounded = npages < KEEL_LARGE_PAGES ? npages : ALIGN(npages, KEEL_LARGE_PAGES);
 	struct page *pages;
 
-	if (!keel_memory_left(rounded))
+	if (!keel_memory_left(rounded) && (!keel_kept_drop() || !keel_memory_left(rounded)))
 		return -ENOMEM;
 	piece->npages = npages;
 	piece->va = NULL;
@@ -182,4 +182,20 @@ void keel_piece_free(struct keel_piece *piece)
 			cond_resched();
 	}
 	piece->va = NULL;
+}
+
+int keel_piece_map(const struct keel_piece *piece, struct vm_area_struct *vma)
+{
+	void *page = piece->va;
+	unsigned long addr;
+	int ret = 0;
+
+	if (!(vma->vm_flags & VM_SHARED) || vma->vm_pgoff || vma_pages(vma) > piece->npages)
+		return -EINVAL;
+	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
+	for (addr = vma->vm_start; addr < vma->vm_end && !ret; addr += PAGE_SIZE) {
+		ret = vm_insert_page(vma, addr, virt_to_page(page));
+		page += PAGE_SIZE;
+	}
+	return ret;
 }
