@@ -57,12 +57,12 @@ static void print_memory(uint32_t handle)
 
 static void print_cap(const struct keel_ioc_cap *cap, bool ours)
 {
-	static const char *const types[] = { "none", "partition", "channel", "log", "memory" };
+	static const char *const types[] = { "none", "partition", "channel", "log", "memory", "lent", "ports", "interrupt" };
 	char text[4 * KEEL_NAME_LEN + 1], name[KEEL_NAME_LEN];
 
 	memcpy(name, cap->info.name, sizeof(name));
 	name[sizeof(name) - 1] = '\0';
-	printf("%6u %-10s", cap->handle, cap->info.type <= KEEL_CAP_MEMORY ? types[cap->info.type] : "?");
+	printf("%6u %-10s", cap->handle, cap->info.type < sizeof(types) / sizeof(types[0]) ? types[cap->info.type] : "?");
 	print_rights(cap->info.rights);
 	printf(" %s", visible_text(name, text, sizeof(text)));
 	if (cap->info.type == KEEL_CAP_CHANNEL && ours)
