@@ -26,6 +26,8 @@ mk-cold-srcs := $(addprefix metakernel/entry/, emul.c emul_io.c emul_msr.c emul_
 	$(addprefix metakernel/run/, budget.c call.c roster.c seldom.c) metakernel/mm/frames.c
 $(mk-cold-srcs:%.c=$(O)/%.o): MK_CFLAGS += -Oz
 
+# Most of it is for what seldom happens, lines and storms; an interrupt comes through little of it.
+$(O)/metakernel/run/irq.o: MK_CFLAGS += -Os
 # Three small functions that call nothing: a frame would be a twentieth of them.
 $(O)/metakernel/entry/fast.o: MK_CFLAGS += -Os -fomit-frame-pointer
 
