@@ -5,6 +5,7 @@ memmap_test-srcs	:= hal/x86_64/boot/memmap.c
 printf_test-srcs	:= metakernel/lib/printf.c
 log_test-srcs		:= $(addprefix metakernel/lib/,log.c printf.c serial.c visible.c) tests/unit/locks.c
 console_test-srcs	:= $(addprefix metakernel/lib/,log.c printf.c visible.c) tests/unit/locks.c
+console_input_test-srcs	:= $(console_test-srcs)
 visible_test-srcs	:= metakernel/lib/visible.c
 
 unit_hal_cflags		:= -Ihal/include
@@ -20,5 +21,6 @@ metakernel/lib/serial-cflags	:= $(unit_hal_cflags) $(unit_mk_printf)
 log_test-cflags		:= $(unit_hal_cflags)
 # These include the source they test.
 console_test-cflags	:= -Itests/unit/shim $(unit_hal_cflags) $(unit_mk_printf)
+console_input_test-cflags := $(console_test-cflags)
 uart_test-cflags	:= $(unit_hal_cflags)
 cpu_test-cflags		:= $(unit_hal_cflags)

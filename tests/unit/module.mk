@@ -16,7 +16,7 @@ include metakernel/libfdt.mk
 endif
 
 UNIT_SANITIZE	:= -fsanitize=address,undefined -fno-sanitize-recover=all
-UNIT_CFLAGS	:= -std=gnu11 -g -O1 $(WARN) $(REPRO) $(UNIT_SANITIZE) -fno-omit-frame-pointer \
+UNIT_CFLAGS	:= -std=gnu11 -DBUILD='"$(O)"' -g -O1 $(WARN) $(REPRO) $(UNIT_SANITIZE) -fno-omit-frame-pointer \
 		   -D_GNU_SOURCE -Iipc/include -iquote . -iquote metakernel -iquote tests/unit -isystem $(LIBFDT_DIR)
 UNIT_OBJ	:= $(O)/tests/unit/obj
 UNIT_LIBFDT	:= $(LIBFDT_SRCS:%.c=$(UNIT_OBJ)/libfdt/%.o)

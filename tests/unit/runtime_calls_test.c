@@ -14,7 +14,7 @@
 #include "unit.h"
 #include "runtime_machine.h"
 
-#define PROBE	"build/unikernel/probe.elf"
+#define PROBE	BUILD "/unikernel/probe.elf"
 
 static char root[64];
 

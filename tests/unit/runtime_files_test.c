@@ -14,7 +14,7 @@
 #include "unit.h"
 #include "runtime_machine.h"
 
-#define IMAGE	"build/images/lua.elf"
+#define IMAGE	BUILD "/images/lua.elf"
 
 static char root[64];
 

@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include "runtime_machine.h"
 
-#define IMAGE	"build/images/lua.elf"
+#define IMAGE	BUILD "/images/lua.elf"
 
 static char root[64];		/* has rw/ and ro/, which the policy names, and secret */
 static struct policy policy;

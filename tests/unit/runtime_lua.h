@@ -6,7 +6,7 @@
 #include "unit.h"
 #include "runtime_machine.h"
 
-#define IMAGE	"build/images/lua.elf"
+#define IMAGE	BUILD "/images/lua.elf"
 
 extern char root[64];		/* what the guest sees as Linux's "/"; /mnt is there */
 

@@ -15,7 +15,7 @@
 
 int main(int argc, char **argv)
 {
-	struct machine_config cfg = { .image = "build/unikernel/lua.debug", .echo = true };
+	struct machine_config cfg = { .image = BUILD "/unikernel/lua.debug", .echo = true };
 	char cmdline[2048] = "";
 	struct machine *m;
 	int opt, n = 0;

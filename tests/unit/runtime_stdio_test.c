@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include "runtime_lua.h"
 
-#define PROBE	"build/unikernel/probe.elf"
+#define PROBE	BUILD "/unikernel/probe.elf"
 #define MEGABYTE (1 << 20)
 
 static int stream_in[2], out, err;	/* in: a pipe; the others files in memory */

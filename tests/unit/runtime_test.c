@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include "runtime_lua.h"
 
-#define DEBUG_IMAGE	"build/unikernel/lua.debug"
+#define DEBUG_IMAGE	BUILD "/unikernel/lua.debug"
 
 /* Goals: Unikraft's Lua on this machine class needs 1,233,176 bytes, 4 MB and 96,332 instructions. */
 #define MAX_IMAGE_BYTES		400000
