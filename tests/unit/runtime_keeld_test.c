@@ -157,7 +157,7 @@ static void script_says(const char *top, const char *script, const char *out)
 	char image[256], text[4096];
 	struct machine *m;
 
-	snprintf(image, sizeof(image), "%s/" IMAGE, top);
+	snprintf(image, sizeof(image), "%s/%s", *IMAGE == '/' ? "" : top, IMAGE);
 	snprintf(text, sizeof(text), "local ROOT = '%s' %s", root, script);
 	cfg.image = image;
 	cfg.modules[0] = (struct machine_module){ "t.lua", text, strlen(text) };
