@@ -40,8 +40,13 @@ static struct acpi_info acpi;
 static struct chipset chipset;
 static struct boot_info *boot;
 
-/* The top `bytes` of the highest RAM region that holds them and does not touch [busy, busy_end). */
-static paddr_t carve_top(struct boot_info *bi, uint64_t bytes, paddr_t busy, paddr_t busy_end)
+static bool touch(paddr_t base, paddr_t end, paddr_t other, paddr_t other_end)
+{
+	return base < other_end && end > other;
+}
+
+/* The top `bytes` of the highest RAM region that holds them and has nothing in that place yet. */
+static paddr_t carve_top(struct boot_info *bi, uint64_t bytes)
 {
 	unsigned int i;
 
@@ -50,12 +55,24 @@ static paddr_t carve_top(struct boot_info *bi, uint64_t bytes, paddr_t busy, pad
 		const struct boot_region *r = &bi->region[i];
 		paddr_t end = align_down(r->base + r->bytes, PAGE_SIZE);
 
-		if (r->type != BOOT_RAM || r->bytes < bytes + PAGE_SIZE || end - bytes < busy_end)
+		if (r->type != BOOT_RAM || r->bytes < bytes + PAGE_SIZE || end - bytes < bi->early_end ||
+		    touch(end - bytes, end, bi->module_pa, bi->module_pa + bi->module_bytes) ||
+		    touch(end - bytes, end, bi->more_base, bi->more_end))
 			continue;
-		if (end - bytes < busy || end - bytes >= busy_end)
-			return end - bytes;
+		return end - bytes;
 	}
 	load_refuse("not enough memory for %lu KiB of tables", bytes >> 10);
+}
+
+static uint64_t ram_bytes(const struct boot_info *bi)
+{
+	uint64_t sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < bi->nregions; i++)
+		if (bi->region[i].type == BOOT_RAM)
+			sum += bi->region[i].bytes;
+	return sum;
 }
 
 static void add_ram(const struct boot_info *bi)
@@ -126,8 +143,7 @@ static void __noreturn main_on_stack(void)
 		load_refuse("boot line: maxcpus: not a number from 1 to %u", MAX_CPUS);
 	if (!bi->module_bytes)
 		load_refuse("no bundle: the boot loader passed no module");
-	table_pa = carve_top(bi, table_bytes + align_up(bi->module_bytes, PAGE_SIZE),
-			     bi->module_pa, bi->module_pa + bi->module_bytes);
+	table_pa = carve_top(bi, table_bytes + align_up(bi->module_bytes, PAGE_SIZE));
 	bundle_pa = table_pa + align_up(table_bytes, PAGE_SIZE);
 	memmove(pa_to_va(bundle_pa), pa_to_va(bi->module_pa), bi->module_bytes);
 	frames_init(pa_to_va(table_pa), npfns);
@@ -136,6 +152,7 @@ static void __noreturn main_on_stack(void)
 	claim_mk(LOW_1M, min_u64(bi->early_end, bi->module_pa));
 	if (bi->early_end > bi->module_pa + bi->module_bytes)
 		claim_mk(bi->module_pa + bi->module_bytes, bi->early_end);
+	claim_mk(bi->more_base, bi->more_end);
 	claim_mk(table_pa, bundle_pa + bi->module_bytes);
 	cpus_start(bi, &acpi, (unsigned int)most);
 	windows_allow(bi, &acpi, &chipset);
@@ -159,7 +176,7 @@ void keel_main(struct boot_info *bi)
 	boot_wall_ns = hal_rtc_unix_seconds() * 1000000000UL;
 	boot_wall_tsc = hal_rdtsc();
 	log_printf("%lu MiB of memory, TSC %lu kHz (%s), command line \"%s\"\n",
-		   bi->ram_end >> 20, hal_tsc_khz(), hal_tsc_source(), bi->cmdline);
+		   ram_bytes(bi) >> 20, hal_tsc_khz(), hal_tsc_source(), bi->cmdline);
 	if (bi->cmdline_cut)
 		load_refuse("the boot line is longer than %u characters", LINE_MAX - 1);
 	line_name_unknown(bi->cmdline);

@@ -2,7 +2,11 @@
 """Keel boots on different CPUs, with little and much memory, loaded by QEMU and by GRUB. Not the full
 product: each CPU and each size of memory with each way of booting.
 """
+import re
+
 import pytest
+from conftest import IMAGES
+from systems import log_text
 
 pytestmark = pytest.mark.group("boot")
 
@@ -28,6 +32,20 @@ def test_machine(machine, cpu, memory, way):
     assert kib(memory) * 0.93 - (80 << 10) < total <= kib(memory)
     linux.send("exit 3\r")
     assert linux.wait_exit() == 3
+
+
+@pytest.mark.limit(240)
+@pytest.mark.parametrize("way", ["direct", pytest.param("iso", marks=pytest.mark.full), pytest.param("uefi", marks=pytest.mark.full)],
+                         ids="more-memory-than-the-image-has-tables-for-{}".format)
+def test_large_memory(machine, way):
+    """100 GiB, of which the host gives what is touched: the tables for it do not lie where Linux is linked to be."""
+    linux = machine("--mem", "100G", f"--{way}", "--bundle", str(IMAGES / "linux-test.bundle"), "--append",
+                    "quiet keel.run=/bin/cat keel.args=/proc/meminfo", "--", "-machine", "memory-backend=ram",
+                    "-object", "memory-backend-ram,id=ram,size=100G,reserve=off", timeout=200)
+    assert linux.wait_exit() == 0
+    text = log_text(linux)
+    assert re.search(r"\[keel\] 1023\d\d MiB of memory", text)
+    assert int(re.search(r"^MemTotal: *(\d+) kB", text, re.M).group(1)) > 0.97 * kib("100G")
 
 
 @pytest.mark.limit(150)

@@ -25,8 +25,8 @@ struct boot_region {
 /*
  * Regions are sorted by base, do not overlap (where the firmware's did, the less usable type won)
  * and neighbours of one type are joined. They are the firmware's: memory the metakernel uses is
- * not taken out. It uses exactly [HAL_IMAGE_PA, early_end), of which [module_pa, +module_bytes) is
- * the module if that lies inside (QEMU puts it right behind the image; GRUB may put it elsewhere).
+ * not taken out. It uses [HAL_IMAGE_PA, early_end) and what is RAM of [more_base, more_end); [module_pa, +module_bytes) is
+ * the module (QEMU puts it right behind the image; GRUB may put it elsewhere).
  */
 struct boot_info {
 	char cmdline[2048];		/* without the image's own name */
@@ -37,7 +37,8 @@ struct boot_info {
 	unsigned int nregions;
 	paddr_t rsdp_pa;		/* 0 if none found */
 	bool rsdp_is_copy;		/* rsdp_pa is in the image: the original was not found */
-	paddr_t early_end;		/* first free byte behind the image and early allocations */
+	paddr_t early_end;		/* first free byte behind the image */
+	paddr_t more_base, more_end;	/* early allocations that the image had no room for; 0: none */
 	paddr_t ram_end;		/* end of the last RAM region */
 	paddr_t direct_map_end;		/* the direct map reaches from 0 to here */
 	const char *protocol;		/* "multiboot1" or "multiboot2" */
@@ -45,8 +46,8 @@ struct boot_info {
 };
 
 /*
- * npages pages of zeroed RAM behind the image, never freed. Stays usable until the caller hands
- * the rest of memory out; moves boot_info.early_end. Does not return without memory.
+ * npages pages of zeroed RAM, never freed: of the image, or below 4 GiB, which moves boot_info.more_end. Does not return
+ * without memory.
  */
 paddr_t hal_early_alloc(size_t npages);
 

@@ -54,8 +54,8 @@ static void __noreturn boot_die(const char *why)
 }
 
 /*
- * First from here, so that on machines of ordinary size nothing lies behind the module: memory from
- * 16 MiB on is where Linux is linked to be.
+ * First from here. A machine with more than 64 GiB, or with many holes in its memory, needs more tables: from the middle of what RAM
+ * there is below 4 GiB, which start.S has mapped. Not behind the image: from 16 MiB on is where Linux is linked to be.
  */
 static uint8_t early_pool[64][PAGE_SIZE] __aligned(PAGE_SIZE);
 static size_t early_used;
@@ -70,12 +70,14 @@ paddr_t hal_early_alloc(size_t npages)
 		return va_to_pa(early_pool[early_used - npages]);
 	}
 
-	paddr_t pa = memmap_find_ram(bi->region, bi->nregions, bi->early_end, bytes,
-				     bi->module_pa, bi->module_bytes);
+	if (!bi->more_end)
+		bi->more_base = bi->more_end = max_u64(bi->early_end, min_u64(bi->ram_end, SIZE_4G) / 2);
 
-	if (!pa || pa + bytes > bi->direct_map_end)
-		boot_die("out of memory behind the image");
-	bi->early_end = pa + bytes;
+	paddr_t pa = memmap_find_ram(bi->region, bi->nregions, bi->more_end, bytes, bi->module_pa, bi->module_bytes);
+
+	if (!pa || pa + bytes > SIZE_4G)
+		boot_die("no memory below 4 GiB for the metakernel's page tables");
+	bi->more_end = pa + bytes;
 	__builtin_memset(pa_to_va(pa), 0, bytes);
 	return pa;
 }
