@@ -189,9 +189,10 @@ MOMENTS = " ".join(f"0.{n:02d}" for n in range(1, 25))
 
 
 def test_killed_while_it_starts(linux):
-    """kill -9 of all that keelctl is, at any moment of a start: there is no partition, or one that can be adopted; rm leaves nothing."""
+    """kill -9 of all that keelctl is, at any moment of a start: there is no partition, or one that can be adopted; rm leaves nothing, once who was killed has gone."""
     linux.shell(f"for d in {MOMENTS}; do keelctl run -d --name job lua -e 'while true do end' >/dev/null 2>&1 & sleep $d; "
-                "kill -9 $(pidof keelctl) 2>/dev/null; wait $!; keelctl kill job 2>/dev/null; keelctl rm job 2>/dev/null; done", timeout=120)
+                "kill -9 $(pidof keelctl) 2>/dev/null; wait $!; keelctl kill job 2>/dev/null; keelctl wait job >/dev/null 2>&1; "
+                "keelctl rm job 2>/dev/null; done", timeout=120)
     assert run(linux, "keelctl ps | grep job; ls /run/keel/job.* 2>/dev/null")[0] == ""
     assert run(linux, "keelctl run --name job lua -e 'print(1)'") == ("1", 0)
 
