@@ -36,7 +36,8 @@ def test_flood_beside_the_shell(machine, tmp_path):
     linux.wait_prompt(100)
     linux.send("echo \"@\"begin; seq 1 3000; echo \"@\"end\r")
     linux.expect("@end", 100)
-    text = log_text(linux)
+    # As it came: QEMU's log has a byte twice when the terminal was full.
+    text = linux.before.replace("\r", "") + "@end"
     own = re.sub(r"\[flood\] [^\n]*\n", "", text[text.index("@begin"):])
     assert own[:own.index("@end")].split() == ["@begin", *map(str, range(1, 3001))]
     assert text.count(f"[flood] {FLOOD}\n") > 10
