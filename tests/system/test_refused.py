@@ -58,7 +58,7 @@ MANIFESTS = {
     "two-linuxes": (system(LINUX.replace("linux {", "linux2 {")), r"/partitions/linux2: kind: second linux"),
     "channel-to-nobody": (system(LUA, channel("lua", "linus"), linux=""), r"/channels/lua: server: no such partition: linus"),
     "channel-to-itself": (system(LUA, channel("lua", "lua"), linux=""), r"/channels/lua: client: same partition"),
-    "window-too-large": (system(LUA + partition("b"), channel("b", "lua").replace("0x100000", "0x1001000"), linux=""),
+    "window-too-large": (system(LUA + partition("b"), channel("b", "lua").replace("0x100000", "0x40001000"), linux=""),
                          r"/channels/b: window: too large"),
 }
 
