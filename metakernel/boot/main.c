@@ -149,9 +149,7 @@ static void __noreturn main_on_stack(void)
 	frames_init(pa_to_va(table_pa), npfns);
 	add_ram(bi);
 	/* The module has been moved; its old place is free again. */
-	claim_mk(LOW_1M, min_u64(bi->early_end, bi->module_pa));
-	if (bi->early_end > bi->module_pa + bi->module_bytes)
-		claim_mk(bi->module_pa + bi->module_bytes, bi->early_end);
+	claim_mk(LOW_1M, bi->early_end);
 	claim_mk(bi->more_base, bi->more_end);
 	claim_mk(table_pa, bundle_pa + bi->module_bytes);
 	cpus_start(bi, &acpi, (unsigned int)most);

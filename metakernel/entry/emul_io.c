@@ -2,7 +2,7 @@
 /*
  * emul_io.c - port I/O of the partition that holds the devices, and of those that it gave some ports.
  *
- * No port is granted: IN and OUT trap and are judged here by tables of ranges (rule 26). The PICs and the
+ * No port is reached directly: IN and OUT trap and are judged here by tables of ranges (rule 26). The PICs and the
  * metakernel's serial port are virtual. Ports that reset or power the machine, or reach its management
  * mode, need the control right: the fixed ones of PCs, and those that the FADT and the chipset name.
  * Even then no write puts the machine to sleep: it would wake in real mode, in ring 0.

@@ -72,7 +72,7 @@ bool cap_holds(const struct partition *p, unsigned int type)
 {
 	unsigned int i;
 
-	for (i = 0; i < KEEL_MAX_HANDLES && p->caps[i].type != type; i++)
+	for (i = 0; i < KEEL_MAX_HANDLES && cap_at(p, i).type != type; i++)
 		;
 	return i < KEEL_MAX_HANDLES;
 }

@@ -199,13 +199,14 @@ int console_peer_write(struct partition *p, const char *buf, unsigned int len)
  */
 static void serve(bool take, uint64_t since)
 {
-	bool typed;
+	bool typed, rest;
 
 	lock_take(&serial_lock);
 	typed = take && input();
 	serial_drain();
-	serial_rest(since && serial_busy());
-	if (since && serial_busy())
+	rest = since && serial_busy();
+	serial_rest(rest);
+	if (rest)
 		poll_tsc = hal_rdtsc() + REST_FACTOR * (hal_rdtsc() - since);
 	lock_release(&serial_lock);
 	if (typed)

@@ -19,11 +19,11 @@
 #define MAX_DEVICES	32
 
 static struct device {
-	uint8_t type;		/* KEEL_CAP_PORTS, KEEL_CAP_IRQ, KEEL_CAP_NONE */
+	uint8_t type;		/* KEEL_CAP_PORTS, KEEL_CAP_IRQ, KEEL_CAP_NONE; written last */
 	uint8_t handle;		/* its maker's */
 	uint16_t first, last;	/* ports; or vector, and which of cpus[] */
 } devices[MAX_DEVICES];
-static unsigned int nirqs;
+static unsigned int nirqs;	/* an interrupt need not look if there is none */
 
 int device_make(struct partition *p, uint64_t type, uint64_t first, uint64_t n)
 {
@@ -44,8 +44,8 @@ int device_make(struct partition *p, uint64_t type, uint64_t first, uint64_t n)
 	d->handle = (uint8_t)handle;
 	d->first = (uint16_t)first;
 	d->last = (uint16_t)(type == KEEL_CAP_PORTS ? first + n - 1 : p->vcpu[frames_clamp(n, p->nvcpus)].cpu);
-	d->type = (uint8_t)type;
-	nirqs += type == KEEL_CAP_IRQ;
+	__atomic_store_n(&d->type, (uint8_t)type, __ATOMIC_RELEASE);
+	__atomic_fetch_add(&nirqs, type == KEEL_CAP_IRQ, __ATOMIC_RELEASE);
 	return handle;
 }
 
@@ -53,8 +53,8 @@ void device_end(unsigned int i, const struct partition *p, unsigned int handle)
 {
 	if (!p->man->devices || devices[i].handle != handle)
 		return;
-	nirqs -= devices[i].type == KEEL_CAP_IRQ;
-	devices[i].type = KEEL_CAP_NONE;
+	__atomic_fetch_sub(&nirqs, devices[i].type == KEEL_CAP_IRQ, __ATOMIC_RELAXED);
+	__atomic_store_n(&devices[i].type, KEEL_CAP_NONE, __ATOMIC_RELAXED);
 }
 
 void device_name(unsigned int i, char name[KEEL_NAME_LEN])
@@ -66,11 +66,14 @@ void device_name(unsigned int i, char name[KEEL_NAME_LEN])
 
 bool device_ports(const struct partition *p, uint16_t port, unsigned int size)
 {
-	const union cap *c;
+	unsigned int i;
 
-	for (c = p->caps; c < p->caps + KEEL_MAX_HANDLES; c++)
-		if (c->type == KEEL_CAP_PORTS && port >= devices[c->index].first && port + size - 1 <= devices[c->index].last)
+	for (i = 0; i < KEEL_MAX_HANDLES; i++) {
+		union cap c = cap_at(p, i);
+
+		if (c.type == KEEL_CAP_PORTS && port >= devices[c.index].first && port + size - 1 <= devices[c.index].last)
 			return true;
+	}
 	return false;
 }
 
@@ -78,8 +81,10 @@ bool device_irq(unsigned int vector)
 {
 	unsigned int i;
 
-	for (i = 0; nirqs && i < MAX_DEVICES; i++)
-		if (devices[i].type == KEEL_CAP_IRQ && devices[i].first == vector && devices[i].last == this_cpu->index)
+	if (!__atomic_load_n(&nirqs, __ATOMIC_ACQUIRE))
+		return false;
+	for (i = 0; i < MAX_DEVICES; i++)
+		if (__atomic_load_n(&devices[i].type, __ATOMIC_ACQUIRE) == KEEL_CAP_IRQ && devices[i].first == vector && devices[i].last == this_cpu->index)
 			return cap_ring(KEEL_CAP_IRQ, i);
 	return false;
 }

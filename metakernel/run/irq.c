@@ -293,7 +293,8 @@ void irq_handle(unsigned int vector)
 	if (vector == VEC_UART) {
 		hal_apic_eoi();
 		console_irq();
-		cpu_work(this_cpu, WORK_TIMER);		/* that may have to rest for a while */
+		if (console_poll_tsc())		/* it rests until then */
+			cpu_work(this_cpu, WORK_TIMER);
 		return;
 	}
 	v = this_cpu->device_vcpu;

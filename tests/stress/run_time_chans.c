@@ -4,29 +4,13 @@
  * belong to. Failure: a handle where there is none, one that outlives what it is of, a right too many, a window that does
  * not come back or can still be reached by the other side.
  */
-#include <fcntl.h>
 #include <poll.h>
 
-#include <keel/ioctl.h>
-
-#include "stress.h"
+#include "small_part.h"
 
 #define ROUNDS		61
-#define SMALL		(8 * PAGE)
 #define WINDOW		(2ul << 20)
-#define WAIT_MS		20000
-#define CODE_VA		(KEEL_PEER_VA + 4 * PAGE)
-#define WINDOW_VA	0x500000u
-#define PTE_KERNEL	0x63u
-#define WRITTEN		0x600df00du
 #define BOTH		(KEEL_RIGHT_INFO | KEEL_RIGHT_CONTROL)
-
-struct part {
-	int fd;
-	struct keel_ioc_create made;
-};
-
-static int dev;
 
 /* The word into the window; a doorbell; the word into the last page of it, for ever */
 static const uint8_t code[] = {
@@ -34,45 +18,6 @@ static const uint8_t code[] = {
 	0xb8, 0x17, 0, 0, 0, 0xbf, 1, 0, 0, 0, 0xcd, 0x0f,
 	0xc7, 0x04, 0x25, 0x00, 0x10, 0x50, 0x00, 0x0d, 0xf0, 0x0d, 0x60, 0xeb, 0xf3,
 };
-
-static void create(struct part *p, const char *name)
-{
-	p->made = (struct keel_ioc_create) {
-		.priority = 1, .nvcpus = 1, .shadow_pages = KEEL_MIN_SHADOW_PAGES, .mem_bytes = SMALL,
-	};
-	strcpy(p->made.name, name);
-	p->fd = ioctl(dev, KEEL_IOC_PART_CREATE, &p->made);
-	NEED(p->fd >= 0);
-}
-
-/* Its first pages at KEEL_PEER_VA, two of the window, and the code above. */
-static void boot(struct part *p, uint64_t window_pa)
-{
-	struct keel_part_start start = { .rip = CODE_VA, .rsp = KEEL_PEER_VA + SMALL, .cr3_pa = p->made.mem_pa };
-	uint64_t *memory = mmap(NULL, SMALL, PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
-
-	NEED(memory != MAP_FAILED);
-	for (unsigned int level = 0; level < 3; level++)
-		memory[level * PAGE / 8 + (level == 2 ? KEEL_PEER_VA >> 21 : 0)] = (p->made.mem_pa + (level + 1) * PAGE) | PTE_KERNEL;
-	for (unsigned int i = 0; i < SMALL / PAGE; i++)
-		memory[3 * PAGE / 8 + i] = (p->made.mem_pa + i * PAGE) | PTE_KERNEL;
-	for (unsigned int i = 0; i < 2; i++)
-		memory[3 * PAGE / 8 + (WINDOW_VA - KEEL_PEER_VA) / PAGE + i] = (window_pa + i * PAGE) | PTE_KERNEL;
-	memcpy((char *)memory + 4 * PAGE, code, sizeof(code));
-	NEED(ioctl(p->fd, KEEL_IOC_PART_BOOT, &start) == 0 && munmap(memory, SMALL) == 0);
-}
-
-/* What a handle in a partition's table is; 0: Linux's */
-static struct keel_cap_info cap(uint32_t part, uint32_t handle)
-{
-	struct keel_ioc_cap c = { .handle = handle, .part = part };
-
-	if (ioctl(dev, KEEL_IOC_CAP_INFO, &c)) {
-		CHECK(errno == EBADF);
-		return (struct keel_cap_info) { .type = KEEL_CAP_NONE };
-	}
-	return c.info;
-}
 
 static unsigned int handles_of(uint32_t part)
 {
@@ -183,7 +128,7 @@ static void serve_and_close(unsigned int round)
 	window = mmap(NULL, WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED, server, 0);
 	NEED(window != MAP_FAILED && window[0] == 0);
 	NEED(ioctl(dev, KEEL_IOC_CHAN_INFO, &chan) == 0 && ioctl(server, KEEL_IOC_CHAN_UP) == 0);
-	boot(&a, chan.info.window_pa);
+	boot(&a, chan.info.window_pa, 2, code, sizeof(code));
 	while (window[PAGE / 4] != WRITTEN && !stress_failures)
 		CHECK(ioctl(server, KEEL_IOC_CHAN_WAIT, 1) == 0 || errno == ETIME);
 	if (round % 3 == 0) {
@@ -202,30 +147,12 @@ static void serve_and_close(unsigned int round)
 	NEED(munmap((void *)(uintptr_t)window, WINDOW) == 0 && close(server) == 0);
 }
 
-static uint64_t mem_free(void)
-{
-	FILE *f = fopen("/proc/zoneinfo", "r");
-	unsigned long pages = 0, n;
-	char line[128];
-
-	NEED(f != NULL);
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, " nr_free_pages %lu", &n) == 1 || sscanf(line, " count: %lu", &n) == 1)
-			pages += n;
-	fclose(f);
-	return pages * PAGE / 1024;
-}
-
 int main(void)
 {
 	uint64_t before, after;
 
-	dev = open("/dev/keel", O_RDWR | O_CLOEXEC);
-	if (dev < 0 && errno == ENOENT) {
-		printf("no /dev/keel\n");
+	if (!open_dev())
 		return SKIP;
-	}
-	NEED(dev >= 0);
 	test_delegation();
 	test_peer_to_peer();
 	for (unsigned int i = 0; i < 3; i++)

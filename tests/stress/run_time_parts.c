@@ -4,7 +4,6 @@
  * instructions and a page table, laid out here. Failure: a wrong status, memory that is still mapped after it was given
  * away, a name that stays in use, memory that does not come back.
  */
-#include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <sys/eventfd.h>
@@ -12,9 +11,7 @@
 #include <sys/uio.h>
 #include <time.h>
 
-#include <keel/ioctl.h>
-
-#include "stress.h"
+#include "keel_dev.h"
 
 #define ROUNDS		200		/* PARTS_ROUNDS in the environment: another number */
 #define LARGE		(6ul << 20)	/* more than a block of the page allocator, and not whole ones */
@@ -33,8 +30,6 @@ struct part {
 	struct keel_ioc_create made;
 	uint8_t *memory;
 };
-
-static int dev;
 
 static const uint8_t code_exit[] = {	/* SHUTDOWN_EXIT, status 7 */
 	0xb8, 0x12, 0, 0, 0, 0xbf, 3, 0, 0, 0, 0xbe, 7, 0, 0, 0, 0xcd, 0x0f,
@@ -124,22 +119,6 @@ static int ended(struct part *p, int ms)
 
 	NEED(n >= 0);
 	return n == 1 && pfd.revents == POLLIN;
-}
-
-/* Also what lies in the lists of CPUs, ready for the next one, which MemFree is without. */
-static uint64_t mem_free(void)
-{
-	FILE *f = fopen("/proc/zoneinfo", "r");
-	unsigned long pages = 0, n;
-	char line[128];
-
-	NEED(f != NULL);
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, " nr_free_pages %lu", &n) == 1 || sscanf(line, " count: %lu", &n) == 1)
-			pages += n;
-	fclose(f);
-	NEED(pages);
-	return pages * PAGE / 1024;
 }
 
 /* ---- What is refused ------------------------------------------------------------------------------- */
@@ -493,12 +472,8 @@ static void test_budgets(void)
 
 int main(void)
 {
-	dev = open("/dev/keel", O_RDWR | O_CLOEXEC);
-	if (dev < 0 && errno == ENOENT) {
-		printf("no /dev/keel\n");
+	if (!open_dev())
 		return SKIP;
-	}
-	NEED(dev >= 0);
 	stress_handle(SIGBUS, on_fault, 0);
 	stress_handle(SIGSEGV, on_fault, 0);
 	test_wrong_requests();

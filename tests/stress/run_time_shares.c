@@ -4,38 +4,22 @@
  * order. Failure: a request taken that is wrong, a word that does not come to the other side, a reader that writes, memory
  * that goes while somebody has it, or does not come back when nobody has.
  */
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/sysinfo.h>
 
-#include <keel/ioctl.h>
-
-#include "stress.h"
+#include "small_part.h"
 
 #define ROUNDS		40
-#define SMALL		(8 * PAGE)
 #define MOST		(KEEL_GIVE_MAX * PAGE)
 #define SIZE		(16 * PAGE)
-#define WAIT_MS		20000
-#define CODE_VA		(KEEL_PEER_VA + 4 * PAGE)
-#define SHARED_VA	0x500000u
-#define PTE_KERNEL	0x63u
-#define WRITTEN		0x600df00du
 #define READ		KEEL_RIGHT_READ
 #define BOTH		(KEEL_RIGHT_READ | KEEL_RIGHT_WRITE)
-
-struct part {
-	int fd;
-	struct keel_ioc_create made;
-};
 
 struct extent {
 	int fd;
 	struct keel_ioc_share made;
 	volatile uint32_t *memory;	/* NULL: not mapped */
 };
-
-static int dev;
 
 /* Waits for the word, and ends with the next one as its status */
 static const uint8_t code_read[] = {
@@ -50,32 +34,6 @@ static const uint8_t code_write[] = {
 };
 
 /* ---- Partitions and extents -------------------------------------------------------------------------- */
-
-static void create(struct part *p, const char *name)
-{
-	p->made = (struct keel_ioc_create) {
-		.priority = 1, .nvcpus = 1, .shadow_pages = KEEL_MIN_SHADOW_PAGES, .mem_bytes = SMALL,
-	};
-	strcpy(p->made.name, name);
-	p->fd = ioctl(dev, KEEL_IOC_PART_CREATE, &p->made);
-	NEED(p->fd >= 0);
-}
-
-/* Its first pages at KEEL_PEER_VA, one of the extent as if it could be written, and the code. */
-static void boot(const struct part *p, uint64_t shared_pa, const uint8_t *code, size_t bytes)
-{
-	struct keel_part_start start = { .rip = CODE_VA, .rsp = KEEL_PEER_VA + SMALL, .cr3_pa = p->made.mem_pa };
-	uint64_t *memory = mmap(NULL, SMALL, PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
-
-	NEED(memory != MAP_FAILED);
-	for (unsigned int level = 0; level < 3; level++)
-		memory[level * PAGE / 8 + (level == 2 ? KEEL_PEER_VA >> 21 : 0)] = (p->made.mem_pa + (level + 1) * PAGE) | PTE_KERNEL;
-	for (unsigned int i = 0; i < SMALL / PAGE; i++)
-		memory[3 * PAGE / 8 + i] = (p->made.mem_pa + i * PAGE) | PTE_KERNEL;
-	memory[3 * PAGE / 8 + (SHARED_VA - KEEL_PEER_VA) / PAGE] = shared_pa | PTE_KERNEL;
-	memcpy((char *)memory + 4 * PAGE, code, bytes);
-	NEED(ioctl(p->fd, KEEL_IOC_PART_BOOT, &start) == 0 && munmap(memory, SMALL) == 0);
-}
 
 static struct keel_part_info info_of(const struct part *p)
 {
@@ -107,18 +65,6 @@ static int faulted(const struct part *p)
 	struct keel_part_info info = ended(p);
 
 	return info.state == KEEL_PART_FAULTED && info.fault.vector == 14 && info.fault.cr2 == SHARED_VA;
-}
-
-/* What a handle in a partition's table is; 0: Linux's */
-static struct keel_cap_info cap(uint32_t part, uint32_t handle)
-{
-	struct keel_ioc_cap c = { .handle = handle, .part = part };
-
-	if (ioctl(dev, KEEL_IOC_CAP_INFO, &c)) {
-		CHECK(errno == EBADF);
-		return (struct keel_cap_info) { .type = KEEL_CAP_NONE };
-	}
-	return c.info;
 }
 
 static unsigned int extents_there(void)
@@ -242,13 +188,13 @@ static void test_words_arrive(void)
 	CHECK(handle > 0 && cap(writer.made.handle, (uint32_t)handle).rights == BOTH);
 	CHECK(given(&wrong, e.fd, READ) > 0);
 	e.memory[1] = 42;
-	boot(&wrong, e.made.pa, code_write, sizeof(code_write));
+	boot(&wrong, e.made.pa, 1, code_write, sizeof(code_write));
 	CHECK(faulted(&wrong) && e.memory[0] == 0);
-	boot(&late, e.made.pa, code_read, sizeof(code_read));
+	boot(&late, e.made.pa, 1, code_read, sizeof(code_read));
 	CHECK(faulted(&late) && given(&late, e.fd, READ) > 0);		/* too late for that one, but no error */
-	boot(&reader, e.made.pa, code_read, sizeof(code_read));
+	boot(&reader, e.made.pa, 1, code_read, sizeof(code_read));
 	CHECK(runs(&reader));
-	boot(&writer, e.made.pa, code_write, sizeof(code_write));
+	boot(&writer, e.made.pa, 1, code_write, sizeof(code_write));
 	CHECK(ended(&reader).state == KEEL_PART_EXITED && info_of(&reader).status == 42);
 	CHECK(e.memory[0] == WRITTEN && runs(&writer));
 	e.memory[0] = 0;
@@ -268,8 +214,8 @@ static void test_taken_back(void)
 	create(&first, "first");
 	create(&second, "second");
 	CHECK(given(&first, e.fd, READ) > 0 && given(&second, e.fd, BOTH) > 0);
-	boot(&first, e.made.pa, code_read, sizeof(code_read));
-	boot(&second, e.made.pa + PAGE, code_write, sizeof(code_write));
+	boot(&first, e.made.pa, 1, code_read, sizeof(code_read));
+	boot(&second, e.made.pa + PAGE, 1, code_write, sizeof(code_write));
 	CHECK(runs(&first) && runs(&second) && e.memory[PAGE / 4] == WRITTEN);
 	NEED(ioctl(dev, KEEL_IOC_CAP_REVOKE, e.made.handle) == 0);
 	CHECK(faulted(&first) && faulted(&second));
@@ -301,7 +247,7 @@ static void test_outlives_its_maker(void)
 			pause();
 	}
 	NEED(read(pipes[0], &(char) { 0 }, 1) == 1);
-	boot(&p, seen->made.pa, code_read, sizeof(code_read));
+	boot(&p, seen->made.pa, 1, code_read, sizeof(code_read));
 	CHECK(runs(&p));
 	NEED(kill(pid, SIGKILL) == 0 && stress_wait(pid) == 1000 + SIGKILL);
 	CHECK(runs(&p) && cap(0, seen->made.handle).type == KEEL_CAP_MEMORY);
@@ -400,7 +346,7 @@ static void test_kept(void)
 	CHECK(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED && errno == EPERM);
 	create(&p, "user");
 	CHECK(given(&p, fd, READ) > 0);
-	boot(&p, kept.pa, code_read, sizeof(code_read));
+	boot(&p, kept.pa, 1, code_read, sizeof(code_read));
 	CHECK(ended(&p).status == 3);
 	NEED(close(fd) == 0 && close(p.fd) == 0);
 	CHECK(is_kept(1) && !is_kept(2));
@@ -446,20 +392,6 @@ static void test_kept_go(void)
 
 /* ---- Again and again --------------------------------------------------------------------------------- */
 
-static uint64_t mem_free(void)
-{
-	FILE *f = fopen("/proc/zoneinfo", "r");
-	unsigned long pages = 0, n;
-	char line[128];
-
-	NEED(f != NULL);
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, " nr_free_pages %lu", &n) == 1 || sscanf(line, " count: %lu", &n) == 1)
-			pages += n;
-	fclose(f);
-	return pages * PAGE / 1024;
-}
-
 /* Let go of before, while and after a partition has it; kept or not. */
 static void test_memory_comes_back(void)
 {
@@ -471,7 +403,7 @@ static void test_memory_comes_back(void)
 		create(&p, "brief");
 		share(&e, i % 8 ? SIZE : MOST);
 		CHECK(given(&p, e.fd, i % 2 ? READ : BOTH) > 0);
-		boot(&p, e.made.pa, code_read, sizeof(code_read));
+		boot(&p, e.made.pa, 1, code_read, sizeof(code_read));
 		if (i % 5 == 0) {
 			unmap(&e);
 			CHECK(keep(&e, 1000 + i) == (i % 8 ? 0 : ENOSPC) || i % 8 == 0);
@@ -492,12 +424,8 @@ int main(void)
 	struct extent e;
 	int err;
 
-	dev = open("/dev/keel", O_RDWR | O_CLOEXEC);
-	if (dev < 0 && errno == ENOENT) {
-		printf("no /dev/keel\n");
+	if (!open_dev())
 		return SKIP;
-	}
-	NEED(dev >= 0);
 	err = share_try(&e, PAGE);
 	if (err == EPERM) {
 		printf("this Linux may not share: EPERM\n");

@@ -112,6 +112,15 @@ def start_shared(name, *options, append="", timeout=240):
     return Machine(LOGS / f"{name}.log", list(options), append, timeout)
 
 
+def start_keelctl(name, timeout, each=60):
+    """The machine that a module's tests of keelctl have in common: quiet, in an empty folder, a minute for each answer."""
+    linux = start_shared(name, "--bundle", str(IMAGES / "test.bundle"), timeout=timeout)
+    linux.wait_prompt()
+    linux.process.timeout = each
+    linux.shell("dmesg -n 1; mkdir /tmp/work; cd /tmp/work")
+    return linux
+
+
 def log_text(machine):
     """All the machine has said on its serial port so far."""
     return machine.log.read_text(errors="replace").replace("\r", "")

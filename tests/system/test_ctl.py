@@ -6,9 +6,8 @@ One machine for all tests of the file. Failure looks like JSON of another shape 
 import re
 
 import pytest
-from conftest import IMAGES
 from keelctl_json import DOCUMENTS, document
-from systems import start_shared
+from systems import start_keelctl
 from test_run import LEFT, program, put, run
 
 pytestmark = [pytest.mark.group("run"), pytest.mark.limit(240)]
@@ -20,10 +19,7 @@ CLEAR = "for j in /run/keel/*.job; do j=$(basename $j .job); keelctl kill $j; ke
 
 @pytest.fixture(scope="module", name="linux")
 def shared_machine():
-    linux = start_shared("ctl", "--bundle", str(IMAGES / "test.bundle"), timeout=1200)
-    linux.wait_prompt()
-    linux.process.timeout = 60
-    linux.shell("dmesg -n 1; mkdir /tmp/work; cd /tmp/work")
+    linux = start_keelctl("ctl", 1200)
     yield linux
     linux.stop()
 

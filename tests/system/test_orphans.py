@@ -7,8 +7,7 @@ knows, or memory that Linux does not get back.
 import re
 
 import pytest
-from conftest import IMAGES
-from systems import start_shared
+from systems import start_keelctl
 from test_ctl import CLEAR, ask, by_name
 from test_run import LEFT, put, run
 
@@ -32,10 +31,8 @@ FREE = ("sync; echo 3 >/proc/sys/vm/drop_caches; "
 
 @pytest.fixture(scope="module", name="linux")
 def shared_machine():
-    linux = start_shared("orphans", "--bundle", str(IMAGES / "test.bundle"), timeout=1200)
-    linux.wait_prompt()
-    linux.process.timeout = 60
-    linux.shell(f"dmesg -n 1; mkdir /tmp/work; cd /tmp/work; {TOOLS}")
+    linux = start_keelctl("orphans", 1200)
+    linux.shell(TOOLS)
     put(linux, "alive.lua", ALIVE)
     put(linux, "held", "text\n")
     yield linux

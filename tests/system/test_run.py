@@ -9,8 +9,8 @@ import re
 import struct
 
 import pytest
-from conftest import FULL, IMAGES
-from systems import start_shared
+from conftest import FULL
+from systems import start_keelctl
 
 pytestmark = [pytest.mark.group("run"), pytest.mark.limit(240)]
 
@@ -22,9 +22,8 @@ LEFT = ("keelctl ps | tail -n +2 | wc -l; ls -d /run/keel/*; "
 
 @pytest.fixture(scope="module", name="linux")
 def shared_machine():
-    linux = start_shared("run", "--bundle", str(IMAGES / "test.bundle"), timeout=2400 if FULL else 900)
-    linux.wait_prompt()
-    linux.shell("dmesg -n 1; mkdir /tmp/work; cd /tmp/work")
+    limit = 2400 if FULL else 900
+    linux = start_keelctl("run", limit, limit)
     yield linux
     linux.stop()
 

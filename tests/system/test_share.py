@@ -7,8 +7,7 @@ nobody has it, or one that goes while somebody has it.
 import re
 
 import pytest
-from conftest import IMAGES
-from systems import LINUX, make_bundle, log_text, start_shared, system
+from systems import LINUX, make_bundle, log_text, start_keelctl, system
 from test_ctl import ask
 from test_orphans import ALIVE
 from test_run import LEFT, all_back, program, put, run, settled_kib
@@ -31,10 +30,7 @@ def image(status=7):
 
 @pytest.fixture(scope="module", name="linux")
 def shared_machine():
-    linux = start_shared("share", "--bundle", str(IMAGES / "test.bundle"), timeout=900)
-    linux.wait_prompt()
-    linux.process.timeout = 60
-    linux.shell("dmesg -n 1; mkdir /tmp/work; cd /tmp/work")
+    linux = start_keelctl("share", 900)
     put(linux, "alive.lua", ALIVE)
     put(linux, "held", "text\n")
     yield linux

@@ -7,6 +7,7 @@
 #include "unit.h"
 
 #include "metakernel/part/cap.c"
+#include "extents.h"
 
 #define LINUX	(&parts[0])
 
@@ -14,7 +15,6 @@ struct partition parts[MAX_PARTS];
 static const struct manifest_part with_control = { .control = true }, without;
 static unsigned int nasked;
 static unsigned int nforgot[MAX_PARTS];	/* how often a partition was told to forget what it has mapped */
-struct chan chans[MAX_CHANS];
 
 void cpus_ask(uint32_t what)
 {
@@ -22,25 +22,6 @@ void cpus_ask(uint32_t what)
 	nasked++;
 }
 
-void chan_let(struct chan *c, const struct partition *p, unsigned int rights)
-{
-	c->readers[0] = (c->readers[0] & ~bit64(p->index)) | (rights ? bit64(p->index) : 0);
-}
-
-bool chan_lets(const struct chan *c, const struct partition *p)
-{
-	return c->readers[0] & bit64(p->index);
-}
-
-int chan_lend_ok(const struct chan *c, const struct partition *p, const struct partition *to)
-{
-	(void)c, (void)p, (void)to;
-	return -KEEL_EINVAL;
-}
-
-void chan_lend(struct chan *c, struct partition *to, unsigned int handle) { (void)c, (void)to, (void)handle; abort(); }
-void chan_go_home(struct chan *c) { (void)c; abort(); }
-void device_end(unsigned int i, const struct partition *p, unsigned int handle) { (void)i, (void)p, (void)handle; abort(); }
 void part_raise(struct partition *p, unsigned int bit) { (void)p, (void)bit; abort(); }
 
 uint64_t shoot_forget(struct partition *p)

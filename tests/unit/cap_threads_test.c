@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "metakernel/part/cap.c"
+#include "extents.h"
 
 #define ROUNDS		1000
 #define NREADERS	2
@@ -20,26 +21,7 @@ static const struct manifest_part man = { .control = true };
 static atomic_bool there[2], over;
 static atomic_uint asked, answered[NREADERS], found, wrong;
 
-struct chan chans[MAX_CHANS];
 
-void chan_let(struct chan *c, const struct partition *p, unsigned int rights)
-{
-	c->readers[0] = (c->readers[0] & ~bit64(p->index)) | (rights ? bit64(p->index) : 0);
-}
-
-bool chan_lets(const struct chan *c, const struct partition *p)
-{
-	return c->readers[0] & bit64(p->index);
-}
-
-int chan_lend_ok(const struct chan *c, const struct partition *p, const struct partition *to)
-{
-	(void)c, (void)p, (void)to;
-	return -KEEL_EINVAL;
-}
-
-void chan_lend(struct chan *c, struct partition *to, unsigned int handle) { (void)c, (void)to, (void)handle; abort(); }
-void chan_go_home(struct chan *c) { (void)c; abort(); }
 void device_end(unsigned int i, const struct partition *p, unsigned int handle) { (void)i, (void)p, (void)handle; abort(); }
 void part_raise(struct partition *p, unsigned int bit) { (void)p, (void)bit; abort(); }
 

@@ -521,6 +521,9 @@ static void what_cannot_be_lent_is_refused(void **state)
 		assert_true(chan_connect(linux_part, other, PAGE_SIZE) > 0);
 	assert_int_equal(cap_grant(client, theirs, other, KEEL_RIGHT_USE), -KEEL_ENOSPC);
 	assert_ptr_equal(chans[1].side[1], client);
+	/* a handle that is made and does not lead to the end yet, or no more */
+	other->caps[100] = (union cap) { .type = KEEL_CAP_CHANNEL, .rights = KEEL_RIGHT_USE, .index = 1 };
+	assert_int_equal(chan_set_state(other, 100, 1), -KEEL_EBADF);
 	assert_int_equal(chan_close_handle(server, server, ours), -KEEL_EAGAIN);
 	assert_int_equal(cap_grant(client, theirs, other, KEEL_RIGHT_USE), -KEEL_EBADF);
 }

@@ -14,6 +14,7 @@ static unsigned int here;	/* which CPU this is */
 #undef this_cpu
 #define this_cpu	(&two[here])
 #include "metakernel/part/device.c"
+#include "no_ends.h"
 
 #define LINUX	(&parts[0])
 #define COM2	0x2f8
@@ -21,8 +22,6 @@ static unsigned int here;	/* which CPU this is */
 
 struct partition parts[MAX_PARTS];
 struct cpu *cpus[MAX_CPUS] = { &two[0], &two[1] };
-#include "part/chan.h"
-
 struct chan chans[MAX_CHANS];
 bool lock_others;
 static const struct manifest_part holder = { .control = true, .devices = true }, without, only_devices = { .devices = true };
@@ -48,9 +47,6 @@ bool cpus_asked(uint32_t what) { assert_int_equal(what, WORK_FORGET); return all
 void cpus_ask(uint32_t what) { assert_int_equal(what, WORK_FORGET); }
 void chan_let(struct chan *c, const struct partition *p, unsigned int rights) { (void)c, (void)p, (void)rights; abort(); }
 bool chan_lets(const struct chan *c, const struct partition *p) { (void)c, (void)p; abort(); }
-int chan_lend_ok(const struct chan *c, const struct partition *p, const struct partition *to) { (void)c, (void)p, (void)to; abort(); }
-void chan_lend(struct chan *c, struct partition *to, unsigned int handle) { (void)c, (void)to, (void)handle; abort(); }
-void chan_go_home(struct chan *c) { (void)c; abort(); }
 uint64_t shoot_forget(struct partition *p) { (void)p; abort(); }
 
 /* A holder with two vCPUs, on CPU 1 and on CPU 0, and three that have only themselves. */

@@ -64,6 +64,7 @@ void hal_ioapic_mask(unsigned int i, unsigned int e, bool m) { (void)i, (void)e,
 struct vcpu *part_vcpu(const struct partition *p, uint64_t id) { (void)p; return id ? NULL : &vcpu; }
 void sched_tick(void) { abort(); }
 void console_irq(void) { abort(); }
+uint64_t console_poll_tsc(void) { abort(); }
 void cpu_called(void) { abort(); }
 void cpu_work(struct cpu *c, uint32_t what) { assert_ptr_equal(c, &cpu); cpu.work |= what; }
 bool device_irq(unsigned int vector) { nothers += vector == lent; return vector == lent; }

@@ -66,7 +66,7 @@ unit_threads		:= -fno-sanitize=address,undefined -fsanitize=thread
 shootdown_test-cflags	:= $(unit_shim_cflags) $(unit_threads)
 shootdown_test-libs	:= $(unit_threads) -pthread
 
-cap_test-srcs		:= metakernel/mm/frames.c metakernel/boot/frames_boot.c
+cap_test-srcs		:= metakernel/mm/frames.c metakernel/boot/frames_boot.c tests/unit/no_devices.c
 cap_test-cflags		:= $(unit_shim_cflags)
 device_test-srcs	:= metakernel/mm/frames.c metakernel/boot/frames_boot.c metakernel/part/cap.c
 device_test-cflags	:= $(unit_shim_cflags)

@@ -10,7 +10,7 @@
  *                             the page under the boot stack is absent
  *   lower half                empty
  *
- * Owns:       the metakernel's page tables; RAM from the image up to boot_info.early_end.
+ * Owns:       the metakernel's page tables; RAM up to boot_info.early_end, and from more_base to more_end.
  * Context:    boot CPU, interrupts off, no IDT yet: a fault here resets the machine.
  * Invariants: no entry has G; nothing is writable and executable once remap_image() is done.
  */

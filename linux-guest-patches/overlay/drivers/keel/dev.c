@@ -23,7 +23,9 @@
  */
 #define pr_fmt(fmt) "keel: " fmt
 
+#include <linux/err.h>
 #include <linux/eventfd.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/init.h>
 #include <linux/irqflags.h>
@@ -414,6 +416,19 @@ static int keel_dev_open(struct inode *inode, struct file *file)
 {
 	file->private_data = NULL;	/* misc_open() left the miscdevice here */
 	return 0;
+}
+
+long keel_fd_answer(int fd, struct file *file, long err)
+{
+	if (!IS_ERR(file) && !err) {
+		fd_install(fd, file);
+		return fd;
+	}
+	put_unused_fd(fd);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	fput(file);
+	return err;
 }
 
 static long keel_dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

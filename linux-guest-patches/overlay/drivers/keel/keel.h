@@ -34,8 +34,14 @@ void keel_piece_free(struct keel_piece *piece);	/* and va is NULL */
 struct vm_area_struct;
 int keel_piece_map(const struct keel_piece *piece, struct vm_area_struct *vma);
 
-/* share.c: memory of several partitions. */
+/*
+ * dev.c: how a call ends that returns a descriptor. file: or what went wrong instead; err: the rest of the answer did not get through.
+ * -> fd, which stands for the file, or negative errno, and both are gone
+ */
 struct file;
+long keel_fd_answer(int fd, struct file *file, long err);
+
+/* share.c: memory of several partitions. */
 struct file *keel_extent_get(int fd, u32 *handle);	/* or -EBADF, -EINVAL */
 bool keel_kept_drop(void);	/* what nobody but the driver has; whether that was any */
 struct keel_ioc_share;

@@ -399,21 +399,13 @@ long keel_part_create(struct keel_ioc_create __user *arg)
 
 	part = keel_part_make(&req);
 	file = IS_ERR(part) ? ERR_CAST(part) : keel_part_file(part);
-	if (IS_ERR(file)) {
-		put_unused_fd(fd);
-		return PTR_ERR(file);
-	}
+	if (IS_ERR(file))
+		return keel_fd_answer(fd, file, 0);
 	req.mem_pa = __pa(part->memory.va);
 	req.handle = part->handle;
 	req.chan = part->chan;
 	req.tsc_khz = tsc_khz;
-	if (copy_to_user(arg, &req, sizeof(req))) {
-		put_unused_fd(fd);
-		fput(file);
-		return -EFAULT;
-	}
-	fd_install(fd, file);
-	return fd;
+	return keel_fd_answer(fd, file, copy_to_user(arg, &req, sizeof(req)) ? -EFAULT : 0);
 }
 
 /* A kept one that nobody holds: it is the caller's to hold. */
@@ -452,20 +444,12 @@ long keel_part_open(struct keel_ioc_open __user *arg)
 
 	part = keel_part_take(req.name);
 	file = IS_ERR(part) ? ERR_CAST(part) : keel_part_file(part);
-	if (IS_ERR(file)) {
-		put_unused_fd(fd);
-		return PTR_ERR(file);
-	}
+	if (IS_ERR(file))
+		return keel_fd_answer(fd, file, 0);
 	req.mem_bytes = (u64)part->memory.npages << PAGE_SHIFT;
 	req.handle = part->handle;
 	req.chan = part->chan;
-	if (copy_to_user(arg, &req, sizeof(req))) {
-		put_unused_fd(fd);
-		fput(file);
-		return -EFAULT;
-	}
-	fd_install(fd, file);
-	return fd;
+	return keel_fd_answer(fd, file, copy_to_user(arg, &req, sizeof(req)) ? -EFAULT : 0);
 }
 
 /* ---- Their ends, and those of their budgets ---------------------------------------------------------- */

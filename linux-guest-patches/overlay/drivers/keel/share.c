@@ -133,20 +133,12 @@ long keel_mem_share(struct keel_ioc_share __user *arg)
 		return fd;
 
 	file = keel_extent_file(req.bytes >> PAGE_SHIFT);
-	if (IS_ERR(file)) {
-		put_unused_fd(fd);
-		return PTR_ERR(file);
-	}
+	if (IS_ERR(file))
+		return keel_fd_answer(fd, file, 0);
 	ext = file->private_data;
 	req.pa = __pa(ext->piece.va);
 	req.handle = ext->handle;
-	if (copy_to_user(arg, &req, sizeof(req))) {
-		put_unused_fd(fd);
-		fput(file);
-		return -EFAULT;
-	}
-	fd_install(fd, file);
-	return fd;
+	return keel_fd_answer(fd, file, copy_to_user(arg, &req, sizeof(req)) ? -EFAULT : 0);
 }
 
 /* ---- Those that are kept ------------------------------------------------------------------------------ */
@@ -292,18 +284,9 @@ long keel_mem_open(struct keel_ioc_kept __user *arg)
 	if (fd < 0)
 		return fd;
 	file = keel_kept_take(req.key);
-	if (IS_ERR(file)) {
-		put_unused_fd(fd);
-		return PTR_ERR(file);
-	}
-	ret = keel_kept_answer(&req, arg, file);
-	if (ret) {
-		put_unused_fd(fd);
-		fput(file);
-		return ret;
-	}
-	fd_install(fd, file);
-	return fd;
+	if (IS_ERR(file))
+		return keel_fd_answer(fd, file, 0);
+	return keel_fd_answer(fd, file, keel_kept_answer(&req, arg, file));
 }
 
 /* At once: who asks wants the memory. Nobody can get hold of one that only the table has, but by the table. */
